@@ -1,0 +1,12 @@
+"""What can be wrong with the user's input, told in one line."""
+
+
+class InputError(ValueError):
+    """Input that the user can mend: what was received, what was expected, how to mend it.
+
+    The command line prints it as one line, ``Error: ...``, and exits with status 2.
+    """
+
+
+class TrainingStopped(RuntimeError):
+    """Training that cannot go on usefully: the loss is not a number, or the answer collapsed."""
