@@ -1,0 +1,211 @@
+"""Reading and writing images: PNG, JPEG, TIFF, NPY and HDF5. Results appear by rename, whole."""
+
+import os
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from .errors import InputError
+
+HDF5_SUFFIXES = (".h5", ".hdf5")
+
+
+@contextmanager
+def replacing(path):
+    """Write a file as a whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        The file to make or to replace.
+
+    Yields
+    ------
+    Path
+        A temporary name beside it, which becomes `path` if no exception leaves the block.
+    """
+    path = Path(path)
+    part = path.with_name(f".{path.stem}.part{os.getpid()}{path.suffix}")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_images(name):
+    """Read one image or a stack of images.
+
+    Parameters
+    ----------
+    name : str or Path
+        A PNG, JPEG, TIFF or other image file, a .npy file, or an HDF5 file, with the dataset in
+        it where there are several: ``file.h5:/entry/data``.
+
+    Returns
+    -------
+    numpy.ndarray
+        (images, height, width), float32, finite. Colours are averaged to grey.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged or no image, or a value is not finite.
+    """
+    name, _, dataset = _split_dataset(str(name))
+    path = Path(name)
+    if not path.is_file():
+        raise InputError(f"{path} is not there; give the name of an image file")
+    try:
+        if path.suffix.lower() == ".npy":
+            array, colour = np.load(path, allow_pickle=False), False
+        elif path.suffix.lower() in HDF5_SUFFIXES:
+            array, colour = _read_hdf5(path, dataset), False
+        else:
+            array, colour = read_picture(path)
+    except InputError:
+        raise
+    except Exception as error:  # whatever a damaged file makes a reader raise
+        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        raise InputError(f"{path} cannot be read as an image ({reason}); is it damaged?") from None
+    return _checked_stack(array, colour, path)
+
+
+def _split_dataset(name):
+    for suffix in HDF5_SUFFIXES:
+        head, mark, tail = name.partition(f"{suffix}:")
+        if mark:
+            return head + suffix, mark, tail
+    return name, "", ""
+
+
+def _read_hdf5(path, dataset):
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        found = []
+        file.visititems(
+            lambda key, item: (
+                found.append(key) if isinstance(item, h5py.Dataset) and item.ndim > 1 else None
+            )
+        )
+        if dataset and dataset.strip("/") in found:
+            return file[dataset][()]
+        if dataset or len(found) != 1:
+            offered = ", ".join(f"{path.name}:/{key}" for key in found[:8]) or "none"
+            raise InputError(f"{path} holds these images: {offered}; name one of them")
+        return file[found[0]][()]
+
+
+def read_picture(path):
+    """The pixels of a picture file as they are stored.
+
+    Parameters
+    ----------
+    path : Path
+        TIFF (all its pages), or whatever else Pillow reads (the first picture).
+
+    Returns
+    -------
+    array : numpy.ndarray
+    colour : bool
+        Whether the last axis is colour.
+    """
+    import imageio.v3 as iio
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # readers warn of odd tags; what counts is the pixels
+        if path.suffix.lower() in (".tif", ".tiff"):
+            array = iio.imread(path, plugin="tifffile")
+            return array, array.ndim == 3 and array.shape[-1] in (3, 4) and array.shape[0] > 4
+        array = iio.imread(path, plugin="pillow", index=0)
+    return array, array.ndim == 3
+
+
+def _checked_stack(array, colour, path):
+    if array.dtype.kind not in "uifb":
+        raise InputError(f"{path} holds {array.dtype} values; real numbers are expected")
+    array = np.asarray(array, np.float32)
+    if colour:
+        array = array[..., :3].mean(-1) if array.shape[-1] >= 3 else array[..., 0]
+    if array.ndim == 2:
+        array = array[None]
+    if array.ndim != 3 or 0 in array.shape:
+        raise InputError(
+            f"{path} has shape {array.shape}; one image (height, width) or a stack "
+            "(images, height, width) is expected"
+        )
+    bad = np.count_nonzero(~np.isfinite(array))
+    if bad:
+        raise InputError(
+            f"{path} has {bad} pixels that are NaN or infinite; fill or cut them first"
+        )
+    return array
+
+
+def write_tiff(path, images, pixel_size=None, unit="um", labels=None):
+    """Write one image or a stack as a float32 TIFF that ImageJ opens with its pixel size.
+
+    Parameters
+    ----------
+    path : Path
+        The file, replaced if it is there.
+    images : (height, width) or (images, height, width) array
+    pixel_size : float, optional
+        In `unit`.
+    unit : str
+        Of the pixel size.
+    labels : list of str, optional
+        A name for each image of a stack.
+    """
+    import tifffile
+
+    images = np.asarray(images, np.float32)
+    metadata = {"axes": "YX" if images.ndim == 2 else "TYX"}
+    options = {}
+    if pixel_size is not None:
+        metadata["unit"] = unit
+        options["resolution"] = (1 / pixel_size, 1 / pixel_size)
+    if labels is not None:
+        metadata["Labels"] = labels
+    with replacing(path) as part:
+        tifffile.imwrite(part, images, imagej=True, metadata=metadata, **options)
+
+
+def write_png(path, image, low=None, high=None):
+    """Write a picture to look at.
+
+    Parameters
+    ----------
+    path : Path
+        The file, replaced if it is there.
+    image : (height, width) array
+    low, high : float, optional
+        The values that become black and white; the image's own extremes, hot pixels aside.
+    """
+    import imageio.v3 as iio
+
+    with replacing(path) as part:
+        iio.imwrite(part, to_grey(image, low, high))
+
+
+def to_grey(image, low=None, high=None):
+    """An image as 8-bit grey levels.
+
+    Parameters
+    ----------
+    image : (height, width) array
+    low, high : float, optional
+        The values that become black and white; percentiles 0.2 and 99.8 by default.
+
+    Returns
+    -------
+    numpy.ndarray
+        (height, width), uint8.
+    """
+    low = np.percentile(image, 0.2) if low is None else low
+    high = np.percentile(image, 99.8) if high is None else high
+    scaled = (np.asarray(image, np.float64) - low) / max(high - low, 1e-12)
+    return np.round(255 * np.clip(scaled, 0, 1)).astype(np.uint8)

@@ -1,0 +1,123 @@
+"""What every inverse problem is: targets, and the forward model that turns them into images."""
+
+import tensorflow as tf
+
+from ..images import SPLITS
+
+
+class Problem:
+    """An image-to-image inverse problem; derive from it to bring one of your own.
+
+    A derived class gives a name, `targets` and `observe`, and `detect` where noise is a step of
+    its own: image = detect(observe(target)). All are TensorFlow code that runs inside tf.data,
+    and every random draw in them must come from the given seed, so that a sample is a pure
+    function of (seed, index).
+
+    Attributes
+    ----------
+    name : str
+        What the problem is called in file names and reports.
+    margin : int
+        Pixels simulated beyond each border and cut off again, for forward models that reach far.
+    first_layer : dict or None
+        A fixed first layer of the network, see `mcnn_keras.MCNN`.
+    normalization : dict
+        How a measurement becomes the network's input and what is done to its output, by the names
+        that `mcnn_keras.inference` knows; the card of a model carries it.
+    output_names : sequence of str
+        What each channel of the target is.
+    units : str
+        Of the target.
+    pixel_size : float or None
+        Of the images, in um; written into result files.
+    baselines : dict
+        Further answers that `mcnn_keras.evaluate` sets beside the network's, by name: functions
+        (images, targets) -> answers over a whole set.
+    """
+
+    name = "problem"
+    margin = 0
+    first_layer = None
+    normalization = {"input": "none", "output": "none"}  # noqa: RUF012 - replaced, never changed
+    output_names = ("output",)
+    units = ""
+    pixel_size = None
+    baselines = {}  # noqa: RUF012 - replaced, never changed
+
+    @property
+    def label(self):
+        """A name for the run's folder."""
+        return self.name
+
+    def targets(self, seed, size, split):
+        """A target picture.
+
+        Parameters
+        ----------
+        seed : (2,) int tensor
+        size : int
+            Height and width, the margins included.
+        split : {'train', 'test'}
+
+        Returns
+        -------
+        tf.Tensor
+            (size, size, channels), float32.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define targets(seed, size, split)")
+
+    def observe(self, target, seed):
+        """The forward model: what is measured of a target.
+
+        Parameters
+        ----------
+        target : (size, size, channels) tensor
+        seed : (2,) int tensor
+
+        Returns
+        -------
+        tf.Tensor
+            (size, size, channels), float32.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define observe(target, seed)")
+
+    def detect(self, image, seed):
+        """The detector's noise, added once the margins are cut off; none by default."""
+        return image
+
+    def normalize(self, image, target):
+        """Scale image and target, the margins cut off, as the network is to see them."""
+        return image, target
+
+    def sample(self, seed, size, split="train"):
+        """One pair of network input and target.
+
+        Parameters
+        ----------
+        seed : (2,) int tensor
+            The sample is a pure function of it.
+        size : int
+            Height and width in pixels.
+        split : {'train', 'test'}
+
+        Returns
+        -------
+        image, target : tf.Tensor
+            (size, size, channels), float32.
+        """
+        # The splits draw from different sources and from different seeds.
+        seeds = tf.unstack(tf.random.split(tf.random.fold_in(seed, SPLITS.index(split)), 3))
+        target = self.targets(seeds[0], size + 2 * self.margin, split)
+        image = self.observe(target, seeds[1])
+        inner = slice(self.margin, self.margin + size)
+        image = self.detect(image[inner, inner], seeds[2])
+        return self.normalize(image, target[inner, inner])
+
+    def config(self):
+        """The constructor's arguments as JSON can hold them; `from_config` takes them back."""
+        return {}
+
+    @classmethod
+    def from_config(cls, config):
+        """The problem that `config` describes."""
+        return cls(**config)

@@ -1,0 +1,68 @@
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+# Two logical processors stand in for two GPUs; they must be made before TensorFlow starts.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0],
+    [tf.config.LogicalDeviceConfiguration(), tf.config.LogicalDeviceConfiguration()],
+)
+
+from mcnn_keras import images
+from mcnn_keras.optics import Optics
+from mcnn_keras.problems import Phase
+
+
+@pytest.fixture(scope="session", autouse=True)
+def small_picture_sets():
+    """Fewer and smaller target pictures, so that each test does not spend seconds on them."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(images, "SIZE", 128)
+    patch.setattr(images, "SCENES_PER_FAMILY", {"train": 2, "test": 1})
+    patch.setattr(images, "MASKS", {"train": 2, "test": 1})
+    yield
+    patch.undo()
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def optics():
+    return Optics(wavelength=0.65, pixel_size=0.31, numerical_aperture=0.45)
+
+
+@pytest.fixture(scope="session")
+def phase_problem(optics):
+    return Phase([-20.0], optics)
+
+
+TINY = {
+    "image_size": 32,
+    "samples": 8,
+    "epochs": 2,
+    "batch_size": 4,
+    "filters": (4, 6),
+    "branches": 2,
+    "precision": "float32",
+}
+
+
+@pytest.fixture
+def tiny():
+    """Settings of a training run that takes a second."""
+    return dict(TINY)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory, phase_problem):
+    """A finished tiny run and its folder."""
+    from mcnn_keras.training import train
+
+    return train(phase_problem, output=tmp_path_factory.mktemp("run") / "phase", **TINY)

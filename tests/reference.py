@@ -1,0 +1,26 @@
+"""Slow, obvious NumPy references in float64, written without a look at the package's code."""
+
+import numpy as np
+
+
+def transfer_function(shape, z, wavelength, pixel_size, index=1.0):
+    """exp(2 pi i z (sqrt((n / lambda)^2 - f^2) - n / lambda)), element by element."""
+    height, width = shape
+    out = np.zeros(shape, complex)
+    for i in range(height):
+        for j in range(width):
+            fy = (i if i < (height + 1) // 2 else i - height) / (height * pixel_size)
+            fx = (j if j < (width + 1) // 2 else j - width) / (width * pixel_size)
+            square = (index / wavelength) ** 2 - fy**2 - fx**2
+            if square > 0:
+                out[i, j] = np.exp(2j * np.pi * z * (np.sqrt(square) - index / wavelength))
+    return out
+
+
+def area_average(image, factor):
+    height, width = image.shape
+    out = np.zeros((height // factor, width // factor))
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            out[i, j] = image[i * factor : (i + 1) * factor, j * factor : (j + 1) * factor].mean()
+    return out

@@ -1,0 +1,107 @@
+import h5py
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import tifffile
+
+from mcnn_keras import InputError
+from mcnn_keras.files import read_images, replacing, to_grey, write_png, write_tiff
+
+
+@pytest.fixture
+def stack(rng):
+    return rng.integers(0, 1000, (3, 20, 25), np.uint16)
+
+
+def test_every_format_gives_the_same_images(tmp_path, stack):
+    tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack")
+    np.save(tmp_path / "a.npy", stack)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["entry/data"] = stack
+        file["entry/time"] = np.arange(3)
+    with h5py.File(tmp_path / "two.h5", "w") as file:
+        file["a"], file["b"] = stack, stack + 1
+    iio.imwrite(tmp_path / "a.png", stack[0].astype(np.uint16))
+    for name in ("a.tif", "a.npy", "a.h5", "a.h5:/entry/data", "two.h5:/a"):
+        images = read_images(str(tmp_path / name))
+        assert images.dtype == np.float32
+        np.testing.assert_array_equal(images, stack)
+    np.testing.assert_array_equal(read_images(tmp_path / "a.png"), stack[:1])
+
+
+def test_colours_become_grey(tmp_path, rng):
+    colour = rng.integers(0, 255, (20, 25, 3), np.uint8)
+    iio.imwrite(tmp_path / "a.png", colour)
+    tifffile.imwrite(tmp_path / "a.tif", colour, photometric="rgb")
+    for name in ("a.png", "a.tif"):
+        np.testing.assert_allclose(read_images(tmp_path / name)[0], colour.mean(-1), rtol=1e-5)
+
+
+def broken_files(folder):
+    (folder / "text.tif").write_text("no image\n")
+    (folder / "empty.png").write_bytes(b"")
+    np.save(folder / "words.npy", np.array(["a", "b"]))
+    np.save(folder / "object.npy", np.array([{"run": "me"}]), allow_pickle=True)
+    np.save(folder / "nan.npy", np.array([[1.0, np.nan], [2, 3]]))
+    np.save(folder / "line.npy", np.arange(4.0))
+    np.save(folder / "none.npy", np.zeros((0, 4)))
+    tifffile.imwrite(folder / "whole.tif", np.zeros((64, 64), np.float32))
+    data = (folder / "whole.tif").read_bytes()
+    (folder / "cut.tif").write_bytes(data[: len(data) // 2])
+    (folder / "cut.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + b"\0" * 20)
+    with h5py.File(folder / "two.h5", "w") as file:
+        file["a"], file["b"] = np.ones((4, 4)), np.ones((4, 4))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("absent.tif", "not there"),
+        ("text.tif", "cannot be read"),
+        ("empty.png", "cannot be read"),
+        ("words.npy", "real numbers"),
+        ("object.npy", "cannot be read"),
+        ("nan.npy", "1 pixels that are NaN"),
+        ("line.npy", "shape"),
+        ("none.npy", "shape"),
+        ("cut.tif", "cannot be read"),
+        ("cut.h5", "cannot be read"),
+        ("two.h5", "two.h5:/a, two.h5:/b"),
+        ("two.h5:/c", "two.h5:/a"),
+    ],
+)
+def test_what_is_no_image_is_refused_in_one_line(tmp_path, name, message):
+    broken_files(tmp_path)
+    with pytest.raises(InputError, match=message) as caught:
+        read_images(str(tmp_path / name))
+    assert "\n" not in str(caught.value)
+
+
+def test_tiffs_carry_their_pixel_size(tmp_path, rng):
+    images = rng.standard_normal((4, 12, 17)).astype(np.float32)
+    write_tiff(tmp_path / "a.tif", images, pixel_size=0.31, labels=list("abcd"))
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        np.testing.assert_array_equal(file.asarray(), images)
+        assert file.imagej_metadata["unit"] == "um"
+        numerator, denominator = file.pages[0].tags["XResolution"].value
+        np.testing.assert_allclose(denominator / numerator, 0.31, rtol=1e-6)
+    write_tiff(tmp_path / "b.tif", images[0])
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "b.tif"), images[0])
+
+
+def test_pngs_show_the_range(tmp_path):
+    image = np.linspace(-2, 3, 100).reshape(10, 10)
+    write_png(tmp_path / "a.png", image, -2, 3)
+    picture = iio.imread(tmp_path / "a.png")
+    assert (picture.min(), picture.max()) == (0, 255)
+    assert to_grey(np.ones((3, 3))).dtype == np.uint8
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), replacing(path) as part:
+        part.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]

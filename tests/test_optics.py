@@ -1,0 +1,195 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from reference import transfer_function as reference_transfer_function
+
+from mcnn_keras import InputError, Optics
+from mcnn_keras.optics import (
+    coherence_envelope,
+    defocus_stack,
+    propagate,
+    pupil,
+    spread,
+    transfer_function,
+)
+
+
+def smooth_wave(rng, size=64, spread=3.0):
+    """A random wave without high frequencies."""
+    from scipy.ndimage import gaussian_filter
+
+    phase = gaussian_filter(rng.standard_normal((size, size)), spread, mode="wrap")
+    return np.exp(1j * phase / phase.std()).astype(np.complex64)
+
+
+@pytest.mark.parametrize("z", [-500.0, 7.0, 500.0])
+@pytest.mark.parametrize(("pixel_size", "index"), [(0.31, 1.0), (0.1625, 1.518)])
+def test_transfer_function_agrees_with_float64(z, pixel_size, index):
+    optics = Optics(0.65, pixel_size, None, index)
+    ours = transfer_function((24, 33), [z], optics)[0].numpy()
+    reference = reference_transfer_function((24, 33), z, 0.65, pixel_size, index)
+    assert np.abs(ours - reference).max() < 1e-4
+
+
+def test_evanescent_waves_are_removed_and_leave_no_nan():
+    # 0.2 um pixels sample frequencies far beyond 1 / 0.65 um.
+    kernel = transfer_function((64, 64), [1e-3, 100.0], Optics(0.65, 0.2, None)).numpy()
+    assert np.isfinite(kernel).all()
+    f = np.fft.fftfreq(64, 0.2)
+    evanescent = f[:, None] ** 2 + f[None] ** 2 > 1 / 0.65**2
+    assert evanescent.any()
+    assert (kernel[:, evanescent] == 0).all()
+    np.testing.assert_allclose(np.abs(kernel[:, ~evanescent]), 1, rtol=1e-6)
+
+
+def test_there_and_back_gives_the_wave(rng):
+    optics = Optics(0.65, 0.5, None)
+    wave = smooth_wave(rng)
+    there = propagate(tf.constant(wave), [80.0], optics)[0]
+    back = propagate(there, [-80.0], optics)[0].numpy()
+    assert np.abs(there.numpy() - wave).max() > 0.1
+    np.testing.assert_allclose(back, wave, atol=1e-5)
+
+
+def test_energy_is_kept(rng):
+    optics = Optics(0.65, 0.5, None, coherence_angle=0.01)
+    wave = smooth_wave(rng)
+    stack = defocus_stack(tf.constant(wave), [-200.0, 30.0], optics).numpy()
+    np.testing.assert_allclose(stack.sum((0, 1)), (np.abs(wave) ** 2).sum(), rtol=1e-5)
+
+
+def test_gaussian_beam_widens_as_the_closed_form_says():
+    optics = Optics(0.65, 0.5, None)
+    waist, n = 6.0, 256
+    x = (np.arange(n) - n / 2) * optics.pixel_size
+    square = x[:, None] ** 2 + x[None] ** 2
+    wave = tf.constant(np.exp(-square / waist**2).astype(np.complex64))
+    planes = np.array([50.0, 150.0, 300.0])
+    stack = defocus_stack(wave, planes, optics).numpy()
+    # Intensity exp(-2 r^2 / w^2) has the second moment w^2 / 2.
+    width = np.sqrt(2 * (stack * square[..., None]).sum((0, 1)) / stack.sum((0, 1)))
+    expected = waist * np.sqrt(1 + (planes * optics.wavelength / (np.pi * waist**2)) ** 2)
+    np.testing.assert_allclose(width, expected, rtol=3e-3)
+
+
+def test_square_aperture_gives_the_fresnel_integrals():
+    from scipy.special import fresnel
+
+    wavelength, pixel_size, side, z, n = 0.5, 1.0, 160.0, 2000.0, 1024
+    x = (np.arange(n) - n / 2 + 0.5) * pixel_size
+    slit = (np.abs(x) < side / 2).astype(np.complex64)
+    wave = tf.constant(slit[:, None] * slit[None])
+    ours = defocus_stack(wave, [z], Optics(wavelength, pixel_size, None)).numpy()[..., 0]
+
+    def edge(position):
+        s, c = fresnel(position * np.sqrt(2 / (wavelength * z)))
+        return c + 1j * s
+
+    amplitude = (edge(side / 2 - x) + edge(side / 2 + x)) / np.sqrt(2)
+    expected = np.abs(amplitude[:, None] * amplitude[None]) ** 2
+    inner = np.abs(x) < 0.8 * side
+    error = (ours - expected)[np.ix_(inner, inner)]
+    assert np.sqrt(np.mean(error**2)) < 0.01
+    assert np.corrcoef(ours[np.ix_(inner, inner)].ravel(),
+                       expected[np.ix_(inner, inner)].ravel())[0, 1] > 0.9999  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:Interface:UserWarning")  # of nrefocus's optional back ends
+@pytest.mark.parametrize("z", [-108.0, 52.0, 500.0])
+def test_an_independent_package_agrees(rng, z):
+    nrefocus = pytest.importorskip("nrefocus")
+    optics = Optics(0.65, 0.31, None, 1.33)
+    wave = smooth_wave(rng, 96)
+    theirs = nrefocus.refocus(
+        wave.astype(complex), z / 0.31, 1.33, 0.65 / 0.31, method="helmholtz", padding=False
+    )
+    ours = propagate(tf.constant(wave), [z], optics)[0].numpy()
+    np.testing.assert_allclose(ours, theirs, atol=2e-5)
+
+
+def test_a_denser_weak_object_is_bright_downstream_as_the_transfer_says():
+    # I - 1 = 2 phase sin(pi lambda z f^2 / n) for a weak sinusoidal phase in the paraxial limit.
+    optics, n, periods, z = Optics(0.65, 0.5, None), 128, 4, 40.0
+    f = periods / (n * optics.pixel_size)
+    phase = 0.01 * np.cos(2 * np.pi * f * np.arange(n) * optics.pixel_size)
+    wave = tf.constant(np.exp(1j * np.tile(phase, (n, 1))).astype(np.complex64))
+    contrast = defocus_stack(wave, [z], optics).numpy()[0, :, 0] - 1
+    expected = 2 * phase * np.sin(np.pi * optics.wavelength * z * f**2)
+    np.testing.assert_allclose(contrast, expected, atol=0.01 * np.abs(expected).max())
+
+
+def test_extended_source_is_the_average_of_tilted_ones(rng):
+    angle, z, n = 0.02, 60.0, 64
+    optics = Optics(0.65, 0.5, None, coherence_angle=angle)
+    wave = smooth_wave(rng, n, 4.0)
+    ours = defocus_stack(tf.constant(wave), [z], optics).numpy()[..., 0]
+    coherent = defocus_stack(tf.constant(wave), [z], Optics(0.65, 0.5, None)).numpy()[..., 0]
+    # Source points of brightness exp(-theta^2 / angle^2) shift the image by theta z.
+    thetas = np.linspace(-3 * angle, 3 * angle, 41)
+    weights = np.exp(-((thetas / angle) ** 2))
+    f = np.fft.fftfreq(n, optics.pixel_size)
+    shifts = [np.exp(-2j * np.pi * f * t * z) for t in thetas]
+    kernel = np.tensordot(weights / weights.sum(), shifts, 1)
+    average = np.fft.ifft2(np.fft.fft2(coherent) * kernel[:, None] * kernel[None]).real
+    assert np.abs(ours - coherent).max() > 0.05
+    np.testing.assert_allclose(ours, average, atol=2e-3)
+
+
+def test_pupil_passes_up_to_the_aperture():
+    optics = Optics(0.65, 0.31, 0.3)
+    f = np.fft.fftfreq(128, 0.31)
+    sine = 0.65 * np.sqrt(f[:, None] ** 2 + f[None] ** 2)
+    values = pupil((128, 128), optics).numpy()
+    np.testing.assert_allclose(values[sine < 0.28], 1)
+    np.testing.assert_allclose(values[sine > 0.32], 0, atol=1e-6)
+    edge = (sine > 0.29) & (sine < 0.31)
+    assert ((values[edge] > 0) & (values[edge] < 1)).all()
+
+
+def test_eager_equals_graph(rng):
+    optics = Optics(0.65, 0.31, 0.45)
+    wave = tf.constant(smooth_wave(rng))
+
+    def forward(_):
+        return defocus_stack(wave, [-108.0, 52.0], optics, 0.4, tf.constant(0.003))
+
+    in_graph = next(iter(tf.data.Dataset.range(1).map(forward)))
+    np.testing.assert_allclose(in_graph, forward(0), atol=1e-5)
+
+
+def test_coherence_envelope_is_one_in_focus():
+    values = coherence_envelope((8, 8), [0.0], Optics(), 0.01)
+    assert values.shape == (1, 8, 5)
+    np.testing.assert_array_equal(values, 1)
+
+
+def test_spread_grows_with_defocus_and_aperture():
+    optics = Optics(0.65, 0.31, 0.45)
+    # 108 um times tan(asin(0.45)) in 0.31 um pixels.
+    assert spread([-108.0], optics) == 176
+    assert spread([50.0, -108.0], optics) == 176
+    assert spread([-108.0], Optics(0.65, 0.31, 0.2)) < 80
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"wavelength": 0},
+        {"wavelength": float("nan")},
+        {"pixel_size": -1},
+        {"numerical_aperture": 1.2},
+        {"refractive_index": "1"},
+        {"coherence_angle": -0.1},
+    ],
+)
+def test_impossible_optics_are_refused(values):
+    with pytest.raises(InputError, match=next(iter(values))):
+        Optics(**values)
+
+
+@pytest.mark.parametrize(
+    "values", [{"wavelength": 650.0}, {"pixel_size": 3.1e-7}, {"coherence_angle": 2.0}]
+)
+def test_units_that_look_wrong_are_warned_of(values):
+    with pytest.warns(UserWarning, match="implausible"):
+        Optics(**values)

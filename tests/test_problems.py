@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mcnn_keras import InputError, Optics
+from mcnn_keras.problems import Phase, from_card
+from mcnn_keras.problems.phase import RANGES
+
+SEED = tf.constant([0, 7], tf.int64)
+
+
+def test_a_sample_is_a_function_of_its_seed(phase_problem):
+    image, target = phase_problem.sample(SEED, 32)
+    again = phase_problem.sample(SEED, 32)
+    np.testing.assert_array_equal(image, again[0])
+    np.testing.assert_array_equal(target, again[1])
+    assert np.any(image != phase_problem.sample(SEED + 1, 32)[0])
+    assert np.any(image != phase_problem.sample(SEED, 32, "test")[0])
+
+
+@pytest.mark.parametrize("amplitude", [False, True])
+def test_shapes_and_conventions(optics, amplitude):
+    problem = Phase([-20.0, 5.0, 30.0], optics, amplitude=amplitude)
+    image, target = problem.sample(SEED, 48)
+    assert image.shape == (48, 48, 3)
+    assert target.shape == (48, 48, 1 + amplitude)
+    np.testing.assert_allclose(np.mean(image, (0, 1)), 0, atol=1e-5)
+    np.testing.assert_allclose(np.mean(target[..., 0]), 0, atol=1e-5)
+    if amplitude:
+        np.testing.assert_allclose(np.mean(target[..., 1] ** 2), 1, rtol=1e-5)
+
+
+def test_the_image_is_what_the_target_makes(optics, monkeypatch):
+    """Without noise and variation the image is the defocused intensity of the target's wave."""
+    quiet = {key: (1.0, 1.0) if key == "aperture" else (0.0, 0.0) for key in RANGES}
+    quiet |= {"phase_span": (1.0, 1.0 + 1e-6), "dose": (1e12, 1e12 + 1)}
+    monkeypatch.setattr("mcnn_keras.problems.phase.RANGES", quiet)
+    problem = Phase([-20.0], optics)
+    seeds = tf.unstack(tf.random.split(SEED, 2))
+    target = problem.targets(seeds[0], 64, "train").numpy()
+    np.testing.assert_allclose(target[..., 1], 1)
+    image = problem.observe(tf.constant(target), seeds[1]).numpy()[..., 0]
+    n, spectrum = 64, np.fft.fft2(np.exp(1j * target[..., 0].astype(float)))
+    f = np.sqrt(np.add.outer(np.fft.fftfreq(n, 0.31) ** 2, np.fft.fftfreq(n, 0.31) ** 2))
+    aperture = 0.5 + 0.5 * np.cos(np.pi * np.clip((f * 0.65 / 0.45 - 0.95) / 0.1, 0, 1))
+    root = np.sqrt(np.clip(1 / 0.65**2 - f**2, 0, None))
+    kernel = aperture * np.exp(-2j * np.pi * 20 * (root - 1 / 0.65))
+    np.testing.assert_allclose(image, np.abs(np.fft.ifft2(spectrum * kernel)) ** 2, atol=1e-4)
+
+
+def test_stated_ranges_hold(phase_problem):
+    spans = []
+    for i in range(40):
+        _, target = phase_problem.sample(tf.constant([1, i], tf.int64), 32)
+        spans.append(np.ptp(target))
+    assert max(spans) <= RANGES["phase_span"][1] + 1e-3
+    assert max(spans) > 1.0
+    assert min(spans) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("defocus", "message"),
+    [([], "no defocus"), ([0.0], "out of focus"), ([5, 5], "twice"), ([float("nan")], "nan")],
+)
+def test_impossible_planes_are_refused(defocus, message):
+    with pytest.raises(InputError, match=message):
+        Phase(defocus)
+
+
+def test_config_brings_the_problem_back():
+    problem = Phase([-52, 52], Optics(0.5, 0.2), amplitude=True, input="intensity")
+    card = {"problem": {"name": "phase", "config": problem.config()}}
+    again = from_card(card)
+    assert again.config() == problem.config()
+    assert again.optics == problem.optics
+    with pytest.raises(InputError, match="'mine'"):
+        from_card({"problem": {"name": "mine", "config": {}}})
