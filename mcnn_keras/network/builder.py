@@ -1,0 +1,168 @@
+"""The multi-scale network: a U-Net whose decoder also predicts the target at coarser scales."""
+
+import math
+
+import keras
+from keras import layers
+
+from .cells import CELLS
+from .physical import FIRST_LAYERS
+
+PRESETS = {
+    # Two to five million parameters: the first convolution halves the image and the last one
+    # restores it, because full-size layers are where a processor spends its time.
+    "light": {
+        "filters": (32, 48, 96, 128, 160, 192),
+        "cell": "plain",
+        "depth": 1,
+        "full_size_filters": 8,
+        "branches": 6,
+    },
+    # The paper's phase network: one strided convolution in each cell, about 50 M parameters.
+    "paper": {
+        "filters": (64, 128, 256, 512, 576, 576, 576),
+        "cell": "plain",
+        "depth": 0,
+        "full_size_filters": 64,
+        "branches": 7,
+    },
+    # The paper's network for many planes: hundreds of layers in bottleneck cells, about 20 M.
+    "paper-bottleneck": {
+        "filters": (64, 128, 256, 320, 384, 432),
+        "cell": "resnext",
+        "depth": 2,
+        "full_size_filters": 32,
+        "branches": 3,
+    },
+}
+
+
+def MCNN(
+    input_channels=1,
+    output_channels=1,
+    preset="light",
+    filters=None,
+    branches=None,
+    cell=None,
+    normalization=None,
+    scale=1,
+    first_layer=None,
+    name="mcnn",
+):
+    """Build a multi-scale convolutional network for an image-to-image problem.
+
+    Parameters
+    ----------
+    input_channels, output_channels : int
+        Channels of the network's input image and of its target.
+    preset : {'light', 'paper', 'paper-bottleneck'}
+        The network to start from; the arguments below override it.
+    filters : sequence of int, optional
+        Channels after each encoder cell. Their number is the number of times that the image is
+        halved, so height and width must be multiples of 2 ** len(filters).
+    branches : int, optional
+        Number of coarse outputs, each half the size of the one before. 0 is the plain U-Net.
+    cell : {'plain', 'resnext', 'xception'}, optional
+        What each level is made of.
+    normalization : {'none', 'batch', 'group'}, optional
+        Normalisation layers; none by default, for they leave speckle and stripes in maps that
+        carry a physical scale.
+    scale : {1, 2}
+        Size of the target in input sizes.
+    first_layer : dict, optional
+        A fixed first layer, whose channels join the input's: its ``name`` and its arguments, for
+        example {'name': 'back_propagation', 'defocus': [-108], 'wavelength': 0.65, ...}.
+
+    Returns
+    -------
+    keras.Model
+        Input (batch, height, width, input_channels) of any size that the strides divide; outputs
+        ``output_1`` (full size), ``output_2`` (half), ..., all linear, float32, in a list; with
+        branches=0 the one output alone.
+
+    Raises
+    ------
+    ValueError
+        If an argument is none of its choices, or there are more branches than scales.
+
+    References
+    ----------
+    Wang et al., Multi-resolution convolutional neural networks for inverse problems, Scientific
+    Reports 10 (2020), 5730.
+    """
+    settings = dict(_choice("preset", preset, PRESETS))
+    overrides = {"filters": filters, "cell": cell}
+    settings.update({key: value for key, value in overrides.items() if value is not None})
+    normalization = normalization or "none"
+    _choice("normalization", normalization, dict.fromkeys(("none", "batch", "group")))
+    _choice("scale", scale, {1: None, 2: None})
+    encoder, decoder = _choice("cell", settings["cell"], CELLS)
+    filters, depth = list(settings["filters"]), settings["depth"]
+    decoders = len(filters) + int(math.log2(scale))
+    # Fewer filters than the preset's leave fewer scales to predict.
+    branches = min(settings["branches"], decoders) if branches is None else branches
+    if not 0 <= branches <= decoders:
+        raise ValueError(
+            f"branches={branches} was asked of a network with {decoders} coarser scales; "
+            f"give 0 to {decoders}, or more filters"
+        )
+
+    image = keras.Input((None, None, input_channels), name="input")
+    x = _with_first_layer(image, first_layer)
+    # skips[k] holds the features at 1 / 2^k of the input's size.
+    skips = {0: x}
+    for level, channels in enumerate(filters, 1):
+        # The first cell works at the largest size, where each further block would cost most.
+        blocks = depth if level > 1 or settings["cell"] != "plain" else 0
+        x = skips[level] = encoder(x, channels, blocks, normalization, f"encoder_{level}")
+
+    outputs = {}
+    if branches == decoders:
+        outputs[decoders + 1] = _head(x, output_channels, decoders + 1)
+    for m in range(decoders, 0, -1):
+        level = m - 1 - int(math.log2(scale))
+        channels = filters[level - 1] if level > 0 else settings["full_size_filters"]
+        blocks = depth if level > 0 else 0
+        x = decoder(x, skips.get(level), channels, blocks, normalization, f"decoder_{m}")
+        if m <= branches + 1:
+            outputs[m] = _head(x, output_channels, m)
+    return keras.Model(image, [outputs[m] for m in sorted(outputs)], name=name)
+
+
+def stride(model):
+    """The number of pixels that height and width of the model's input must be multiples of.
+
+    Parameters
+    ----------
+    model : keras.Model
+        A model that `MCNN` built.
+    """
+    levels = [name for name in (layer.name for layer in model.layers) if _is_halving(name)]
+    return 2 ** len(levels)
+
+
+def _is_halving(name):
+    parts = name.split("_")
+    return len(parts) == 3 and parts[0] == "encoder" and parts[2] == "conv"
+
+
+def _head(x, channels, m):
+    # Linear and in float32: a sigmoid on a sparse target can settle at zero for good, and
+    # bfloat16 would round the answer to three digits.
+    return layers.Conv2D(channels, 3, padding="same", dtype="float32", name=f"output_{m}")(x)
+
+
+def _with_first_layer(image, first_layer):
+    if first_layer is None:
+        return image
+    arguments = dict(first_layer)
+    name = arguments.pop("name")
+    layer = _choice("first_layer name", name, FIRST_LAYERS)(name=name, **arguments)
+    return layers.Concatenate(name="first_layer_skip")([image, layer(image)])
+
+
+def _choice(argument, value, choices):
+    if value not in choices:
+        offered = ", ".join(repr(choice) for choice in choices)
+        raise ValueError(f"{argument}={value!r} is not known; choose one of {offered}")
+    return choices[value]

@@ -1,0 +1,126 @@
+"""The fixed physical first layer of the phase problem: amplitudes, brought back to focus."""
+
+import math
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("mcnn_keras")
+class BackPropagation(keras.layers.Layer):
+    """Propagate the amplitude measured at each plane back to focus, with flat phase.
+
+    Each plane's amplitude sqrt(1 + contrast) travels by minus its defocus. Of the wave there the
+    real part (less one) and the imaginary part become two channels: the imaginary part is the
+    phase of a weak object, overlaid with its twin image, which is left to the network to remove.
+    The layer has no weights. It works in float32 whatever the network's precision, because a
+    transform of bfloat16 numbers would drown the phase.
+
+    Parameters
+    ----------
+    defocus : list of float
+        Signed distance of each plane from focus, in um, positive downstream.
+    wavelength, pixel_size : float
+        In um.
+    numerical_aperture : float or None
+        Waves beyond it are removed; None keeps all that propagate.
+    refractive_index : float
+        Of the medium.
+    margin : int
+        Pixels by which the field is extended on each side, mirrored and faded to the mean, so
+        that opposite borders do not disturb each other.
+
+    Notes
+    -----
+    Input (batch, height, width, planes): the contrast intensity / mean(intensity) - 1.
+    Output (batch, height, width, 2 * planes). Transfer function: Goodman, Introduction to
+    Fourier Optics, 3.10; back propagation as the start of phase retrieval: Rivenson et al. 2018.
+    """
+
+    def __init__(
+        self,
+        defocus,
+        wavelength,
+        pixel_size,
+        numerical_aperture=None,
+        refractive_index=1.0,
+        margin=32,
+        **kwargs,
+    ):
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        self.defocus = [float(z) for z in defocus]
+        self.wavelength = wavelength
+        self.pixel_size = pixel_size
+        self.numerical_aperture = numerical_aperture
+        self.refractive_index = refractive_index
+        self.margin = margin
+
+    def transfer_function(self, height, width):
+        """Real and imaginary part, each (planes, height, width), of the way back to focus."""
+        fy = _frequencies(height, self.pixel_size)[:, None]
+        fx = _frequencies(width, self.pixel_size)[None, :]
+        squared = fy**2 + fx**2
+        k = self.refractive_index / self.wavelength
+        root = ops.sqrt(ops.maximum(k**2 - squared, 0.0))
+        # sqrt(k^2 - f^2) - k without the cancellation; in cycles, whole ones dropped, so that
+        # float32 holds the phase of a far plane.
+        cycles = squared / (root + k)
+        z = ops.convert_to_tensor(self.defocus, "float32")[:, None, None]
+        turns = z * cycles[None]
+        angle = 2 * math.pi * (turns - ops.floor(turns))
+        limit = min(k, (self.numerical_aperture or math.inf) / self.wavelength)
+        passed = ops.cast(squared < limit**2, "float32")[None]
+        return passed * ops.cos(angle), passed * ops.sin(angle)
+
+    def call(self, contrast):
+        """The waves at focus of a batch of contrasts."""
+        amplitude = ops.sqrt(ops.maximum(1.0 + contrast, 0.0)) - 1.0
+        amplitude = ops.transpose(_extend(amplitude, self.margin), (0, 3, 1, 2))
+        height, width = ops.shape(amplitude)[2], ops.shape(amplitude)[3]
+        real, imag = ops.fft2((amplitude, ops.zeros_like(amplitude)))
+        t_real, t_imag = self.transfer_function(height, width)
+        wave = ops.ifft2((real * t_real - imag * t_imag, real * t_imag + imag * t_real))
+        wave = ops.transpose(ops.concatenate(wave, axis=1), (0, 2, 3, 1))
+        m = self.margin
+        return wave[:, m : height - m, m : width - m, :]
+
+    def compute_output_shape(self, input_shape):
+        """The input's shape with two channels per plane."""
+        return (*input_shape[:-1], 2 * len(self.defocus))
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "defocus": self.defocus,
+            "wavelength": self.wavelength,
+            "pixel_size": self.pixel_size,
+            "numerical_aperture": self.numerical_aperture,
+            "refractive_index": self.refractive_index,
+            "margin": self.margin,
+        }
+
+
+def _frequencies(n, pixel_size):
+    """The spatial frequencies of n samples in the order of the discrete Fourier transform."""
+    index = ops.arange(n, dtype="float32")
+    n = ops.cast(n, "float32")
+    return ops.where(index < n / 2, index, index - n) / (n * pixel_size)
+
+
+def _extend(image, margin):
+    """Mirror `image` by `margin` pixels on each side and fade it to zero there."""
+    if margin == 0:
+        return image
+    height, width = ops.shape(image)[1], ops.shape(image)[2]
+    image = ops.pad(image, ((0, 0), (margin, margin), (margin, margin), (0, 0)), mode="symmetric")
+
+    def fade(n):
+        distance = ops.arange(n + 2 * margin, dtype="float32") + 0.5
+        distance = ops.minimum(distance, ops.cast(n + 2 * margin, "float32") - distance)
+        return ops.sin(0.5 * math.pi * ops.minimum(distance / margin, 1.0)) ** 2
+
+    return image * fade(height)[:, None, None] * fade(width)[None, :, None]
+
+
+FIRST_LAYERS = {"back_propagation": BackPropagation}
