@@ -1,0 +1,121 @@
+"""The report of a training run: one HTML file that needs nothing beside it."""
+
+import base64
+import html
+import io
+
+import numpy as np
+
+from .files import replacing, to_grey
+
+EXAMPLES = 6
+
+
+def write_report(folder, card, history, test, answer):
+    """Write a run's report, report.html, and the picture in it, examples.png.
+
+    Parameters
+    ----------
+    folder : RunFolder
+        Of the run.
+    card : dict
+        The model's card.
+    history : list of dict
+        A row for each epoch.
+    test : tuple of array
+        Images and targets of the test set, (samples, height, width, channels).
+    answer : array
+        The network's output for them.
+    """
+    metrics, units = card["metrics"], html.escape(card["units"])
+    rows = [
+        ("test error (mean absolute)", f"{metrics['test_mae']:.4g} {units}"),
+        ("best constant answer's error", f"{metrics['constant_answer_mae']:.4g} {units}"),
+        ("correlation with the truth", f"{metrics['test_correlation']:.4f}"),
+        ("unseen test samples", metrics["test_samples"]),
+        ("problem", html.escape(str(card["problem"]))),
+        ("network", html.escape(str(card["network"]))),
+        ("training", html.escape(str(card["training"]))),
+        ("versions", html.escape(str(card["versions"]))),
+    ]
+    table = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in rows)
+    picture = _examples(test, answer)
+    title = f"mcnn-keras: {html.escape(card['problem']['name'])}"
+    page = f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
+<style>body{{font:15px/1.5 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}}
+th{{text-align:left;vertical-align:top;padding-right:1rem;white-space:nowrap}}
+td{{overflow-wrap:anywhere}} img{{width:100%}}</style>
+<h1>{title}</h1><table>{table}</table>
+<h2>Error by epoch</h2>{_curves(history)}
+<h2>Unseen test samples</h2>
+<p>From left to right: input (first plane), truth, answer, |truth - answer|. Truth, answer and
+difference of a row share one grey scale; it spans the truth's range.</p>
+<img alt="input, truth, answer and difference of test samples"
+src="data:image/png;base64,{base64.b64encode(picture).decode()}">
+</html>"""
+    with replacing(folder.examples_path) as part:
+        part.write_bytes(picture)
+    with replacing(folder.report_path) as part:
+        part.write_text(page, encoding="utf-8")
+
+
+def side_by_side(image, target, answer):
+    """Input, truth, answer and absolute difference in one picture.
+
+    Parameters
+    ----------
+    image, target, answer : (height, width) array
+
+    Returns
+    -------
+    numpy.ndarray
+        (height, 4 width), uint8; the last three in the truth's grey scale.
+    """
+    low, high = float(target.min()), float(target.max())
+    difference = np.abs(target - answer)
+    tiles = [
+        to_grey(image),
+        to_grey(target, low, high),
+        to_grey(answer, low, high),
+        to_grey(difference, 0, high - low),
+    ]
+    return np.concatenate(tiles, axis=1)
+
+
+def _examples(test, answer):
+    """The first test samples side by side, as the bytes of a PNG."""
+    import imageio.v3 as iio
+
+    images, targets = test
+    if targets.shape[1] != images.shape[1]:  # an enlarging network: show the input as large
+        factor = targets.shape[1] // images.shape[1]
+        images = images.repeat(factor, axis=1).repeat(factor, axis=2)
+    rows = [
+        side_by_side(images[i, ..., 0], targets[i, ..., 0], answer[i, ..., 0])
+        for i in range(min(EXAMPLES, len(images)))
+    ]
+    buffer = io.BytesIO()
+    iio.imwrite(buffer, np.concatenate(rows), extension=".png")
+    return buffer.getvalue()
+
+
+def _curves(history):
+    """Training and test error against the epoch, as SVG."""
+    width, height, left, bottom = 640, 260, 60, 30
+    errors = {name: [row[name] for row in history] for name in ("mae", "test_mae")}
+    top = max(max(values) for values in errors.values()) or 1.0
+
+    def points(values):
+        step = (width - left) / max(len(values) - 1, 1)
+        return " ".join(
+            f"{left + i * step:.1f},{(height - bottom) * (1 - v / top) + 5:.1f}"
+            for i, v in enumerate(values)
+        )
+
+    return f"""<svg viewBox="0 0 {width + 10} {height + 10}" role="img" aria-label="error by epoch">
+<polyline fill="none" stroke="#999" stroke-width="2" points="{points(errors["mae"])}"/>
+<polyline fill="none" stroke="#06c" stroke-width="2" points="{points(errors["test_mae"])}"/>
+<text x="0" y="15" font-size="13">{top:.3g}</text>
+<text x="0" y="{height - bottom + 9}" font-size="13">0</text>
+<text x="{left}" y="{height}" font-size="13">epoch 1 to {len(history)};
+grey: training, blue: unseen test set</text></svg>"""

@@ -1,0 +1,173 @@
+"""Model files: one .h5 that explains itself, read back as data and never as code."""
+
+import datetime
+import json
+from importlib.metadata import version
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from .errors import InputError
+from .files import replacing
+
+ATTRIBUTE = "mcnn_keras_card"
+FORMAT = 1
+
+
+def make_card(problem, network, training, metrics):
+    """What a model file tells of itself.
+
+    Parameters
+    ----------
+    problem : Problem
+        What the model was trained on.
+    network : dict
+        The arguments of `mcnn_keras.MCNN`.
+    training, metrics : dict
+        Settings of the run, and what it reached.
+
+    Returns
+    -------
+    dict
+        As JSON can hold it.
+    """
+    card = {
+        "format": FORMAT,
+        "problem": {"name": problem.name, "config": problem.config()},
+        "output_names": problem.output_names,
+        "units": problem.units,
+        "pixel_size": problem.pixel_size,
+        "normalization": problem.normalization,
+        "network": network,
+        "training": training,
+        "metrics": metrics,
+        "versions": {
+            name: version(name) for name in ("mcnn-keras", "keras", "tensorflow", "numpy")
+        },
+        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+    }
+    return json.loads(json.dumps(card))
+
+
+def save(model, path):
+    """Save a model with its card.
+
+    Parameters
+    ----------
+    model : keras.Model
+        From `mcnn_keras.train` or `mcnn_keras.load`.
+    path : str or Path
+        A name ending in .h5; the file appears whole or not at all.
+
+    Raises
+    ------
+    InputError
+        If the name does not end in .h5, or the model has no card.
+    """
+    path = Path(path)
+    if path.suffix != ".h5":
+        raise InputError(f"{path} does not end in .h5; name the model file like phase.h5")
+    if not hasattr(model, "card"):
+        raise InputError("the model has no card; save models that mcnn_keras trained or loaded")
+    with replacing(path) as part:
+        _write_keras_file(model, part)
+        with h5py.File(part, "r+") as file:
+            file.attrs[ATTRIBUTE] = json.dumps(dict(model.card), default=dict)
+
+
+def load(path):
+    """Load a model that `save` wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+        The .h5 file.
+
+    Returns
+    -------
+    keras.Model
+        Rebuilt by `mcnn_keras.MCNN` from the card; nothing in the file is run.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged, or was not written by this package.
+    """
+    from .network import MCNN
+
+    path = Path(path)
+    card = read_card(path)
+    try:
+        model = MCNN(**card["network"])
+        with h5py.File(path, "r") as file:
+            for layer in model.layers:
+                if layer.weights:
+                    layer.set_weights(_layer_weights(file["model_weights"][layer.name], layer))
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        reason = str(error).splitlines()[0][:150]
+        raise InputError(f"{path} is damaged: its weights do not fit its card ({reason})") from None
+    model.card = card
+    return model
+
+
+def read_card(path):
+    """The card of a model file.
+
+    Parameters
+    ----------
+    path : str or Path
+        The .h5 file.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged, or was not written by this package.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"the model {path} is not there; give the name of a .h5 file")
+    try:
+        with h5py.File(path, "r") as file:
+            text = file.attrs[ATTRIBUTE]
+        card = json.loads(text)
+        newer = card["format"] > FORMAT
+    except KeyError:
+        raise InputError(
+            f"{path} was not written by mcnn-keras (it has no card); give a model.h5 that "
+            "`mcnn-keras train` made"
+        ) from None
+    except (OSError, ValueError, TypeError):
+        raise InputError(f"{path} is damaged or no HDF5 file; copy or train it again") from None
+    if newer:
+        raise InputError(
+            f"{path} was written by a newer mcnn-keras ({card['versions']['mcnn-keras']}); "
+            "upgrade this one"
+        )
+    return card
+
+
+def _write_keras_file(model, path):
+    # Keras logs a line in praise of its other format for each .h5; this format is the contract.
+    from absl import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        model.save(path, include_optimizer=False)
+    finally:
+        logging.set_verbosity(level)
+
+
+def _layer_weights(group, layer):
+    """The arrays of a layer's weights, in the layer's order, in float32."""
+    names = [n.decode() if isinstance(n, bytes) else n for n in group.attrs["weight_names"]]
+    arrays = [np.asarray(group[name], np.float32) for name in names]
+    shapes = [tuple(weight.shape) for weight in layer.weights]
+    if [a.shape for a in arrays] != shapes:
+        raise ValueError(f"{layer.name} has weights of {[a.shape for a in arrays]}, not {shapes}")
+    return arrays

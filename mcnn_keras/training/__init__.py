@@ -1,0 +1,6 @@
+"""Training: one tf.data pipeline, one loop."""
+
+from .loop import Run, train
+from .settings import Settings
+
+__all__ = ["Run", "Settings", "train"]

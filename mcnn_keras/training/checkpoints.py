@@ -1,0 +1,109 @@
+"""The run folder: configuration, history and a checkpoint from which training goes on exactly."""
+
+import csv
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..files import replacing
+
+COLUMNS = (
+    "epoch", "step", "loss", "mae", "test_mae", "test_deviation", "learning_rate", "seconds",
+)  # fmt: skip
+
+
+class RunFolder:
+    """The files of one training run: config.json, history.csv, checkpoints/, model.h5, report.html
+    and examples.png.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder, made if it is not there.
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self.config_path = self.path / "config.json"
+        self.history_path = self.path / "history.csv"
+        self.checkpoint_path = self.path / "checkpoints" / "latest.npz"
+        self.model_path = self.path / "model.h5"
+        self.report_path = self.path / "report.html"
+        self.examples_path = self.path / "examples.png"
+
+    def create(self, config):
+        """Start a new run.
+
+        Raises
+        ------
+        InputError
+            If the folder holds a run or cannot be made.
+        """
+        if self.config_path.exists():
+            raise InputError(
+                f"{self.path} already holds a run; add --resume to go on with it, or name another "
+                "folder with --output"
+            )
+        try:
+            self.checkpoint_path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"the folder {self.path} cannot be made: {error.strerror}") from None
+        with replacing(self.config_path) as part:
+            part.write_text(json.dumps(config, indent=2) + "\n")
+
+    def config(self):
+        """What the run was started with.
+
+        Raises
+        ------
+        InputError
+            If there is no run here.
+        """
+        try:
+            return json.loads(self.config_path.read_text())
+        except FileNotFoundError:
+            raise InputError(
+                f"{self.path} holds no run to resume; leave --resume out to start one"
+            ) from None
+        except json.JSONDecodeError:
+            raise InputError(
+                f"{self.config_path} is damaged; start the run anew elsewhere"
+            ) from None
+
+    def save_checkpoint(self, variables, step, sums, history):
+        """Replace the checkpoint, as a whole or not at all."""
+        arrays = {f"variable_{i}": v.numpy() for i, v in enumerate(variables)}
+        with replacing(self.checkpoint_path) as part, open(part, "wb") as file:
+            np.savez(file, step=step, sums=sums, history=json.dumps(history), **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        self.write_history(history)
+
+    def load_checkpoint(self, variables):
+        """Set the variables to the checkpoint's.
+
+        Returns
+        -------
+        step : int
+            Steps done; 0 where there is no checkpoint yet.
+        sums : numpy.ndarray or None
+            The running sums of the epoch under way.
+        history : list of dict
+            A row for each finished epoch.
+        """
+        if not self.checkpoint_path.exists():
+            return 0, None, []
+        with np.load(self.checkpoint_path, allow_pickle=False) as data:
+            for i, variable in enumerate(variables):
+                variable.assign(data[f"variable_{i}"])
+            return int(data["step"]), data["sums"], json.loads(str(data["history"]))
+
+    def write_history(self, history):
+        """Write history.csv, a row for each epoch."""
+        with replacing(self.history_path) as part, open(part, "w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(history)

@@ -1,0 +1,359 @@
+"""The training loop: a pure function of (problem, settings, step) on a given machine."""
+
+import json
+import signal
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ..errors import InputError, TrainingStopped
+from ..metrics import correlation, mean_absolute_error
+from ..network import MCNN, stride
+from ..report import write_report
+from ..saving import make_card, save
+from .checkpoints import RunFolder
+from .devices import choose_strategy, faster_precision
+from .losses import coarse_targets, growth, multiscale_errors, scale_weights
+from .pipeline import fixed_set, stream
+from .progress import Progress
+from .settings import Settings
+
+TEST_SAMPLES = 64
+CHECKPOINT_SECONDS = 120
+# An output this much flatter than its target, for so many epochs, will not recover.
+COLLAPSED, PATIENCE = 1e-3, 3
+
+
+@dataclass
+class Run:
+    """A finished training run.
+
+    Attributes
+    ----------
+    model : keras.Model
+        In float32, its card attached as ``model.card``.
+    history : list of dict
+        A row for each epoch, as in history.csv.
+    folder : Path or None
+        Where its files are.
+    """
+
+    model: keras.Model
+    history: list
+    folder: Path | None
+
+
+def train(problem, output=None, resume=False, strategy=None, **settings):
+    """Train a network on a problem.
+
+    Parameters
+    ----------
+    problem : Problem
+        What to learn.
+    output : str or Path, optional
+        The run's folder, for model.h5, config.json, history.csv, report.html and checkpoints;
+        without it nothing is written.
+    resume : bool
+        Go on with the run in `output`; it must have been started with the same problem and
+        settings, and ends as it would have without the break.
+    strategy : tf.distribute.Strategy, optional
+        Where to compute, instead of all or `gpus` GPUs.
+    **settings
+        See `Settings`.
+
+    Returns
+    -------
+    Run
+        Its model predicts with `mcnn_keras.predict`.
+
+    Raises
+    ------
+    InputError
+        If the settings do not fit the problem, or the folder is not as expected.
+    TrainingStopped
+        If the loss is not a number, or the output has collapsed to a constant.
+    KeyboardInterrupt
+        After Ctrl-C, once the checkpoint is written.
+    """
+    settings = Settings(**settings)
+    strategy = strategy or choose_strategy(settings.gpus)
+    folder = None if output is None else RunFolder(output)
+    network = _network_arguments(problem, settings)
+    precision = settings.precision
+    if resume:
+        if folder is None:
+            raise InputError("resume needs the run's folder; name it with output (--output)")
+        started = folder.config()
+        _require_same(started, _config(problem, settings, None))
+        precision = started["precision"]
+    elif precision == "auto":
+        precision = faster_precision()
+
+    keras.utils.set_random_seed(settings.seed)
+    with strategy.scope():
+        model = _build(network, "mixed_bfloat16" if precision == "bfloat16" else "float32")
+        optimizer = keras.optimizers.Adam(_schedule(settings))
+        optimizer.build(model.trainable_variables)
+    if settings.image_size % stride(model):
+        raise InputError(
+            f"image_size {settings.image_size} is not a multiple of {stride(model)}, the total "
+            f"stride of this network; take {_nearest(settings.image_size, stride(model))}"
+        )
+    if folder is not None and not resume:
+        folder.create(_config(problem, settings, precision))
+    trainer = Trainer(problem, settings, strategy, model, optimizer, folder)
+    history = trainer.run(resume)
+
+    with tf.device("/cpu:0"):
+        final = _build(network, "float32")
+        final.set_weights(model.get_weights())
+    metrics = {"test_samples": len(trainer.test[1]), **trainer.test_metrics()}
+    final.card = make_card(problem, network, settings.asdict() | {"precision": precision}, metrics)
+    if folder is not None:
+        save(final, folder.model_path)
+        write_report(folder, final.card, history, trainer.test, trainer.test_answer())
+    return Run(final, history, None if folder is None else folder.path)
+
+
+class Trainer:
+    """One run: its stream of samples, its compiled steps, and where it stands."""
+
+    def __init__(self, problem, settings, strategy, model, optimizer, folder):
+        self.problem, self.settings, self.strategy = problem, settings, strategy
+        self.model, self.optimizer, self.folder = model, optimizer, folder
+        self.branches = len(model.outputs) - 1
+        self.step = 0
+        self.sums = np.zeros(2)
+        self.history = []
+        samples = min(TEST_SAMPLES, settings.samples)
+        self.test = fixed_set(problem, "test", samples, settings.image_size, settings.seed)
+        self._compiled = {}
+        self._answer = tf.function(
+            lambda x: keras.tree.flatten(model(x, training=False))[0], autograph=False
+        )
+
+    @property
+    def variables(self):
+        """All that a checkpoint must hold."""
+        return [*self.model.variables, *self.optimizer.variables]
+
+    def run(self, resume):
+        """Train from where the run stands to its end; returns the history."""
+        s = self.settings
+        if resume:
+            self.step, sums, self.history = self.folder.load_checkpoint(self.variables)
+            self.sums = self.sums if sums is None else sums
+        batches = stream(
+            self.problem, "train", s.batch_size, s.image_size, s.seed,
+            start=self.step * s.batch_size, samples=s.steps_per_epoch * s.batch_size, fresh=s.fresh,
+        )  # fmt: skip
+        if self.strategy.num_replicas_in_sync > 1:
+            batches = self.strategy.experimental_distribute_dataset(_unsharded(batches))
+        iterator = iter(batches)
+        began = saved = time.monotonic()
+        with _interruptible() as interrupted, Progress(s, self.step) as progress:
+            while self.step < s.steps:
+                self._advance(next(iterator))
+                progress.update(self.step, self.sums, self.history)
+                if self.step % s.steps_per_epoch == 0:
+                    self._finish_epoch(time.monotonic() - began)
+                    self._save()
+                    saved = began = time.monotonic()
+                elif time.monotonic() - saved > CHECKPOINT_SECONDS:
+                    self._save()
+                    saved = time.monotonic()
+                if interrupted():
+                    self._save()
+                    raise KeyboardInterrupt
+        return self.history
+
+    def _advance(self, batch):
+        """One optimiser step; raises before the variables are saved if the loss is no number."""
+        s = self.settings
+        finest, fade = growth(self.branches, self.step, s.steps) if s.growing else (0, 1.0)
+        weights = scale_weights(s.loss_weights, self.branches, self.step, s.steps)[finest:]
+        if finest not in self._compiled:
+            self._compiled[finest] = self._compile(finest)
+        sums = self._compiled[finest](batch, tf.constant(weights), tf.constant(fade, tf.float32))
+        sums = sums.numpy()
+        if not np.isfinite(sums).all():
+            raise TrainingStopped(
+                f"the loss became {sums[0]} at step {self.step}; train with a smaller "
+                "--learning-rate or with --precision float32"
+            )
+        self.sums = self.sums + sums
+        self.step += 1
+
+    def _compile(self, finest):
+        """The training step in which outputs[finest:] learn."""
+        model, optimizer, batch_size = self.model, self.optimizer, self.settings.batch_size
+
+        def replica_step(images, targets, weights, fade):
+            with tf.GradientTape() as tape:
+                outputs = keras.tree.flatten(model(images, training=True))[finest:]
+                scales = coarse_targets(targets, self.branches)[finest:]
+                errors = multiscale_errors(outputs, scales, fade) / batch_size
+                loss = tf.reduce_sum(weights[:, None] * errors)
+            gradients = tape.gradient(
+                loss,
+                [variable.value for variable in model.trainable_variables],
+                unconnected_gradients=tf.UnconnectedGradients.ZERO,
+            )
+            # The optimiser sums the gradients of all replicas.
+            optimizer.apply(gradients, model.trainable_variables)
+            return tf.stack([loss, tf.reduce_sum(errors[0])])
+
+        @tf.function(autograph=False)
+        def step(batch, weights, fade):
+            sums = self.strategy.run(replica_step, args=(*batch, weights, fade))
+            return self.strategy.reduce("SUM", sums, axis=None)
+
+        return step
+
+    def _finish_epoch(self, seconds):
+        s = self.settings
+        loss, mae = self.sums / s.steps_per_epoch
+        self.sums = np.zeros(2)
+        row = {
+            "epoch": self.step // s.steps_per_epoch,
+            "step": self.step,
+            "loss": float(f"{loss:.6g}"),
+            "mae": float(f"{mae:.6g}"),
+            "test_mae": float(f"{self.test_metrics()['test_mae']:.6g}"),
+            "test_deviation": float(f"{self.test_answer().std() / self.test[1].std():.6g}"),
+            "learning_rate": float(f"{float(self.optimizer.learning_rate):.6g}"),
+            "seconds": round(seconds, 1),
+        }
+        self.history.append(row)
+        recent = self.history[-PATIENCE:]
+        if len(recent) == PATIENCE and all(r["test_deviation"] < COLLAPSED for r in recent):
+            raise TrainingStopped(
+                f"the output has been constant for {PATIENCE} epochs: the network has collapsed; "
+                "train with a smaller --learning-rate, or look at the samples with simulate"
+            )
+
+    def _save(self):
+        if self.folder is not None:
+            self.folder.save_checkpoint(self.variables, self.step, self.sums, self.history)
+
+    def test_answer(self):
+        """The full-size output for the test images, as of this step."""
+        if getattr(self, "_answered", (None,))[0] != self.step:
+            size = self.settings.batch_size
+            images = self.test[0]
+            parts = [self._answer(images[i : i + size]) for i in range(0, len(images), size)]
+            self._answered = (self.step, np.concatenate(parts))
+        return self._answered[1]
+
+    def test_metrics(self):
+        """Error and correlation on the test set, and the error of the best constant answer."""
+        answer, target = self.test_answer(), self.test[1]
+        constant = np.broadcast_to(np.median(target, axis=(0, 1, 2)), target.shape)
+        return {
+            "test_mae": mean_absolute_error(answer, target),
+            "test_correlation": correlation(answer, target),
+            "constant_answer_mae": mean_absolute_error(constant, target),
+        }
+
+
+def _unsharded(dataset):
+    """Each batch is split over the replicas; the stream itself is not to be read in shards."""
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return dataset.with_options(options)
+
+
+def _build(network, dtype_policy):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(dtype_policy)
+    try:
+        return MCNN(**network)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _network_arguments(problem, settings):
+    """What to build the network with; one sample tells the channels."""
+    seed = tf.zeros((2,), tf.int64)
+    image, target = problem.sample(seed, settings.image_size, "train")
+    scale = target.shape[0] / image.shape[0]
+    if scale not in (1, 2) or target.shape[0] != target.shape[1]:
+        raise InputError(
+            f"the problem {problem.name!r} gives targets of {tuple(target.shape)} for images of "
+            f"{tuple(image.shape)}; the same size or twice the size is expected"
+        )
+    return {
+        "input_channels": image.shape[-1],
+        "output_channels": target.shape[-1],
+        "preset": settings.preset,
+        "filters": settings.filters,
+        "branches": settings.branches,
+        "cell": settings.cell,
+        "normalization": settings.normalization,
+        "scale": int(scale),
+        "first_layer": problem.first_layer,
+    }
+
+
+def _schedule(settings):
+    warm_up = min(200, settings.steps // 20)
+    return keras.optimizers.schedules.CosineDecay(
+        settings.learning_rate / 20 if warm_up else settings.learning_rate,
+        decay_steps=max(1, settings.steps - warm_up),
+        warmup_target=settings.learning_rate if warm_up else None,
+        warmup_steps=warm_up,
+    )
+
+
+def _config(problem, settings, precision):
+    config = {
+        "problem": {"name": problem.name, "config": problem.config()},
+        "settings": settings.asdict(),
+        "precision": precision,
+    }
+    return json.loads(json.dumps(config))
+
+
+def _require_same(started, asked):
+    """Resuming goes on with the same run or not at all."""
+    for part in ("problem", "settings"):
+        for key, value in asked[part].items():
+            if started[part].get(key) != value:
+                raise InputError(
+                    f"the run was started with {key} {started[part].get(key)}, not {value}; "
+                    "resume it with its own settings, or start another in a new folder"
+                )
+
+
+def _nearest(size, multiple):
+    below = size // multiple * multiple
+    return f"{below} or {below + multiple}" if below else str(multiple)
+
+
+@contextmanager
+def _interruptible():
+    """Turn the first Ctrl-C (or SIGTERM) into a question to ask between two steps."""
+    caught = []
+
+    def note(signum, frame):
+        if caught:  # the second one will not wait
+            raise KeyboardInterrupt
+        caught.append(signum)
+
+    try:
+        before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not in the main thread, where signals cannot be caught
+        yield lambda: False
+        return
+    try:
+        yield lambda: bool(caught)
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)

@@ -1,0 +1,101 @@
+"""The multi-scale loss: mean absolute error on every output, and how it changes in training."""
+
+import numpy as np
+import tensorflow as tf
+
+# The share of a growing run after which all outputs are there.
+GROWN = 0.5
+
+
+def coarse_targets(target, count):
+    """The target and its averages over 2x2, 4x4, ... pixels.
+
+    Parameters
+    ----------
+    target : (batch, height, width, channels) tensor
+    count : int
+        Number of coarse targets.
+
+    Returns
+    -------
+    list of tf.Tensor
+        `count` + 1 of them, the full size first.
+    """
+    targets = [target]
+    for _ in range(count):
+        targets.append(tf.nn.avg_pool2d(targets[-1], 2, 2, "VALID"))
+    return targets
+
+
+def multiscale_errors(outputs, targets, fade=1.0):
+    """Mean absolute error of each sample at each scale.
+
+    Parameters
+    ----------
+    outputs, targets : list of (batch, height, width, channels) tensor
+        From fine to coarse, the same scales.
+    fade : float or tensor
+        Of the finest output: 1 counts it as it is, 0 puts the next coarser one, enlarged, in its
+        place (the fading-in of Karras et al., 2017).
+
+    Returns
+    -------
+    tf.Tensor
+        (scales, batch), float32.
+    """
+    finest = outputs[0]
+    if len(outputs) > 1:
+        enlarged = tf.repeat(tf.repeat(outputs[1], 2, axis=1), 2, axis=2)
+        finest = fade * finest + (1.0 - fade) * enlarged
+    outputs = [finest, *outputs[1:]]
+    pairs = zip(outputs, targets, strict=True)
+    return tf.stack([tf.reduce_mean(tf.abs(o - t), axis=(1, 2, 3)) for o, t in pairs])
+
+
+def scale_weights(kind, branches, step, steps):
+    """The weight of each output's error at a step.
+
+    Parameters
+    ----------
+    kind : {'constant', 'annealed'}
+        See `Settings.loss_weights`.
+    branches : int
+        Number of coarse outputs.
+    step, steps : int
+        Where training stands.
+
+    Returns
+    -------
+    numpy.ndarray
+        (branches + 1,), float32, the full size first.
+    """
+    if kind == "constant":
+        return np.ones(branches + 1, np.float32)
+    t = step / max(steps - 1, 1)
+    return ((2 - 2 * t) ** np.arange(branches + 1)).astype(np.float32)
+
+
+def growth(branches, step, steps):
+    """Which outputs a growing network has at a step.
+
+    Parameters
+    ----------
+    branches : int
+        Number of coarse outputs.
+    step, steps : int
+        Where training stands.
+
+    Returns
+    -------
+    finest : int
+        Index of the finest output in use: `branches` at the start, 0 when grown.
+    fade : float
+        How far it is faded in, 0 to 1.
+    """
+    if branches == 0:
+        return 0, 1.0
+    progress = step / max(steps * GROWN, 1) * (branches + 1)
+    stage = min(int(progress), branches)
+    # The coarsest has nothing to be faded in from; each later one takes half its stage.
+    fade = 1.0 if stage == 0 else min(1.0, 2 * (progress - stage))
+    return branches - stage, fade

@@ -1,0 +1,98 @@
+"""The settings of a training run, checked: together with the problem they define it wholly."""
+
+from dataclasses import asdict, dataclass
+
+from ..errors import InputError
+
+LOSS_WEIGHTS = ("constant", "annealed")
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train.
+
+    Parameters
+    ----------
+    image_size : int
+        Height and width of a training sample in pixels.
+    samples : int
+        Samples per epoch.
+    epochs : int
+        Number of epochs.
+    batch_size : int
+        Samples per step, over all devices.
+    fresh : bool
+        True: every sample is new. False: the first `samples` come again in each epoch.
+    preset, filters, branches, cell, normalization :
+        Of the network, see `mcnn_keras.MCNN`.
+    loss_weights : {'constant', 'annealed'}
+        All outputs weigh 1, or output m + 1 weighs (2 - 2t)^m where t goes from 0 to 1, so that
+        training ends as that of a plain U-Net.
+    growing : bool
+        Train the coarse outputs first and fade the finer ones in over the first half.
+    learning_rate : float
+        Of Adam, at the start of a cosine decay to zero that follows a short warm-up.
+    precision : {'auto', 'float32', 'bfloat16'}
+        Of the network's arithmetic; 'auto' takes the faster one, by measurement.
+    gpus : int, optional
+        Number of GPUs; all that there are by default.
+    seed : int
+        Of initial weights and samples.
+
+    Raises
+    ------
+    InputError
+        If a value is out of its range.
+    """
+
+    image_size: int = 256
+    samples: int = 2048
+    epochs: int = 32
+    batch_size: int = 8
+    fresh: bool = True
+    preset: str = "light"
+    filters: tuple | None = None
+    branches: int | None = None
+    cell: str | None = None
+    normalization: str | None = None
+    loss_weights: str = "constant"
+    growing: bool = False
+    learning_rate: float = 1e-3
+    precision: str = "auto"
+    gpus: int | None = None
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ("image_size", "samples", "epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.samples < self.batch_size:
+            raise InputError(
+                f"samples {self.samples} is less than one batch of {self.batch_size}; "
+                "give more samples or a smaller batch size"
+            )
+        if not self.learning_rate > 0:
+            raise InputError(f"learning_rate {self.learning_rate} must be positive")
+        if not 0 <= self.seed < 2**31:
+            raise InputError(f"seed {self.seed} must lie in 0..{2**31 - 1}")
+        for name, choices in (("loss_weights", LOSS_WEIGHTS), ("precision", PRECISIONS)):
+            if getattr(self, name) not in choices:
+                raise InputError(
+                    f"{name} {getattr(self, name)!r} is not known; choose one of "
+                    + ", ".join(choices)
+                )
+
+    @property
+    def steps_per_epoch(self):
+        """Optimiser steps in one epoch; a last, smaller batch is left out."""
+        return self.samples // self.batch_size
+
+    @property
+    def steps(self):
+        """Optimiser steps of the whole run."""
+        return self.steps_per_epoch * self.epochs
+
+    def asdict(self):
+        """The values by name, for a configuration file."""
+        return asdict(self)

@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+from reference import area_average
+
+from mcnn_keras.training.losses import (
+    coarse_targets,
+    growth,
+    multiscale_errors,
+    scale_weights,
+)
+
+
+def test_coarse_targets_are_area_averages(rng):
+    target = rng.standard_normal((1, 16, 24, 1)).astype(np.float32)
+    for level, coarse in enumerate(coarse_targets(target, 3)):
+        expected = area_average(target[0, :, :, 0], 2**level)
+        np.testing.assert_allclose(coarse[0, :, :, 0], expected, atol=1e-6)
+
+
+def test_errors_are_mean_absolute_errors_of_each_scale(rng):
+    targets = [rng.standard_normal((2, 8 >> m, 8 >> m, 1)).astype(np.float32) for m in range(3)]
+    outputs = [t + (m + 1) * 0.5 for m, t in enumerate(targets)]
+    errors = multiscale_errors(outputs, targets).numpy()
+    np.testing.assert_allclose(errors, [[0.5, 0.5], [1.0, 1.0], [1.5, 1.5]], rtol=1e-5)
+
+
+def test_a_faded_out_scale_counts_as_its_coarser_neighbour(rng):
+    coarse = rng.standard_normal((1, 4, 4, 1)).astype(np.float32)
+    enlarged = np.kron(coarse[0, :, :, 0], np.ones((2, 2)))[None, :, :, None]
+    garbage = np.full((1, 8, 8, 1), 1e3, np.float32)
+    errors = multiscale_errors([garbage, coarse], [enlarged, coarse], fade=0.0).numpy()
+    np.testing.assert_allclose(errors, 0, atol=1e-6)
+    assert multiscale_errors([garbage, coarse], [enlarged, coarse], fade=0.1).numpy()[0] > 50
+
+
+def test_constant_weights_are_one():
+    np.testing.assert_array_equal(scale_weights("constant", 3, 5, 10), [1, 1, 1, 1])
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"), [(0, [1, 2, 4, 8]), (50, [1, 1, 1, 1]), (100, [1, 0, 0, 0])]
+)
+def test_annealed_weights_end_as_a_unet(step, expected):
+    np.testing.assert_allclose(scale_weights("annealed", 3, step, 101), expected)
+
+
+def test_growth_starts_coarse_and_ends_whole():
+    stages = [growth(3, step, 800) for step in range(800)]
+    finest = [s for s, _ in stages]
+    fades = [f for _, f in stages]
+    assert finest[0] == 3
+    assert finest == sorted(finest, reverse=True)
+    assert finest[400:] == [0] * 400
+    assert fades[400:] == [1.0] * 400
+    # Each finer output enters unseen and is whole before the next one comes.
+    for step in range(1, 800):
+        if finest[step] < finest[step - 1]:
+            assert fades[step] < 0.05
+            assert fades[step - 1] == 1.0
+    assert growth(0, 0, 800) == (0, 1.0)

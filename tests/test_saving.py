@@ -1,0 +1,140 @@
+import json
+import subprocess
+import sys
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+from mcnn_keras import InputError, Optics, load, save, train
+from mcnn_keras.problems import Phase
+from mcnn_keras.saving import ATTRIBUTE, read_card
+
+
+@pytest.fixture
+def path(trained):
+    return trained.folder / "model.h5"
+
+
+@pytest.fixture
+def image(rng):
+    return rng.random((1, 32, 32, 1), np.float32)
+
+
+def test_the_card_tells_all(path):
+    card = read_card(path)
+    assert card["problem"]["name"] == "phase"
+    assert card["problem"]["config"]["defocus"] == [-20.0]
+    assert card["problem"]["config"]["optics"]["wavelength"] == 0.65
+    assert card["network"]["filters"] == [4, 6]
+    assert card["training"]["precision"] == "float32"
+    assert card["units"] == "rad"
+    assert card["metrics"]["test_mae"] > 0
+    assert set(card["versions"]) == {"mcnn-keras", "keras", "tensorflow", "numpy"}
+
+
+def test_saving_and_loading_changes_nothing(trained, image, tmp_path):
+    save(trained.model, tmp_path / "copy.h5")
+    save(load(tmp_path / "copy.h5"), tmp_path / "again.h5")
+    again = load(tmp_path / "again.h5")
+    for a, b in zip(trained.model(image), again(image), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert again.card == trained.model.card
+
+
+def test_keras_opens_the_file_too(path, trained, image):
+    model = keras.models.load_model(path, compile=False)
+    np.testing.assert_allclose(model(image)[0], trained.model(image)[0], atol=1e-6)
+
+
+def test_keras_opens_the_paper_mapping_without_this_package(tmp_path, tiny):
+    problem = Phase([-20.0], Optics(), input="intensity")
+    save(train(problem, **tiny).model, tmp_path / "plain.h5")
+    code = (
+        "import sys, keras; sys.modules['mcnn_keras'] = None; "
+        f"print(keras.models.load_model({str(tmp_path / 'plain.h5')!r}, compile=False).name)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.strip() == "mcnn", result.stderr[-500:]
+
+
+def test_loading_never_runs_what_the_file_says(path, tmp_path):
+    """A file whose Keras config holds code: our loader does not even read it."""
+    evil = tmp_path / "evil.h5"
+    evil.write_bytes(path.read_bytes())
+    with h5py.File(evil, "r+") as file:
+        file.attrs["model_config"] = "not even JSON"
+    load(evil)
+
+
+def test_half_precision_weights_load(path, tmp_path, trained, image):
+    half = tmp_path / "half.h5"
+    half.write_bytes(path.read_bytes())
+    with h5py.File(half, "r+") as file:
+        names = []
+        file["model_weights"].visititems(
+            lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None
+        )
+        for name in names:
+            values = file["model_weights"][name][()]
+            del file["model_weights"][name]
+            file["model_weights"][name] = values.astype(np.float16)
+    np.testing.assert_allclose(load(half)(image)[0], trained.model(image)[0], atol=0.02)
+
+
+def damaged(path, tmp_path, kind):
+    bad = tmp_path / "bad.h5"
+    data = path.read_bytes()
+    if kind == "absent":
+        return bad
+    if kind == "cut":
+        bad.write_bytes(data[: len(data) // 2])
+    elif kind == "text":
+        bad.write_text("no model")
+    else:
+        bad.write_bytes(data)
+        with h5py.File(bad, "r+") as file:
+            if kind == "foreign":
+                del file.attrs[ATTRIBUTE]
+            elif kind == "weightless":
+                del file["model_weights/encoder_1_conv"]
+            elif kind == "newer":
+                card = {**json.loads(file.attrs[ATTRIBUTE]), "format": 99}
+                file.attrs[ATTRIBUTE] = json.dumps(card)
+    return bad
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("absent", "not there"),
+        ("cut", "damaged"),
+        ("text", "damaged or no HDF5"),
+        ("foreign", "no card"),
+        ("weightless", "weights do not fit"),
+        ("newer", "upgrade"),
+    ],
+)
+def test_damaged_files_are_refused_in_one_line(path, tmp_path, kind, message):
+    with pytest.raises(InputError, match=message) as caught:
+        load(damaged(path, tmp_path, kind))
+    assert "\n" not in str(caught.value)
+
+
+def test_only_h5_names_and_models_with_a_card_are_saved(trained, tmp_path):
+    with pytest.raises(InputError, match=r"\.h5"):
+        save(trained.model, tmp_path / "model.keras")
+    with pytest.raises(InputError, match="no card"):
+        save(keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]), tmp_path / "a.h5")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", ["paper", "paper-bottleneck"])
+def test_the_large_presets_save_and_load(preset, tmp_path, phase_problem, tiny):
+    settings = {**tiny, "filters": None, "branches": None, "image_size": 128, "preset": preset}
+    run = train(phase_problem, **{**settings, "samples": 2, "batch_size": 2, "epochs": 1})
+    save(run.model, tmp_path / "large.h5")
+    image = np.ones((1, 128, 128, 1), np.float32)
+    np.testing.assert_array_equal(load(tmp_path / "large.h5")(image)[0], run.model(image)[0])

@@ -1,0 +1,223 @@
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mcnn_keras import InputError, Problem, TrainingStopped, load, train
+from mcnn_keras.training import loop
+
+
+class Blur(Problem):
+    """A small problem without any physics: undo a blur of random squares."""
+
+    name = "blur"
+
+    def targets(self, seed, size, split):
+        corner = tf.random.stateless_uniform((2,), seed, 0, size // 2, tf.int32)
+        row = tf.range(size)
+        inside = [
+            tf.cast((row >= c) & (row < c + size // 4), tf.float32) for c in tf.unstack(corner)
+        ]
+        return (inside[0][:, None] * inside[1][None])[..., None]
+
+    def observe(self, target, seed):
+        return tf.nn.avg_pool2d(target[None], 5, 1, "SAME")[0]
+
+
+def weights(run):
+    return [np.asarray(w) for w in run.model.get_weights()]
+
+
+def assert_same_weights(a, b):
+    for x, y in zip(weights(a), weights(b), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_a_run_leaves_its_files(trained):
+    names = {path.name for path in trained.folder.iterdir()}
+    assert names == {
+        "checkpoints", "config.json", "examples.png", "history.csv", "model.h5", "report.html",
+    }  # fmt: skip
+    rows = list(csv.DictReader((trained.folder / "history.csv").read_text().splitlines()))
+    assert [int(row["epoch"]) for row in rows] == [1, 2]
+    assert [int(row["step"]) for row in rows] == [2, 4]
+    assert all(float(row["test_mae"]) > 0 for row in rows)
+    assert not list(trained.folder.rglob("*.part*"))
+
+
+def test_training_learns_what_zero_and_the_input_do_not_know():
+    settings = {"image_size": 32, "samples": 128, "epochs": 16, "filters": (8, 16), "branches": 2}
+    run = train(Blur(), precision="float32", learning_rate=5e-3, **settings)
+    metrics = run.model.card["metrics"]
+    assert metrics["test_mae"] < 0.5 * metrics["constant_answer_mae"]
+    images, targets = loop.fixed_set(Blur(), "test", 16, 32, 3)
+    answer = np.asarray(run.model(images)[0])
+    assert np.abs(answer - targets).mean() < 0.7 * np.abs(images - targets).mean()
+
+
+def test_the_same_run_twice_is_the_same(phase_problem, tiny):
+    assert_same_weights(train(phase_problem, **tiny), train(phase_problem, **tiny))
+
+
+def test_another_seed_is_another_run(phase_problem, tiny):
+    a, b = train(phase_problem, **tiny), train(phase_problem, seed=1, **tiny)
+    assert any(np.any(x != y) for x, y in zip(weights(a), weights(b), strict=True))
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+@pytest.mark.parametrize("options", [{}, {"fresh": False, "loss_weights": "annealed"}])
+def test_a_resumed_run_ends_as_one_never_stopped(
+    phase_problem, tiny, tmp_path, monkeypatch, step, options
+):
+    whole = train(phase_problem, **tiny, **options)
+    advance = loop.Trainer._advance
+
+    def interrupted(self, batch):
+        advance(self, batch)
+        if self.step == step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(loop.Trainer, "_advance", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(phase_problem, output=tmp_path / "run", **tiny, **options)
+    monkeypatch.undo()
+    assert not (tmp_path / "run" / "model.h5").exists()
+    resumed = train(phase_problem, output=tmp_path / "run", resume=True, **tiny, **options)
+    assert_same_weights(whole, resumed)
+    columns = ("epoch", "step", "loss", "mae", "test_mae", "learning_rate")
+    for a, b in zip(whole.history, resumed.history, strict=True):
+        assert [a[c] for c in columns] == [b[c] for c in columns]
+
+
+def test_resuming_a_finished_run_changes_nothing(phase_problem, tiny, trained):
+    again = train(phase_problem, output=trained.folder, resume=True, **tiny)
+    assert_same_weights(trained, again)
+
+
+KILLED = """
+import sys
+sys.path.insert(0, {tests!r})
+import conftest
+from mcnn_keras import Optics, images, train
+images.SIZE, images.SCENES_PER_FAMILY = 128, {{"train": 2, "test": 1}}
+images.MASKS = {{"train": 2, "test": 1}}
+from mcnn_keras.problems import Phase
+from mcnn_keras.training import loop
+loop.CHECKPOINT_SECONDS = 0  # after every step
+settings = {{**conftest.TINY, "samples": 80}}
+train(Phase([-20.0], Optics(0.65, 0.31, 0.45)), output={output!r}, **settings)
+"""
+
+
+def test_a_killed_run_resumes_exactly(phase_problem, tiny, tmp_path):
+    settings = {**tiny, "samples": 80}
+    code = KILLED.format(tests=os.path.dirname(__file__), output=str(tmp_path / "run"))
+    process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", code])
+    checkpoint = tmp_path / "run" / "checkpoints" / "latest.npz"
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert checkpoint.exists()
+    assert not (tmp_path / "run" / "model.h5").exists(), "it ended before it could be killed"
+    resumed = train(phase_problem, output=tmp_path / "run", resume=True, **settings)
+    assert_same_weights(train(phase_problem, **settings), resumed)
+
+
+def test_two_replicas_give_the_losses_of_one(phase_problem, tiny):
+    both = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
+    one = train(phase_problem, **tiny)
+    two = train(phase_problem, strategy=both, **tiny)
+    for a, b in zip(one.history, two.history, strict=True):
+        np.testing.assert_allclose(a["loss"], b["loss"], rtol=1e-4)
+        np.testing.assert_allclose(a["test_mae"], b["test_mae"], rtol=1e-4)
+    for x, y in zip(weights(one), weights(two), strict=True):
+        np.testing.assert_allclose(x, y, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"growing": True}, {"branches": 0}, {"precision": "bfloat16"}, {"normalization": "batch"}],
+)
+def test_variants_train(phase_problem, tiny, options):
+    run = train(phase_problem, **{**tiny, **options})
+    assert np.isfinite(run.history[-1]["test_mae"])
+    assert run.model.output_names[0].startswith("output_1")
+    assert all(w.dtype == np.float32 for w in weights(run))
+
+
+def test_growing_leaves_the_fine_outputs_alone_at_first(phase_problem, tiny, monkeypatch):
+    used = []
+    compile_step = loop.Trainer._compile
+
+    def record(self, finest):
+        used.append(finest)
+        return compile_step(self, finest)
+
+    monkeypatch.setattr(loop.Trainer, "_compile", record)
+    train(phase_problem, growing=True, **{**tiny, "samples": 32})
+    assert used == [2, 1, 0]
+
+
+def test_a_collapsed_network_is_told_of(tiny, monkeypatch):
+    monkeypatch.setattr(loop.Trainer, "test_answer", lambda self: np.zeros_like(self.test[1]))
+    with pytest.raises(TrainingStopped, match="collapsed"):
+        train(Blur(), **{**tiny, "epochs": 6})
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(phase_problem, tiny, tmp_path):
+    with pytest.raises(TrainingStopped, match="learning-rate"):
+        train(phase_problem, output=tmp_path / "run", **{**tiny, "epochs": 20}, learning_rate=1e30)
+    checkpoint = tmp_path / "run" / "checkpoints" / "latest.npz"
+    if checkpoint.exists():
+        with np.load(checkpoint) as data:
+            assert np.isfinite(data["sums"]).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"image_size": 30}, "28 or 32"),
+        ({"samples": 2}, "less than one batch"),
+        ({"epochs": 0}, "at least 1"),
+        ({"loss_weights": "none"}, "constant, annealed"),
+        ({"learning_rate": 0.0}, "positive"),
+        ({"gpus": 3}, "GPUs"),
+        ({"seed": -1}, "seed"),
+        ({"preset": "huge"}, "preset"),
+        ({"branches": 9}, "branches"),
+    ],
+)
+def test_impossible_settings_are_refused_before_anything_is_written(
+    phase_problem, tiny, tmp_path, options, message
+):
+    with pytest.raises(InputError, match=message):
+        train(phase_problem, output=tmp_path / "run", **{**tiny, **options})
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_with_a_run_is_not_written_over(phase_problem, tiny, trained):
+    with pytest.raises(InputError, match="--resume"):
+        train(phase_problem, output=trained.folder, **tiny)
+
+
+def test_resuming_wants_the_same_run(phase_problem, tiny, trained, tmp_path):
+    with pytest.raises(InputError, match="epochs 2, not 5"):
+        train(phase_problem, output=trained.folder, resume=True, **{**tiny, "epochs": 5})
+    with pytest.raises(InputError, match="no run to resume"):
+        train(phase_problem, output=tmp_path, resume=True, **tiny)
+    with pytest.raises(InputError, match="folder"):
+        train(phase_problem, resume=True, **tiny)
+
+
+def test_the_saved_model_is_the_trained_one(trained):
+    again = load(trained.folder / "model.h5")
+    image = np.random.default_rng(0).random((1, 32, 32, 1), np.float32)
+    np.testing.assert_array_equal(again(image)[0], trained.model(image)[0])
