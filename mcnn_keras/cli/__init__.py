@@ -1,0 +1,60 @@
+"""The command line: thin over the library, which it imports inside its commands."""
+
+import os
+import sys
+import warnings
+
+import click
+
+from ..errors import InputError, TrainingStopped
+from .evaluate import evaluate, info
+from .predict import predict
+from .simulate import simulate
+from .train import train
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="mcnn-keras", prog_name="mcnn-keras")
+def cli():
+    """Multi-scale convolutional networks for inverse problems.
+
+    Train a network on a simulated problem, then invert measurements with it:
+
+    \b
+      mcnn-keras train phase --defocus -108 --output runs/cells
+      mcnn-keras predict runs/cells/model.h5 photograph.tif --output phase.tif
+    """
+
+
+for command in (train, predict, evaluate, simulate, info):
+    cli.add_command(command)
+
+
+def main(args=None):
+    """Run a command; exit 0 done, 2 the input is wrong, 130 interrupted, 1 a bug."""
+    # TensorFlow's start-up messages say nothing that a user of this package can act on.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    warnings.showwarning = _show_warning
+    try:
+        status = cli.main(args=args, prog_name="mcnn-keras", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        status = 2
+    except click.ClickException as error:
+        status = _say(error.format_message())
+    except (InputError, TrainingStopped) as error:
+        status = _say(str(error))
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted; go on with the same command and --resume", err=True)
+        status = 130
+    sys.exit(status or 0)
+
+
+def _say(message):
+    click.echo("Error: " + " ".join(message.split()), err=True)
+    return 2
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None):
+    if issubclass(category, UserWarning):
+        click.echo(f"Warning: {message}", err=True)

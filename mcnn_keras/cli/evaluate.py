@@ -1,0 +1,55 @@
+"""mcnn-keras evaluate and info."""
+
+import json
+
+import click
+
+from .quiet import import_tensorflow
+
+
+@click.command()
+@click.argument("model", type=click.Path())
+@click.option("--samples", type=int, default=64, show_default=True, help="Unseen test samples.")
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def evaluate(model, samples, seed, as_json):
+    """Measure a MODEL on unseen simulated samples.
+
+    Beside it stand the answers that it must beat: zero (or the best constant), and for phases the
+    transport-of-intensity solution with the regularisation that is best on these very samples.
+
+    \b
+    Example:
+      mcnn-keras evaluate runs/cells/model.h5 --samples 128
+    """
+    from ..saving import load, read_card
+
+    read_card(model)  # a wrong file is told of at once
+    import_tensorflow()
+    from ..evaluation import evaluate as measure
+
+    loaded = load(model)
+    answers = measure(loaded, samples=samples, seed=seed)
+    if as_json:
+        click.echo(json.dumps(answers, indent=2))
+        return
+    click.echo(f"{'answer':<24}{'MAE / ' + (loaded.card['units'] or '1'):>12}{'correlation':>14}")
+    for name, row in answers.items():
+        chosen = ", ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}"
+                           for k, v in row["with"].items())  # fmt: skip
+        chosen = f"   ({chosen})" if chosen else ""
+        click.echo(f"{name:<24}{row['mae']:>12.4f}{row['correlation']:>14.3f}{chosen}")
+
+
+@click.command()
+@click.argument("model", type=click.Path())
+def info(model):
+    """Show what a MODEL file says of itself: its problem, network, training and quality.
+
+    \b
+    Example:
+      mcnn-keras info runs/cells/model.h5
+    """
+    from ..saving import read_card
+
+    click.echo(json.dumps(read_card(model), indent=2))

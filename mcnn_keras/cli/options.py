@@ -1,0 +1,91 @@
+"""Options that several commands share."""
+
+import functools
+
+import click
+
+PRESETS = ("light", "paper", "paper-bottleneck")
+
+
+def together(*options):
+    """One decorator out of several options, which appear in help in the order given."""
+    return lambda command: functools.reduce(lambda c, option: option(c), reversed(options), command)
+
+
+phase_options = together(
+    click.option(
+        "--defocus", type=float, multiple=True, metavar="UM",
+        help="Signed distance of a plane from focus, um, positive downstream; once per plane.",
+    ),
+    click.option("--amplitude", is_flag=True, help="Retrieve the amplitude, too."),
+    click.option("--wavelength", type=float, default=0.65, show_default=True, help="In um."),
+    click.option(
+        "--pixel-size", type=float, default=0.31, show_default=True, help="In the object, um."
+    ),
+    click.option("--numerical-aperture", type=float, default=0.45, show_default=True),
+    click.option("--refractive-index", type=float, default=1.0, show_default=True),
+    click.option(
+        "--coherence-angle", type=float, default=0.0, show_default=True,
+        help="Half-angle of the source at 1/e of its brightness, rad.",
+    ),
+    click.option(
+        "--input", "input_kind", type=click.Choice(["back_propagated", "intensity"]),
+        default="back_propagated", show_default=True,
+        help="Give the network each plane's amplitude propagated back to focus, too, or the "
+        "intensities alone.",
+    ),
+)  # fmt: skip
+
+image_options = together(
+    click.option(
+        "--images", type=click.Path(), metavar="DIR",
+        help="Folder of target pictures, instead of the bundled ones.",
+    ),
+    click.option("--image-size", type=int, default=256, show_default=True, help="In pixels."),
+    click.option("--seed", type=int, default=0, show_default=True),
+)  # fmt: skip
+
+training_options = together(
+    click.option("--samples", type=int, default=2048, show_default=True, help="Per epoch."),
+    click.option("--epochs", type=int, default=32, show_default=True),
+    click.option("--batch-size", type=int, default=8, show_default=True),
+    click.option(
+        "--fresh/--fixed", default=True, show_default=True,
+        help="New samples in every epoch, or the same ones again.",
+    ),
+    click.option("--preset", type=click.Choice(PRESETS), default="light", show_default=True),
+    click.option("--branches", type=int, help="Coarse outputs; 0 is the plain U-Net."),
+    click.option("--cell", type=click.Choice(["plain", "resnext", "xception"])),
+    click.option("--normalization", type=click.Choice(["none", "batch", "group"])),
+    click.option(
+        "--loss-weights", type=click.Choice(["constant", "annealed"]), default="constant",
+        show_default=True,
+    ),
+    click.option("--growing", is_flag=True, help="Coarse outputs first, finer ones faded in."),
+    click.option("--learning-rate", type=float, default=1e-3, show_default=True),
+    click.option(
+        "--precision", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto",
+        show_default=True, help="'auto' measures which is faster.",
+    ),
+    click.option("--gpus", type=int, help="Number of GPUs.  [default: all]"),
+    click.option("--output", type=click.Path(), metavar="RUN_FOLDER"),
+    click.option("--resume", is_flag=True, help="Go on with the run in RUN_FOLDER."),
+)  # fmt: skip
+
+
+def phase_problem(values):
+    """The phase problem that the options describe; takes its options out of `values`."""
+    from ..optics import Optics
+    from ..problems import Phase
+
+    names = (
+        "wavelength", "pixel_size", "numerical_aperture", "refractive_index", "coherence_angle",
+    )  # fmt: skip
+    optics = Optics(**{name: values.pop(name) for name in names})
+    return Phase(
+        list(values.pop("defocus")),
+        optics,
+        amplitude=values.pop("amplitude"),
+        input=values.pop("input_kind"),
+        images=values.pop("images"),
+    )

@@ -1,0 +1,71 @@
+"""mcnn-keras train PROBLEM."""
+
+from pathlib import Path
+
+import click
+
+from .options import image_options, phase_options, phase_problem, training_options
+from .quiet import import_tensorflow
+
+# Options of the problem under the names by which its configuration knows them.
+CONFIG_NAMES = {"input_kind": "input"}
+
+
+@click.group()
+def train():
+    """Train a network from simulated samples of a problem."""
+
+
+@train.command()
+@phase_options
+@image_options
+@training_options
+@click.pass_context
+def phase(context, **values):
+    """Retrieve the phase of a wave from images out of focus.
+
+    \b
+    Examples:
+      mcnn-keras train phase --defocus -108
+      mcnn-keras train phase --defocus -52 --defocus 52 --output runs/two-planes
+      mcnn-keras train phase --resume --output runs/two-planes
+    """
+    run_training(context, values, phase_problem)
+
+
+def run_training(context, values, make_problem):
+    """Train, or resume, as the options say, and tell where the results are."""
+    import_tensorflow()
+    from ..training import train as run_train
+
+    output, resume = values.pop("output"), values.pop("resume")
+    if resume:
+        _take_over(context, values, output)
+    problem = make_problem(values)
+    output = output or Path("runs") / problem.label
+    run = run_train(problem, output=output, resume=resume, **values)
+    metrics, units = run.model.card["metrics"], run.model.card["units"]
+    click.echo(
+        f"test MAE {metrics['test_mae']:.4g} {units} (best constant answer "
+        f"{metrics['constant_answer_mae']:.4g}), correlation {metrics['test_correlation']:.3f}, "
+        f"on {metrics['test_samples']} unseen samples\n"
+        f"model:  {Path(output) / 'model.h5'}\n"
+        f"report: {Path(output) / 'report.html'}\n"
+        f"use it: mcnn-keras predict {Path(output) / 'model.h5'} IMAGE --output RESULT.tif"
+    )
+
+
+def _take_over(context, values, output):
+    """On --resume, options that were not given are those that the run was started with."""
+    from ..training.checkpoints import RunFolder
+
+    if output is None:
+        raise click.UsageError("--resume needs the run's folder; name it with --output RUN_FOLDER")
+    started = RunFolder(output).config()
+    known = {**started["settings"], **started["problem"]["config"]}
+    known.update(known.pop("optics", {}))
+    for name in values:
+        given = context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
+        config_name = CONFIG_NAMES.get(name, name)
+        if not given and config_name in known:
+            values[name] = known[config_name]

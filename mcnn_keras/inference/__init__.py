@@ -1,0 +1,1 @@
+"""Inference: measurement -> normalise -> pad -> network -> undo. It knows no physics."""

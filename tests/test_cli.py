@@ -1,0 +1,156 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import h5py
+import numpy as np
+import pytest
+import tifffile
+
+from mcnn_keras import cli, images
+
+TRAIN = (
+    "train phase --defocus -20 --image-size 64 --samples 8 --batch-size 4 --epochs 2 "
+    "--precision float32"
+).split()
+
+
+@pytest.fixture(autouse=True)
+def terminal_as_before(monkeypatch):
+    """The command line sets how warnings look; put that back after each test."""
+    import warnings
+
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+
+
+def run(*arguments):
+    """Run the command line in this process; returns its exit status."""
+    with pytest.raises(SystemExit) as exit:
+        cli.main([str(a) for a in arguments])
+    return exit.value.code
+
+
+def run_apart(*arguments, **options):
+    command = [sys.executable, "-m", "mcnn_keras", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, **options)
+
+
+def test_the_whole_way(tmp_path, capfd, rng):
+    folder = tmp_path / "run"
+    assert run(*TRAIN, "--output", folder) == 0
+    assert "test MAE" in capfd.readouterr().out
+    image = rng.random((70, 80)).astype(np.float32) + 1
+    tifffile.imwrite(tmp_path / "in.tif", image)
+    arguments = [folder / "model.h5", tmp_path / "in.tif", "--output", tmp_path / "phase.tif"]
+    assert run("predict", *arguments) == 0
+    assert tifffile.imread(tmp_path / "phase.tif").shape == (70, 80)
+    assert (tmp_path / "phase.png").exists()
+    capfd.readouterr()
+    assert run("evaluate", folder / "model.h5", "--samples", 4, "--json") == 0
+    assert json.loads(capfd.readouterr().out)["network"]["mae"] > 0
+    assert run("evaluate", folder / "model.h5", "--samples", 4) == 0
+    assert "transport of intensity" in capfd.readouterr().out
+    assert run("info", folder / "model.h5") == 0
+    assert json.loads(capfd.readouterr().out)["problem"]["name"] == "phase"
+    # Resuming takes what is not said from the run itself.
+    assert run("train", "phase", "--resume", "--output", folder) == 0
+    assert run("train", "phase", "--resume", "--epochs", 5, "--output", folder) == 2
+    assert "epochs 2, not 5" in capfd.readouterr().err
+    assert run(*TRAIN, "--output", folder) == 2
+    assert "--resume" in capfd.readouterr().err
+
+
+def test_simulate_writes_the_pairs(tmp_path):
+    arguments = "simulate phase --defocus -20 --defocus 20 --image-size 32 --samples 3".split()
+    assert run(*arguments, "--output", tmp_path / "pairs.h5") == 0
+    with h5py.File(tmp_path / "pairs.h5") as file:
+        assert file["images"].shape == (3, 32, 32, 2)
+        assert file["targets"].shape == (3, 32, 32, 1)
+        assert np.abs(file["targets"][()]).max(axis=(1, 2, 3)).min() > 0
+        assert json.loads(file.attrs["problem"])["config"]["defocus"] == [-20, 20]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "train phase",
+        "train phase --defocus 0",
+        "train phase --defocus x",
+        "train phase --defocus 5 --wavelength -1",
+        "train phase --defocus 5 --numerical-aperture 1.4",
+        "train phase --defocus 5 --image-size 100",
+        "train phase --defocus 5 --images nowhere",
+        "train phase --resume",
+        "train phase --resume --output nowhere",
+        "train bogus",
+        "predict nowhere.h5 a.tif --output b.tif",
+        "predict",
+        "evaluate nowhere.h5",
+        "info nowhere.h5",
+        "simulate phase --defocus 5 --output pairs.txt",
+        "simulate phase --defocus 5 --output nowhere/pairs.h5",
+        "bogus",
+    ],
+)
+def test_wrong_input_is_told_in_one_line(arguments, tmp_path, capfd, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(*arguments.split()) == 2
+    told = capfd.readouterr().err.strip().splitlines()
+    assert len(told) == 1, told
+    assert told[0].startswith("Error: ")
+    assert not list(tmp_path.iterdir())
+
+
+def test_implausible_units_are_warned_of_in_one_line(tmp_path):
+    result = run_apart(
+        "simulate", "phase", "--defocus", 5, "--wavelength", 650, "--image-size", 32,
+        "--samples", 0, "--output", tmp_path / "a.h5",
+    )  # fmt: skip
+    assert result.stderr.splitlines()[0].startswith("Warning: wavelength 650 is implausible")
+    assert result.returncode == 2
+
+
+def test_every_command_shows_an_example(capfd):
+    commands = [["train", "phase"], ["predict"], ["evaluate"], ["simulate", "phase"], ["info"]]
+    for command in commands:
+        assert run(*command, "--help") == 0
+        assert f"mcnn-keras {' '.join(command)} " in capfd.readouterr().out
+
+
+def test_interrupting_keeps_a_checkpoint(tmp_path):
+    folder = tmp_path / "run"
+    arguments = [*TRAIN[:-4], "--epochs", "500", "--precision", "float32", "--output", str(folder)]
+    command = [sys.executable, "-W", "ignore", "-m", "mcnn_keras", *arguments]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    checkpoint = folder / "checkpoints" / "latest.npz"
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130, told
+    assert told.strip().endswith("--resume"), told
+    with np.load(checkpoint) as data:
+        assert 0 < int(data["step"]) < 1000
+    assert not (folder / "model.h5").exists()
+
+
+def test_small_sets_are_those_of_the_tests():
+    assert images.SIZE == 128
+
+
+def test_help_and_import_leave_tensorflow_alone():
+    code = (
+        "import sys, mcnn_keras\n"
+        "from mcnn_keras.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ)
+    )
+    assert result.returncode == 0, result.stderr

@@ -1,0 +1,153 @@
+import numpy as np
+import pytest
+import tifffile
+
+from mcnn_keras import InputError, Optics, predict, save, train
+from mcnn_keras.inference.batch import predict_files
+from mcnn_keras.inference.normalize import normalize_input, normalize_output
+from mcnn_keras.problems import Phase
+
+
+@pytest.fixture(scope="session")
+def two_planes(tmp_path_factory):
+    from conftest import TINY
+
+    run = train(Phase([-20.0, 20.0], Optics(), amplitude=True), **TINY)
+    path = tmp_path_factory.mktemp("models") / "two.h5"
+    save(run.model, path)
+    return path
+
+
+@pytest.fixture
+def one_plane(trained):
+    return trained.folder / "model.h5"
+
+
+@pytest.fixture
+def image(rng):
+    return rng.random((50, 61)).astype(np.float32) + 1
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (33, 47), (50, 61), (128, 40)])
+def test_any_size_comes_back_whole(trained, rng, shape):
+    answer = predict(trained.model, rng.random(shape) + 1)
+    assert answer.shape == shape
+    assert answer.dtype == np.float32
+    np.testing.assert_allclose(answer.mean(), 0, atol=1e-5)
+
+
+def test_padding_is_mirrored_and_cut_off_again(trained):
+    # What lies far from the border does not know how large the picture is.
+    rng = np.random.default_rng(3)
+    image = rng.random((160, 160)).astype(np.float32) + 1
+    image /= image.mean()
+    whole = predict(trained.model, image)
+    again = predict(trained.model, np.pad(image, 8, mode="symmetric"))[8:-8, 8:-8]
+    difference = (whole - whole.mean()) - (again - again.mean())
+    assert np.abs(difference[40:-40, 40:-40]).max() < 0.05 * np.abs(whole).max()
+
+
+def test_brightness_does_not_matter(trained, image):
+    np.testing.assert_allclose(
+        predict(trained.model, image), predict(trained.model, 1000 * image), atol=1e-4
+    )
+
+
+def test_training_and_inference_normalise_alike(phase_problem, rng):
+    image = rng.random((24, 24, 1)).astype(np.float32) + 0.5
+    target = rng.random((24, 24, 2)).astype(np.float32)
+    in_training, target_in_training = phase_problem.normalize(image, target)
+    kinds = phase_problem.normalization
+    np.testing.assert_allclose(normalize_input(image, kinds["input"]), in_training, atol=1e-5)
+    np.testing.assert_allclose(
+        normalize_output(target[..., :1], kinds["output"]), target_in_training, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.ones((40, 40)), "constant"),
+        (np.zeros((40, 40)), "positive mean"),
+        (np.full((40, 40), np.nan), "NaN"),
+        (np.ones((40, 40, 2)), "1 image"),
+        (np.ones((8, 40)), "at least 32x32"),
+        (np.ones(5), "shape"),
+    ],
+)
+def test_impossible_images_are_refused(trained, image, message):
+    with pytest.raises(InputError, match=message):
+        predict(trained.model, image)
+
+
+class TestFiles:
+    def test_one_image_makes_a_tiff_and_a_png(self, one_plane, image, tmp_path, trained):
+        tifffile.imwrite(tmp_path / "in.tif", image)
+        written = predict_files(one_plane, [str(tmp_path / "in.tif")], tmp_path / "sub" / "out.tif")
+        assert [p.name for p in written] == ["out.tif", "out.png"]
+        with tifffile.TiffFile(written[0]) as file:
+            np.testing.assert_allclose(file.asarray(), predict(trained.model, image), atol=1e-6)
+            numerator, denominator = file.pages[0].tags["XResolution"].value
+        np.testing.assert_allclose(denominator / numerator, 0.31, rtol=1e-6)
+
+    def test_a_stack_makes_a_stack(self, one_plane, image, tmp_path):
+        tifffile.imwrite(tmp_path / "in.tif", np.stack([image, image * 2 + image[::-1]]))
+        out, _ = predict_files(one_plane, [str(tmp_path / "in.tif")], tmp_path / "out.tif")
+        assert tifffile.imread(out).shape == (2, 50, 61)
+
+    def test_several_files_go_to_a_folder(self, one_plane, image, tmp_path):
+        names = [str(tmp_path / f"{i}.npy") for i in range(2)]
+        for name in names:
+            np.save(name, image)
+        written = predict_files(one_plane, names, tmp_path / "out")
+        assert sorted(p.name for p in written) == ["0.png", "0.tif", "1.png", "1.tif"]
+        with pytest.raises(InputError, match="folder"):
+            predict_files(one_plane, names, tmp_path / "one.tif")
+
+    def test_planes_as_files_or_as_one_stack(self, two_planes, image, tmp_path):
+        planes = np.stack([image, image[::-1]])
+        tifffile.imwrite(tmp_path / "stack.tif", planes, photometric="minisblack")
+        for i in range(2):
+            np.save(tmp_path / f"{i}.npy", planes[i])
+        apart, _ = predict_files(
+            two_planes, [str(tmp_path / "0.npy"), str(tmp_path / "1.npy")], tmp_path / "a.tif"
+        )
+        together, _ = predict_files(two_planes, [str(tmp_path / "stack.tif")], tmp_path / "b.tif")
+        phase_and_amplitude = tifffile.imread(apart)
+        assert phase_and_amplitude.shape == (2, 50, 61)
+        np.testing.assert_array_equal(phase_and_amplitude, tifffile.imread(together))
+        np.testing.assert_allclose(phase_and_amplitude[0].mean(), 0, atol=1e-4)
+
+    def test_frames_chooses_planes(self, two_planes, image, tmp_path):
+        planes = np.stack([image * 0 + 1, image, image[::-1], image])
+        tifffile.imwrite(tmp_path / "four.tif", planes, photometric="minisblack")
+        tifffile.imwrite(tmp_path / "two.tif", planes[[1, 2]], photometric="minisblack")
+        chosen, _ = predict_files(
+            two_planes, [str(tmp_path / "four.tif")], tmp_path / "a.tif", frames=[1, 2]
+        )
+        same, _ = predict_files(two_planes, [str(tmp_path / "two.tif")], tmp_path / "b.tif")
+        np.testing.assert_array_equal(tifffile.imread(chosen), tifffile.imread(same))
+        with pytest.raises(InputError, match="0 to 3"):
+            predict_files(two_planes, [str(tmp_path / "four.tif")], tmp_path / "c.tif", [1, 9])
+
+    def test_wrong_counts_and_sizes_write_nothing(self, two_planes, image, tmp_path):
+        np.save(tmp_path / "a.npy", image)
+        np.save(tmp_path / "b.npy", image[:40])
+        np.save(tmp_path / "three.npy", np.stack([image] * 3))
+        np.save(tmp_path / "flat.npy", image * 0 + 1)
+        a, b, three, flat = (str(tmp_path / f"{n}.npy") for n in ("a", "b", "three", "flat"))
+        before = set(tmp_path.rglob("*"))
+        for inputs, message in [
+            ([a], "1 image given.* 2 planes"),
+            ([a, b], "differ in size"),
+            ([three], "3 images.*--frames"),
+            ([a, flat], "constant"),
+        ]:
+            with pytest.raises(InputError, match=message):
+                predict_files(two_planes, inputs, tmp_path / "new" / "out.tif")
+        assert set(tmp_path.rglob("*")) == before
+
+    def test_the_output_must_be_a_tiff(self, one_plane, image, tmp_path):
+        np.save(tmp_path / "a.npy", image)
+        with pytest.raises(InputError, match=r"\.tif"):
+            predict_files(one_plane, [str(tmp_path / "a.npy")], tmp_path / "out.jpg")
