@@ -83,7 +83,7 @@ def train(problem, output=None, resume=False, strategy=None, **settings):
     settings = Settings(**settings)
     strategy = strategy or choose_strategy(settings.gpus)
     folder = None if output is None else RunFolder(output)
-    network = _network_arguments(problem, settings)
+    network = network_arguments(problem, settings)
     precision = settings.precision
     if resume:
         if folder is None:
@@ -96,7 +96,7 @@ def train(problem, output=None, resume=False, strategy=None, **settings):
 
     keras.utils.set_random_seed(settings.seed)
     with strategy.scope():
-        model = _build(network, "mixed_bfloat16" if precision == "bfloat16" else "float32")
+        model = build_model(network, "mixed_bfloat16" if precision == "bfloat16" else "float32")
         optimizer = keras.optimizers.Adam(_schedule(settings))
         optimizer.build(model.trainable_variables)
     if settings.image_size % stride(model):
@@ -110,7 +110,7 @@ def train(problem, output=None, resume=False, strategy=None, **settings):
     history = trainer.run(resume)
 
     with tf.device("/cpu:0"):
-        final = _build(network, "float32")
+        final = build_model(network, "float32")
         final.set_weights(model.get_weights())
     metrics = {"test_samples": len(trainer.test[1]), **trainer.test_metrics()}
     final.card = make_card(problem, network, settings.asdict() | {"precision": precision}, metrics)
@@ -268,7 +268,8 @@ def _unsharded(dataset):
     return dataset.with_options(options)
 
 
-def _build(network, dtype_policy):
+def build_model(network, dtype_policy):
+    """The network under a Keras dtype policy, 'float32' or 'mixed_bfloat16'."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(dtype_policy)
     try:
@@ -279,7 +280,7 @@ def _build(network, dtype_policy):
         keras.config.set_dtype_policy(before)
 
 
-def _network_arguments(problem, settings):
+def network_arguments(problem, settings):
     """What to build the network with; one sample tells the channels."""
     seed = tf.zeros((2,), tf.int64)
     image, target = problem.sample(seed, settings.image_size, "train")

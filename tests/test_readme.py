@@ -1,0 +1,33 @@
+"""The README's Python runs as it stands there."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mcnn_keras import training
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+@pytest.fixture
+def small_runs(monkeypatch):
+    """The README's runs are for a coffee break; these are for a test."""
+    settings = training.Settings
+    small = {"image_size": 32, "samples": 8, "epochs": 1, "batch_size": 4, "filters": (4, 6)}
+
+    def shrunk(**given):
+        return settings(**{**given, **small, "precision": "float32"})
+
+    monkeypatch.setattr("mcnn_keras.training.loop.Settings", shrunk)
+
+
+def test_the_problem_of_ones_own_trains_and_predicts(small_runs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    code = next(block for block in blocks if "class Deblur" in block)
+    names = {"photograph": np.random.default_rng(0).random((60, 70))}
+    exec(compile(code, "README.md", "exec"), names)
+    assert names["sharp"].shape == (60, 70)
+    assert (tmp_path / "deblur.h5").exists()
