@@ -44,8 +44,9 @@ def main(args=None):
         status = _say(error.format_message())
     except (InputError, TrainingStopped) as error:
         status = _say(str(error))
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted; go on with the same command and --resume", err=True)
+    except (click.Abort, KeyboardInterrupt) as interrupt:
+        # Click wraps what a command raised, which may tell how to go on.
+        click.echo(f"Interrupted. {interrupt.__cause__ or interrupt}".strip(), err=True)
         status = 130
     sys.exit(status or 0)
 

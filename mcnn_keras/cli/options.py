@@ -68,7 +68,10 @@ training_options = together(
         show_default=True, help="'auto' measures which is faster.",
     ),
     click.option("--gpus", type=int, help="Number of GPUs.  [default: all]"),
-    click.option("--output", type=click.Path(), metavar="RUN_FOLDER"),
+    click.option(
+        "--output", type=click.Path(), metavar="RUN_FOLDER",
+        help="Where the results go.  [default: runs/PROBLEM_DEFOCUS]",
+    ),
     click.option("--resume", is_flag=True, help="Go on with the run in RUN_FOLDER."),
 )  # fmt: skip
 

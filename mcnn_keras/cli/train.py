@@ -43,7 +43,12 @@ def run_training(context, values, make_problem):
         _take_over(context, values, output)
     problem = make_problem(values)
     output = output or Path("runs") / problem.label
-    run = run_train(problem, output=output, resume=resume, **values)
+    try:
+        run = run_train(problem, output=output, resume=resume, **values)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"Go on with: {context.command_path} --output {output} --resume"
+        ) from None
     metrics, units = run.model.card["metrics"], run.model.card["units"]
     click.echo(
         f"test MAE {metrics['test_mae']:.4g} {units} (best constant answer "

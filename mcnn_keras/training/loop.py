@@ -109,9 +109,9 @@ def train(problem, output=None, resume=False, strategy=None, **settings):
     trainer = Trainer(problem, settings, strategy, model, optimizer, folder)
     history = trainer.run(resume)
 
-    with tf.device("/cpu:0"):
-        final = build_model(network, "float32")
-        final.set_weights(model.get_weights())
+    final = build_model(network, "float32")
+    final.set_weights(model.get_weights())
+    trainer.judge(final)
     metrics = {"test_samples": len(trainer.test[1]), **trainer.test_metrics()}
     final.card = make_card(problem, network, settings.asdict() | {"precision": precision}, metrics)
     if folder is not None:
@@ -133,9 +133,7 @@ class Trainer:
         samples = min(TEST_SAMPLES, settings.samples)
         self.test = fixed_set(problem, "test", samples, settings.image_size, settings.seed)
         self._compiled = {}
-        self._answer = tf.function(
-            lambda x: keras.tree.flatten(model(x, training=False))[0], autograph=False
-        )
+        self.judge(model)
 
     @property
     def variables(self):
@@ -173,7 +171,7 @@ class Trainer:
         return self.history
 
     def _advance(self, batch):
-        """One optimiser step; raises before the variables are saved if the loss is no number."""
+        """One optimiser step."""
         s = self.settings
         finest, fade = growth(self.branches, self.step, s.steps) if s.growing else (0, 1.0)
         weights = scale_weights(s.loss_weights, self.branches, self.step, s.steps)[finest:]
@@ -238,12 +236,24 @@ class Trainer:
             )
 
     def _save(self):
+        if not all(np.isfinite(v.numpy()).all() for v in self.model.trainable_variables):
+            raise TrainingStopped(
+                f"the weights are no numbers at step {self.step}; train with a smaller "
+                "--learning-rate or with --precision float32"
+            )
         if self.folder is not None:
             self.folder.save_checkpoint(self.variables, self.step, self.sums, self.history)
 
+    def judge(self, model):
+        """From now on the test answers are those of `model`."""
+        self._answer = tf.function(
+            lambda x: keras.tree.flatten(model(x, training=False))[0], autograph=False
+        )
+        self._answered = (None, None)
+
     def test_answer(self):
         """The full-size output for the test images, as of this step."""
-        if getattr(self, "_answered", (None,))[0] != self.step:
+        if self._answered[0] != self.step:
             size = self.settings.batch_size
             images = self.test[0]
             parts = [self._answer(images[i : i + size]) for i in range(0, len(images), size)]
