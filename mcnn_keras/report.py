@@ -33,10 +33,10 @@ def write_report(folder, card, history, test, answer):
         ("best constant answer's error", f"{metrics['constant_answer_mae']:.4g} {units}"),
         ("correlation with the truth", f"{metrics['test_correlation']:.4f}"),
         ("unseen test samples", metrics["test_samples"]),
-        ("problem", html.escape(str(card["problem"]))),
-        ("network", html.escape(str(card["network"]))),
-        ("training", html.escape(str(card["training"]))),
-        ("versions", html.escape(str(card["versions"]))),
+        ("problem", _facts({"name": card["problem"]["name"], **card["problem"]["config"]})),
+        ("network", _facts(card["network"])),
+        ("training", _facts(card["training"])),
+        ("versions", _facts(card["versions"])),
     ]
     table = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in rows)
     picture = _examples(test, answer)
@@ -46,7 +46,7 @@ def write_report(folder, card, history, test, answer):
 th{{text-align:left;vertical-align:top;padding-right:1rem;white-space:nowrap}}
 td{{overflow-wrap:anywhere}} img{{width:100%}}</style>
 <h1>{title}</h1><table>{table}</table>
-<h2>Error by epoch</h2>{_curves(history)}
+<h2>Error by epoch</h2>{_curves(history, metrics["constant_answer_mae"])}
 <h2>Unseen test samples</h2>
 <p>From left to right: input (first plane), truth, answer, |truth - answer|. Truth, answer and
 difference of a row share one grey scale; it spans the truth's range.</p>
@@ -99,23 +99,35 @@ def _examples(test, answer):
     return buffer.getvalue()
 
 
-def _curves(history):
-    """Training and test error against the epoch, as SVG."""
+def _facts(values):
+    """The values of a dictionary that are set, in words."""
+    facts = []
+    for name, value in values.items():
+        text = _facts(value) if isinstance(value, dict) else html.escape(str(value))
+        if value is not None:
+            facts.append(f"{html.escape(name)}: {text}")
+    return "; ".join(facts)
+
+
+def _curves(history, constant):
+    """Training and test error against the epoch, as SVG, and the best constant answer's."""
     width, height, left, bottom = 640, 260, 60, 30
     errors = {name: [row[name] for row in history] for name in ("mae", "test_mae")}
-    top = max(max(values) for values in errors.values()) or 1.0
+    top = max(constant, *(max(values) for values in errors.values())) or 1.0
+
+    def y(value):
+        return f"{(height - bottom) * (1 - value / top) + 5:.1f}"
 
     def points(values):
         step = (width - left) / max(len(values) - 1, 1)
-        return " ".join(
-            f"{left + i * step:.1f},{(height - bottom) * (1 - v / top) + 5:.1f}"
-            for i, v in enumerate(values)
-        )
+        return " ".join(f"{left + i * step:.1f},{y(value)}" for i, value in enumerate(values))
 
     return f"""<svg viewBox="0 0 {width + 10} {height + 10}" role="img" aria-label="error by epoch">
+<path stroke="#ccc" d="M{left} {y(0)}H{width}"/>
+<path stroke="#999" stroke-dasharray="4" d="M{left} {y(constant)}H{width}"/>
 <polyline fill="none" stroke="#999" stroke-width="2" points="{points(errors["mae"])}"/>
 <polyline fill="none" stroke="#06c" stroke-width="2" points="{points(errors["test_mae"])}"/>
-<text x="0" y="15" font-size="13">{top:.3g}</text>
-<text x="0" y="{height - bottom + 9}" font-size="13">0</text>
-<text x="{left}" y="{height}" font-size="13">epoch 1 to {len(history)};
-grey: training, blue: unseen test set</text></svg>"""
+<text x="0" y="15" font-size="12">{top:.3g}</text>
+<text x="0" y="{height - bottom + 9}" font-size="12">0</text>
+<text x="{left}" y="{height}" font-size="12">epoch 1 to {len(history)}; grey: training,
+blue: unseen test set, dashed: best constant answer</text></svg>"""
