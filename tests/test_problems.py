@@ -33,9 +33,9 @@ def test_shapes_and_conventions(optics, amplitude):
 def test_the_image_is_what_the_target_makes(optics, monkeypatch):
     """Without noise and variation the image is the defocused intensity of the target's wave."""
     quiet = {key: (1.0, 1.0) if key == "aperture" else (0.0, 0.0) for key in RANGES}
-    quiet |= {"phase_span": (1.0, 1.0 + 1e-6), "dose": (1e12, 1e12 + 1)}
+    quiet |= {"dose": (1e12, 1e12 + 1)}
     monkeypatch.setattr("mcnn_keras.problems.phase.RANGES", quiet)
-    problem = Phase([-20.0], optics)
+    problem = Phase([-20.0], optics, phase_span=(1.0, 1.0 + 1e-6))
     seeds = tf.unstack(tf.random.split(SEED, 2))
     target = problem.targets(seeds[0], 64, "train").numpy()
     np.testing.assert_allclose(target[..., 1], 1)
@@ -53,7 +53,7 @@ def test_stated_ranges_hold(phase_problem):
     for i in range(40):
         _, target = phase_problem.sample(tf.constant([1, i], tf.int64), 32)
         spans.append(np.ptp(target))
-    assert max(spans) <= RANGES["phase_span"][1] + 1e-3
+    assert max(spans) <= 3.0 + 1e-3
     assert max(spans) > 1.0
     assert min(spans) < 0.5
 
@@ -67,8 +67,16 @@ def test_impossible_planes_are_refused(defocus, message):
         Phase(defocus)
 
 
+@pytest.mark.parametrize("span", [(0, 1), (3, 1), (1, float("inf"))])
+def test_impossible_spans_are_refused(span):
+    with pytest.raises(InputError, match="phase_span"):
+        Phase(-5, phase_span=span)
+
+
 def test_config_brings_the_problem_back():
-    problem = Phase([-52, 52], Optics(0.5, 0.2), amplitude=True, input="intensity")
+    problem = Phase(
+        [-52, 52], Optics(0.5, 0.2), amplitude=True, input="intensity", phase_span=(1, 6)
+    )
     card = {"problem": {"name": "phase", "config": problem.config()}}
     again = from_card(card)
     assert again.config() == problem.config()

@@ -34,6 +34,10 @@ phase_options = together(
         help="Give the network each plane's amplitude propagated back to focus, too, or the "
         "intensities alone.",
     ),
+    click.option(
+        "--phase-span", type=float, nargs=2, default=(0.2, 3.0), show_default=True,
+        metavar="LOW HIGH", help="Size of the phases to train on, lowest to highest, rad.",
+    ),
 )  # fmt: skip
 
 image_options = together(
@@ -90,5 +94,6 @@ def phase_problem(values):
         optics,
         amplitude=values.pop("amplitude"),
         input=values.pop("input_kind"),
+        phase_span=values.pop("phase_span"),
         images=values.pop("images"),
     )

@@ -12,7 +12,6 @@ from .base import Problem
 
 # What differs from one instrument and object to another, and so from one sample to another.
 RANGES = {
-    "phase_span": (0.2, 3.0),  # rad, from the lowest to the highest phase, log-uniform
     "absorption": (0.0, 0.1),  # of the amplitude, for a phase object
     "amplitude_span": (0.05, 0.5),  # of the amplitude, where it is to be retrieved
     "focus_error": (-0.02, 0.02),  # of each plane's defocus, the same for all
@@ -23,6 +22,8 @@ RANGES = {
     "dose": (1000.0, 20000.0),  # counts per pixel, log-uniform
     "white_noise": (0.0, 0.01),  # of the mean intensity
 }
+# The phase from the lowest to the highest of a sample, rad, log-uniform.
+PHASE_SPAN = (0.2, 3.0)
 INPUTS = ("back_propagated", "intensity")
 MOST_MARGIN = 48
 
@@ -41,6 +42,9 @@ class Phase(Problem):
     input : {'back_propagated', 'intensity'}
         'back_propagated' gives the network, beside the bare intensities, each plane's amplitude
         propagated back to focus; 'intensity' is the paper's direct mapping.
+    phase_span : (float, float)
+        Between which values, in rad, the difference of highest and lowest phase lies in training.
+        An object far beyond them comes out too flat.
     images : str or Path, optional
         A folder of target pictures instead of the bundled ones.
     pictures_seed : int
@@ -49,13 +53,14 @@ class Phase(Problem):
     Raises
     ------
     InputError
-        If there is no plane, a plane is in focus or given twice, or no finite number.
+        If there is no plane, a plane is in focus or given twice, or no finite number; or if the
+        phase span is no range.
 
     Notes
     -----
     The network's input is intensity / mean(intensity) - 1 of each plane, so that contrast tells
     the size of the phase; its target is the phase in rad less its mean. What varies between
-    instruments varies between samples, within `RANGES`.
+    instruments and objects varies between samples, within `RANGES` and `phase_span`.
     """
 
     name = "phase"
@@ -67,6 +72,7 @@ class Phase(Problem):
         optics=None,
         amplitude=False,
         input="back_propagated",
+        phase_span=PHASE_SPAN,
         images=None,
         pictures_seed=0,
     ):
@@ -76,6 +82,9 @@ class Phase(Problem):
         if input not in INPUTS:
             raise InputError(f"input={input!r} is not known; choose one of {', '.join(INPUTS)}")
         self.input = input
+        low, high = self.phase_span = [float(x) for x in phase_span]
+        if not 0 < low < high < math.inf:
+            raise InputError(f"phase_span {low:g} to {high:g} is no range; give for example 0.2 3")
         self.images = None if images is None else str(images)
         self.pictures_seed = pictures_seed
         # Light from beyond the border reaches in by the spread; a wider margin would cost more
@@ -130,7 +139,7 @@ class Phase(Problem):
         pictures = self.pictures(split)
         shape = pictures.draw_object(seeds[0], size)
         span, strength, share = tf.unstack(tf.random.stateless_uniform((3,), seeds[2]))
-        phase = _between(span, *RANGES["phase_span"], logarithmic=True) * shape
+        phase = _between(span, *self.phase_span, logarithmic=True) * shape
         if self.amplitude:
             strength = _between(strength, *RANGES["amplitude_span"])
             other = pictures.draw(seeds[1], size)
@@ -184,6 +193,7 @@ class Phase(Problem):
             "optics": self.optics.asdict(),
             "amplitude": self.amplitude,
             "input": self.input,
+            "phase_span": self.phase_span,
             "images": self.images,
             "pictures_seed": self.pictures_seed,
         }
