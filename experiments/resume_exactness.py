@@ -23,11 +23,16 @@ parser.add_argument("--kills", type=int, default=10)
 parser.add_argument("--seed", type=int, default=0)
 parser.add_argument("--output", type=Path, default=Path("runs/resume_exactness"))
 arguments = parser.parse_args()
-# Checkpoints after every step, so that the kills fall between different ones.
-LAUNCH = (
-    "import mcnn_keras.training.loop as l; l.CHECKPOINT_SECONDS = 0; "
-    "from mcnn_keras.cli import main; main()"
-)
+# Checkpoints after every step, so that the kills fall between different ones; few target pictures,
+# so that a run starts quickly.
+LAUNCH = """
+from mcnn_keras import images
+from mcnn_keras.cli import main
+from mcnn_keras.training import loop
+loop.CHECKPOINT_SECONDS = 0
+images.SCENES_PER_FAMILY = images.MASKS = {"train": 1, "test": 1}
+main()
+"""
 COMMAND = [
     sys.executable, "-c", LAUNCH, "train", "phase", "--defocus", "-108", "--image-size", "64",
     "--samples", "64", "--epochs", "5", "--precision", "float32", "--output",

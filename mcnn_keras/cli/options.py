@@ -66,7 +66,7 @@ training_options = together(
         show_default=True,
     ),
     click.option("--growing", is_flag=True, help="Coarse outputs first, finer ones faded in."),
-    click.option("--learning-rate", type=float, default=1e-3, show_default=True),
+    click.option("--learning-rate", type=float, default=5e-4, show_default=True),
     click.option(
         "--precision", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto",
         show_default=True, help="'auto' measures which is faster.",

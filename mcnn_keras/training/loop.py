@@ -25,6 +25,9 @@ from .settings import Settings
 
 TEST_SAMPLES = 64
 CHECKPOINT_SECONDS = 120
+CLIP_NORM = 1.0
+# An error this many times the best constant answer's tells of a network thrown off its course.
+DIVERGED = 5.0
 # An output this much flatter than its target, for so many epochs, will not recover.
 COLLAPSED, PATIENCE = 1e-3, 3
 
@@ -202,7 +205,12 @@ class Trainer:
                 [variable.value for variable in model.trainable_variables],
                 unconnected_gradients=tf.UnconnectedGradients.ZERO,
             )
-            # The optimiser sums the gradients of all replicas.
+            # One outlying batch must not throw a network without normalisation off its course:
+            # clip the gradient of the whole batch. The optimiser sums over replicas once more.
+            replicas = tf.distribute.get_replica_context()
+            gradients = replicas.all_reduce("SUM", gradients)
+            gradients, _ = tf.clip_by_global_norm(gradients, CLIP_NORM)
+            gradients = [g / replicas.num_replicas_in_sync for g in gradients]
             optimizer.apply(gradients, model.trainable_variables)
             return tf.stack([loss, tf.reduce_sum(errors[0])])
 
@@ -228,6 +236,11 @@ class Trainer:
             "seconds": round(seconds, 1),
         }
         self.history.append(row)
+        if row["test_mae"] > DIVERGED * self.test_metrics()["constant_answer_mae"]:
+            raise TrainingStopped(
+                f"the test error has grown to {row['test_mae']:.3g}: training has diverged; train "
+                "with a smaller --learning-rate or with --precision float32"
+            )
         recent = self.history[-PATIENCE:]
         if len(recent) == PATIENCE and all(r["test_deviation"] < COLLAPSED for r in recent):
             raise TrainingStopped(

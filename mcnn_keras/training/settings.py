@@ -58,7 +58,7 @@ class Settings:
     normalization: str | None = None
     loss_weights: str = "constant"
     growing: bool = False
-    learning_rate: float = 1e-3
+    learning_rate: float = 5e-4
     precision: str = "auto"
     gpus: int | None = None
     seed: int = 0
