@@ -28,8 +28,8 @@ def evaluate(model, problem=None, samples=64, seed=1, image_size=None):
     -------
     dict
         For each answer by name ('network', 'zero' or 'constant', the problem's own): ``mae``, the
-        mean absolute error in the problem's units, ``correlation`` with the truth, and ``with``,
-        what was chosen for the answer's own best.
+        mean absolute error of each output by its name, ``correlation`` with the truth, and
+        ``with``, what was chosen for the answer's own best.
 
     Raises
     ------
@@ -52,7 +52,10 @@ def evaluate(model, problem=None, samples=64, seed=1, image_size=None):
         answers[name] = baseline(images, targets)
     return {
         name: {
-            "mae": mean_absolute_error(answer, targets),
+            "mae": {
+                output: mean_absolute_error(answer[..., c], targets[..., c])
+                for c, output in enumerate(card["output_names"])
+            },
             "correlation": correlation(answer, targets),
             "with": settings,
         }

@@ -54,7 +54,7 @@ def read_images(name):
     InputError
         If the file is missing, damaged or no image, or a value is not finite.
     """
-    name, _, dataset = _split_dataset(str(name))
+    name, dataset = split_dataset(name)
     path = Path(name)
     if not path.is_file():
         raise InputError(f"{path} is not there; give the name of an image file")
@@ -73,12 +73,13 @@ def read_images(name):
     return _checked_stack(array, colour, path)
 
 
-def _split_dataset(name):
+def split_dataset(name):
+    """The file and the dataset of ``file.h5:/dataset``; no dataset for other names."""
     for suffix in HDF5_SUFFIXES:
-        head, mark, tail = name.partition(f"{suffix}:")
+        head, mark, tail = str(name).partition(f"{suffix}:")
         if mark:
-            return head + suffix, mark, tail
-    return name, "", ""
+            return head + suffix, tail
+    return str(name), ""
 
 
 def _read_hdf5(path, dataset):
@@ -118,18 +119,50 @@ def read_picture(path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # readers warn of odd tags; what counts is the pixels
         if path.suffix.lower() in (".tif", ".tiff"):
-            array = iio.imread(path, plugin="tifffile")
-            return array, array.ndim == 3 and array.shape[-1] in (3, 4) and array.shape[0] > 4
+            try:
+                return _read_tiff(path)
+            except ValueError as error:
+                # Compressed in a way that Pillow knows without a further package.
+                if "imagecodecs" not in str(error):
+                    raise
+            array = np.stack(list(iio.imiter(path, plugin="pillow")))
+            array = array[0] if len(array) == 1 else array
+            return array, array.ndim > 2 and array.shape[-1] in (3, 4) and array.dtype == np.uint8
         array = iio.imread(path, plugin="pillow", index=0)
     return array, array.ndim == 3
+
+
+def _read_tiff(path):
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        # Frames that were appended one by one are series of their own.
+        alike = [s for s in file.series if s.shape == file.series[0].shape]
+        arrays = [series.asarray() for series in alike]
+        colour = file.pages[0].photometric == tifffile.PHOTOMETRIC.RGB and (
+            arrays[0].shape[-1] in (3, 4)
+        )
+    return arrays[0] if len(arrays) == 1 else np.stack(arrays), colour
+
+
+def grey(array, colour):
+    """Average the colours of a picture, transparency left out.
+
+    Parameters
+    ----------
+    array : array
+    colour : bool
+        Whether the last axis is colour; other arrays come back as they are.
+    """
+    if not colour:
+        return array
+    return array[..., :3].mean(-1) if array.shape[-1] >= 3 else array[..., 0]
 
 
 def _checked_stack(array, colour, path):
     if array.dtype.kind not in "uifb":
         raise InputError(f"{path} holds {array.dtype} values; real numbers are expected")
-    array = np.asarray(array, np.float32)
-    if colour:
-        array = array[..., :3].mean(-1) if array.shape[-1] >= 3 else array[..., 0]
+    array = grey(np.asarray(array, np.float32), colour)
     if array.ndim == 2:
         array = array[None]
     if array.ndim != 3 or 0 in array.shape:

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from . import scenes
 from .errors import InputError
-from .files import read_picture
+from .files import grey, read_picture
 
 SIZE = 512
 SPLITS = ("train", "test")
@@ -46,7 +46,7 @@ class Pictures:
     folder : str or Path, optional
         A folder of the user's own pictures (searched with its subfolders), instead of the bundled
         photographs and the procedural scenes. A tenth of them, chosen by a hash of the file's
-        name and at least one, is the test split.
+        name and at least one, is the test split; at most 2,048 are used.
     seed : int
         Of the procedural scenes.
     scene_size : int, optional
@@ -190,16 +190,19 @@ def _folder(folder, split, size):
     ranked = sorted(paths, key=lambda p: hashlib.sha256(p.name.encode()).hexdigest())
     tests = max(1, len(ranked) // 10)
     chosen = ranked[:tests] if split == "test" else ranked[tests:]
-    read = 0
+    read, reason = 0, ""
     for path in chosen[:MOST_PICTURES]:
         try:
             picture = _fit(*_read(path), size)
-        except Exception:  # whatever a file that is no picture makes its reader raise
+        except Exception as error:  # whatever a file that is no picture makes its reader raise
+            reason = str(error).partition("\n")[0][:100]
             continue
         read += 1
         yield path.name, picture
     if not read:
-        raise InputError(f"none of the {len(chosen)} {split} pictures in {folder} can be read")
+        raise InputError(
+            f"none of the {len(chosen)} {split} pictures in {folder} can be read ({reason})"
+        )
 
 
 def _read(path):
@@ -212,8 +215,8 @@ def _fit(picture, colour, size):
     """Grey (the first of a stack), in 0..1, its middle square scaled to `size`."""
     from skimage.transform import resize
 
-    if picture.ndim == 3:
-        picture = picture[..., :3].mean(-1) if colour else picture[0]
+    picture = grey(picture, colour)
+    picture = picture[0] if picture.ndim == 3 else picture
     if picture.ndim != 2 or 0 in picture.shape or not np.isfinite(picture).all():
         raise ValueError(f"not a picture: shape {picture.shape}")
     side = min(picture.shape)

@@ -14,8 +14,12 @@ def correlation(answer, target):
     Parameters
     ----------
     answer, target : array
-        Of one shape.
+        Of one shape. Of (samples, height, width, channels) the mean over channels is taken, since
+        channels may have different units.
     """
+    if np.ndim(answer) == 4:
+        channels = range(np.shape(answer)[-1])
+        return float(np.mean([correlation(answer[..., c], target[..., c]) for c in channels]))
     answer = np.asarray(answer, np.float64) - np.mean(answer, dtype=np.float64)
     target = np.asarray(target, np.float64) - np.mean(target, dtype=np.float64)
     size = np.sqrt(np.sum(answer**2) * np.sum(target**2))

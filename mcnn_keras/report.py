@@ -7,6 +7,7 @@ import io
 import numpy as np
 
 from .files import replacing, to_grey
+from .saving import error_unit
 
 EXAMPLES = 6
 
@@ -27,10 +28,10 @@ def write_report(folder, card, history, test, answer):
     answer : array
         The network's output for them.
     """
-    metrics, units = card["metrics"], html.escape(card["units"])
+    metrics, unit = card["metrics"], html.escape(error_unit(card))
     rows = [
-        ("test error (mean absolute)", f"{metrics['test_mae']:.4g} {units}"),
-        ("best constant answer's error", f"{metrics['constant_answer_mae']:.4g} {units}"),
+        ("test error (mean absolute)", f"{metrics['test_mae']:.4g} {unit}"),
+        ("best constant answer's error", f"{metrics['constant_answer_mae']:.4g} {unit}"),
         ("correlation with the truth", f"{metrics['test_correlation']:.4f}"),
         ("unseen test samples", metrics["test_samples"]),
         ("problem", _facts({"name": card["problem"]["name"], **card["problem"]["config"]})),

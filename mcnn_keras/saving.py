@@ -2,7 +2,7 @@
 
 import datetime
 import json
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import h5py
@@ -11,6 +11,11 @@ import numpy as np
 from .errors import InputError
 from .files import replacing
 
+PACKAGES = ("mcnn-keras", "keras", "tensorflow", "numpy")
+# What a card must have.
+FIELDS = (
+    "problem", "output_names", "units", "pixel_size", "normalization", "network", "training",
+)  # fmt: skip
 ATTRIBUTE = "mcnn_keras_card"
 FORMAT = 1
 
@@ -42,12 +47,16 @@ def make_card(problem, network, training, metrics):
         "network": network,
         "training": training,
         "metrics": metrics,
-        "versions": {
-            name: version(name) for name in ("mcnn-keras", "keras", "tensorflow", "numpy")
-        },
+        "versions": {name: _version(name) for name in PACKAGES},
         "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     }
     return json.loads(json.dumps(card))
+
+
+def error_unit(card):
+    """The unit of the mean absolute error over all outputs, to print behind it."""
+    units, names = card["units"], card["output_names"]
+    return units[0] if len(units) == 1 else f"(mean over {' and '.join(names)})"
 
 
 def save(model, path):
@@ -136,6 +145,7 @@ def read_card(path):
             text = file.attrs[ATTRIBUTE]
         card = json.loads(text)
         newer = card["format"] > FORMAT
+        complete = newer or all(field in card for field in FIELDS)
     except KeyError:
         raise InputError(
             f"{path} was not written by mcnn-keras (it has no card); give a model.h5 that "
@@ -144,11 +154,17 @@ def read_card(path):
     except (OSError, ValueError, TypeError):
         raise InputError(f"{path} is damaged or no HDF5 file; copy or train it again") from None
     if newer:
-        raise InputError(
-            f"{path} was written by a newer mcnn-keras ({card['versions']['mcnn-keras']}); "
-            "upgrade this one"
-        )
+        raise InputError(f"{path} was written by a newer mcnn-keras; upgrade this one")
+    if not complete:
+        raise InputError(f"{path} is damaged: its card is not complete; copy or train it again")
     return card
+
+
+def _version(package):
+    try:
+        return version(package)
+    except PackageNotFoundError:  # run from a checkout, or a build under another name
+        return "unknown"
 
 
 def _write_keras_file(model, path):

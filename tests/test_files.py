@@ -37,6 +37,29 @@ def test_colours_become_grey(tmp_path, rng):
         np.testing.assert_allclose(read_images(tmp_path / name)[0], colour.mean(-1), rtol=1e-5)
 
 
+def test_frames_appended_one_by_one_are_a_stack(tmp_path, stack):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for image in stack:
+            file.write(image)
+    np.testing.assert_array_equal(read_images(tmp_path / "a.tif"), stack)
+
+
+def test_compressed_tiffs_are_read(tmp_path, stack):
+    from PIL import Image
+
+    pages = [Image.fromarray(image) for image in stack]
+    pages[0].save(
+        tmp_path / "a.tif", save_all=True, append_images=pages[1:], compression="tiff_lzw"
+    )
+    np.testing.assert_array_equal(read_images(tmp_path / "a.tif"), stack)
+
+
+def test_three_frames_wide_is_not_colour(tmp_path, rng):
+    planes = rng.random((3, 20, 25)).astype(np.float32)
+    tifffile.imwrite(tmp_path / "a.tif", planes, photometric="minisblack")
+    np.testing.assert_array_equal(read_images(tmp_path / "a.tif"), planes)
+
+
 def broken_files(folder):
     (folder / "text.tif").write_text("no image\n")
     (folder / "empty.png").write_bytes(b"")

@@ -3,6 +3,7 @@ import pytest
 import tifffile
 
 from mcnn_keras import InputError, Optics, predict, save, train
+from mcnn_keras.files import write_png
 from mcnn_keras.inference.batch import predict_files
 from mcnn_keras.inference.normalize import normalize_input, normalize_output
 from mcnn_keras.problems import Phase
@@ -146,6 +147,20 @@ class TestFiles:
             with pytest.raises(InputError, match=message):
                 predict_files(two_planes, inputs, tmp_path / "new" / "out.tif")
         assert set(tmp_path.rglob("*")) == before
+
+    def test_an_input_is_never_written_over(self, one_plane, image, tmp_path):
+        tifffile.imwrite(tmp_path / "a.tif", image)
+        write_png(tmp_path / "b.png", image)
+        for name, out in [("a.tif", "a.tif"), ("b.png", "b.tif")]:
+            before = (tmp_path / name).read_bytes()
+            with pytest.raises(InputError, match="would replace an input"):
+                predict_files(one_plane, [str(tmp_path / name)], tmp_path / out)
+            assert (tmp_path / name).read_bytes() == before
+
+    def test_a_frame_that_is_not_there_is_refused(self, one_plane, image, tmp_path):
+        np.save(tmp_path / "a.npy", image)
+        with pytest.raises(InputError, match="0 to 0, not 14"):
+            predict_files(one_plane, [str(tmp_path / "a.npy")], tmp_path / "out.tif", [14])
 
     def test_the_output_must_be_a_tiff(self, one_plane, image, tmp_path):
         np.save(tmp_path / "a.npy", image)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mcnn_keras import InputError, Optics
+from mcnn_keras import InputError, Optics, Problem, predict, train
 from mcnn_keras.problems import Phase, from_card
 from mcnn_keras.problems.phase import RANGES
 
@@ -83,3 +83,41 @@ def test_config_brings_the_problem_back():
     assert again.optics == problem.optics
     with pytest.raises(InputError, match="'mine'"):
         from_card({"problem": {"name": "mine", "config": {}}})
+
+
+class Enlarge(Problem):
+    """Targets twice as large as the image, with a margin."""
+
+    name = "enlarge"
+    margin = 4
+
+    def targets(self, seed, size, split):
+        ramp = tf.range(2.0 * size) / 2
+        return tf.tile(ramp[:, None, None], (1, 2 * size, 1))
+
+    def observe(self, target, seed):
+        return tf.nn.avg_pool2d(target[None], 2, 2, "VALID")[0]
+
+
+def test_margins_are_cut_alike_from_images_and_larger_targets():
+    image, target = Enlarge().sample(SEED, 8)
+    assert image.shape == (8, 8, 1)
+    assert target.shape == (16, 16, 1)
+    np.testing.assert_allclose(tf.nn.avg_pool2d(target[None], 2, 2, "VALID")[0], image)
+
+
+def test_a_model_that_enlarges_trains_and_predicts(tiny, rng):
+    run = train(Enlarge(), **tiny)
+    assert run.model.card["network"]["scale"] == 2
+    assert predict(run.model, rng.random((40, 50))).shape == (80, 100)
+
+
+def test_focus_errors_stay_on_their_side_of_focus(optics):
+    # A plane a tenth of a um from focus: its phase contrast keeps its sign in every sample.
+    problem = Phase([0.1], optics)
+    bump = tf.exp(-((tf.range(64.0) - 32) ** 2) / 8)
+    target = tf.stack([bump[:, None] * bump[None], tf.ones((64, 64))], -1)
+    middles = [
+        problem.observe(target, tf.constant([0, i], tf.int64)).numpy()[32, 32, 0] for i in range(20)
+    ]
+    assert min(middles) > 1

@@ -29,7 +29,7 @@ def test_the_card_tells_all(path):
     assert card["problem"]["config"]["optics"]["wavelength"] == 0.65
     assert card["network"]["filters"] == [4, 6]
     assert card["training"]["precision"] == "float32"
-    assert card["units"] == "rad"
+    assert card["units"] == ["rad"]
     assert card["metrics"]["test_mae"] > 0
     assert set(card["versions"]) == {"mcnn-keras", "keras", "tensorflow", "numpy"}
 

@@ -217,6 +217,26 @@ def test_resuming_wants_the_same_run(phase_problem, tiny, trained, tmp_path):
         train(phase_problem, resume=True, **tiny)
 
 
+def test_damaged_run_folders_are_told_of(phase_problem, tiny, trained, tmp_path):
+    import shutil
+
+    shutil.copytree(trained.folder, tmp_path / "run")
+    (tmp_path / "run" / "checkpoints" / "latest.npz").write_bytes(b"PK cut off")
+    with pytest.raises(InputError, match="damaged"):
+        train(phase_problem, output=tmp_path / "run", resume=True, **tiny)
+    (tmp_path / "run" / "config.json").write_text("{}")
+    with pytest.raises(InputError, match="damaged"):
+        train(phase_problem, output=tmp_path / "run", resume=True, **tiny)
+    with pytest.raises(InputError, match="no run to resume"):
+        train(phase_problem, output=trained.folder / "model.h5", resume=True, **tiny)
+
+
+def test_divergence_is_told_of(phase_problem, tiny, monkeypatch):
+    monkeypatch.setattr(loop.Trainer, "test_answer", lambda self: self.test[1] + 1e3)
+    with pytest.raises(TrainingStopped, match="diverged"):
+        train(phase_problem, **{**tiny, "epochs": 6})
+
+
 def test_the_saved_model_is_the_trained_one(trained):
     again = load(trained.folder / "model.h5")
     image = np.random.default_rng(0).random((1, 32, 32, 1), np.float32)

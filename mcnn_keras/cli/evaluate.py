@@ -33,12 +33,15 @@ def evaluate(model, samples, seed, as_json):
     if as_json:
         click.echo(json.dumps(answers, indent=2))
         return
-    click.echo(f"{'answer':<24}{'MAE / ' + (loaded.card['units'] or '1'):>12}{'correlation':>14}")
+    outputs, units = loaded.card["output_names"], loaded.card["units"]
+    heads = "".join(f"{f'{o} MAE / {u}':>20}" for o, u in zip(outputs, units, strict=True))
+    click.echo(f"{'answer':<24}{heads}{'correlation':>14}")
     for name, row in answers.items():
         chosen = ", ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}"
                            for k, v in row["with"].items())  # fmt: skip
         chosen = f"   ({chosen})" if chosen else ""
-        click.echo(f"{name:<24}{row['mae']:>12.4f}{row['correlation']:>14.3f}{chosen}")
+        errors = "".join(f"{row['mae'][output]:>20.4f}" for output in outputs)
+        click.echo(f"{name:<24}{errors}{row['correlation']:>14.3f}{chosen}")
 
 
 @click.command()

@@ -1,5 +1,6 @@
 """mcnn-keras train PROBLEM."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -36,7 +37,9 @@ def phase(context, **values):
 def run_training(context, values, make_problem):
     """Train, or resume, as the options say, and tell where the results are."""
     import_tensorflow()
+    from ..saving import error_unit
     from ..training import train as run_train
+    from ..training.checkpoints import RunFolder
 
     output, resume = values.pop("output"), values.pop("resume")
     if resume:
@@ -46,17 +49,18 @@ def run_training(context, values, make_problem):
     try:
         run = run_train(problem, output=output, resume=resume, **values)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            f"Go on with: {context.command_path} --output {output} --resume"
-        ) from None
-    metrics, units = run.model.card["metrics"], run.model.card["units"]
+        started = RunFolder(output).config_path.exists()
+        go_on = f"Go on with: {context.command_path} --output {shlex.quote(str(output))} --resume"
+        raise KeyboardInterrupt(go_on if started else "") from None
+    metrics, unit = run.model.card["metrics"], error_unit(run.model.card)
+    model = RunFolder(output).model_path
     click.echo(
-        f"test MAE {metrics['test_mae']:.4g} {units} (best constant answer "
+        f"test MAE {metrics['test_mae']:.4g} {unit} (best constant answer "
         f"{metrics['constant_answer_mae']:.4g}), correlation {metrics['test_correlation']:.3f}, "
         f"on {metrics['test_samples']} unseen samples\n"
-        f"model:  {Path(output) / 'model.h5'}\n"
-        f"report: {Path(output) / 'report.html'}\n"
-        f"use it: mcnn-keras predict {Path(output) / 'model.h5'} IMAGE --output RESULT.tif"
+        f"model:  {model}\n"
+        f"report: {RunFolder(output).report_path}\n"
+        f"use it: mcnn-keras predict {shlex.quote(str(model))} IMAGE --output RESULT.tif"
     )
 
 

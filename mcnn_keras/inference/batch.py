@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..files import read_images, write_png, write_tiff
+from ..files import read_images, split_dataset, write_png, write_tiff
 from ..saving import load, read_card
 
 TIFF_SUFFIXES = (".tif", ".tiff")
@@ -49,7 +49,9 @@ def plan(model, inputs, output, frames=None):
         If an input cannot be read or is not what the model takes.
     """
     planes = read_card(model)["network"]["input_channels"]
-    stacks = [(Path(name), _chosen(read_images(name), frames, name)) for name in inputs]
+    stacks = [
+        (Path(split_dataset(name)[0]), _chosen(read_images(name), frames, name)) for name in inputs
+    ]
     measurements = _measurements(stacks, planes)
     output = Path(output)
     if len(measurements) == 1:
@@ -57,7 +59,7 @@ def plan(model, inputs, output, frames=None):
             raise InputError(f"the output {output} is not a .tif file; name it like phase.tif")
         outputs = [output]
     else:
-        if output.suffix:
+        if output.suffix.lower() in TIFF_SUFFIXES or output.is_file():
             raise InputError(
                 f"{len(measurements)} results are to be written and {output} is one file; "
                 "name a folder"
@@ -65,6 +67,10 @@ def plan(model, inputs, output, frames=None):
         outputs = [output / f"{path.stem}.tif" for path, _ in measurements]
     if len(set(outputs)) < len(outputs):
         raise InputError("two inputs have the same name; their results would have, too")
+    sources = {path.resolve() for path in (Path(model), *(path for path, _ in stacks))}
+    for path in (file for out in outputs for file in (out, out.with_suffix(".png"))):
+        if path.resolve() in sources:
+            raise InputError(f"the result {path} would replace an input; name another output")
     return [Job(images, out) for (_, images), out in zip(measurements, outputs, strict=True)]
 
 
@@ -99,7 +105,7 @@ def execute(model, jobs):
 
 
 def _chosen(stack, frames, name):
-    if frames is None or len(stack) == 1:
+    if frames is None:
         return stack
     wrong = [i for i in frames if not 0 <= i < len(stack)]
     if wrong:

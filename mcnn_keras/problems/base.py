@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from ..errors import InputError
 from ..images import SPLITS
 
 
@@ -26,8 +27,8 @@ class Problem:
         that `mcnn_keras.inference` knows; the card of a model carries it.
     output_names : sequence of str
         What each channel of the target is.
-    units : str
-        Of the target.
+    units : sequence of str
+        Of each channel of the target.
     pixel_size : float or None
         Of the images, in um; written into result files.
     baselines : dict
@@ -40,7 +41,7 @@ class Problem:
     first_layer = None
     normalization = {"input": "none", "output": "none"}  # noqa: RUF012 - replaced, never changed
     output_names = ("output",)
-    units = ""
+    units = ("",)
     pixel_size = None
     baselines = {}  # noqa: RUF012 - replaced, never changed
 
@@ -103,15 +104,26 @@ class Problem:
         Returns
         -------
         image, target : tf.Tensor
-            (size, size, channels), float32.
+            (size, size, channels), float32; the target may be twice as large.
         """
         # The splits draw from different sources and from different seeds.
         seeds = tf.unstack(tf.random.split(tf.random.fold_in(seed, SPLITS.index(split)), 3))
         target = self.targets(seeds[0], size + 2 * self.margin, split)
         image = self.observe(target, seeds[1])
-        inner = slice(self.margin, self.margin + size)
-        image = self.detect(image[inner, inner], seeds[2])
-        return self.normalize(image, target[inner, inner])
+        image = self.detect(self._cut(image, size), seeds[2])
+        return self.normalize(image, self._cut(target, size))
+
+    def _cut(self, array, size):
+        """Cut the margins off an array that may be a multiple or a part of the simulated size."""
+        whole = size + 2 * self.margin
+        before, inner = (array.shape[0] * n / whole for n in (self.margin, size))
+        if before % 1 or inner % 1:
+            raise InputError(
+                f"the problem {self.name!r} gives arrays of {tuple(array.shape)} for a simulated "
+                f"size of {whole}; the margin {self.margin} does not cut them evenly"
+            )
+        window = slice(int(before), int(before + inner))
+        return array[window, window]
 
     def config(self):
         """The constructor's arguments as JSON can hold them; `from_config` takes them back."""

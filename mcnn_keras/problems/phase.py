@@ -15,14 +15,14 @@ RANGES = {
     "absorption": (0.0, 0.1),  # of the amplitude, for a phase object
     "amplitude_span": (0.05, 0.5),  # of the amplitude, where it is to be retrieved
     "focus_error": (-0.02, 0.02),  # of each plane's defocus, the same for all
-    "focus_offset": (-1.0, 1.0),  # um, the same for all planes
+    "focus_offset": (-1.0, 1.0),  # um, the same for all; at most a quarter of the least defocus
     "aperture": (0.8, 1.1),  # of the numerical aperture
     "coherence_angle": (0.0, 0.004),  # rad, added to the optics' own
     "illumination": (0.0, 0.04),  # unevenness of the intensity over the field
     "dose": (1000.0, 20000.0),  # counts per pixel, log-uniform
     "white_noise": (0.0, 0.01),  # of the mean intensity
 }
-# The phase from the lowest to the highest of a sample, rad, log-uniform.
+# A sample's phase is a picture of values in 0..1 times a span in rad, log-uniform.
 PHASE_SPAN = (0.2, 3.0)
 INPUTS = ("back_propagated", "intensity")
 MOST_MARGIN = 48
@@ -43,8 +43,8 @@ class Phase(Problem):
         'back_propagated' gives the network, beside the bare intensities, each plane's amplitude
         propagated back to focus; 'intensity' is the paper's direct mapping.
     phase_span : (float, float)
-        Between which values, in rad, the difference of highest and lowest phase lies in training.
-        An object far beyond them comes out too flat.
+        A training sample's phase is a picture of values in 0..1 times a span between these, in
+        rad. An object of more than the higher one comes out too flat.
     images : str or Path, optional
         A folder of target pictures instead of the bundled ones.
     pictures_seed : int
@@ -64,7 +64,6 @@ class Phase(Problem):
     """
 
     name = "phase"
-    units = "rad"
 
     def __init__(
         self,
@@ -92,6 +91,7 @@ class Phase(Problem):
         self.margin = min(MOST_MARGIN, spread(self.defocus, self.optics))
         self.pixel_size = self.optics.pixel_size
         self.output_names = ("phase", "amplitude") if self.amplitude else ("phase",)
+        self.units = ("rad", "1") if self.amplitude else ("rad",)
         self.normalization = {
             "input": "contrast",
             "output": "first-channel-mean-free" if self.amplitude else "mean-free",
@@ -155,7 +155,10 @@ class Phase(Problem):
         u = iter(tf.unstack(tf.random.stateless_uniform((4,), seed)))
         phase, amplitude = target[..., 0], target[..., 1]
         stretch = _between(next(u), *RANGES["focus_error"])
-        offset = _between(next(u), *RANGES["focus_offset"])
+        # The error must not carry a plane through focus, where the contrast changes its sign.
+        most = min(abs(z) for z in self.defocus) / 4
+        low, high = RANGES["focus_offset"]
+        offset = _between(next(u), max(low, -most), min(high, most))
         aperture = self.optics.numerical_aperture
         if aperture is not None:
             aperture = aperture * _between(next(u), *RANGES["aperture"])

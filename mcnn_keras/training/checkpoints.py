@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -63,12 +64,15 @@ class RunFolder:
             If there is no run here.
         """
         try:
-            return json.loads(self.config_path.read_text())
-        except FileNotFoundError:
+            config = json.loads(self.config_path.read_text())
+            if {"problem", "settings", "precision"} <= set(config):
+                return config
+            raise ValueError
+        except OSError:
             raise InputError(
                 f"{self.path} holds no run to resume; leave --resume out to start one"
             ) from None
-        except json.JSONDecodeError:
+        except (ValueError, TypeError):
             raise InputError(
                 f"{self.config_path} is damaged; start the run anew elsewhere"
             ) from None
@@ -93,13 +97,23 @@ class RunFolder:
             The running sums of the epoch under way.
         history : list of dict
             A row for each finished epoch.
+
+        Raises
+        ------
+        InputError
+            If the checkpoint is damaged.
         """
         if not self.checkpoint_path.exists():
             return 0, None, []
-        with np.load(self.checkpoint_path, allow_pickle=False) as data:
-            for i, variable in enumerate(variables):
-                variable.assign(data[f"variable_{i}"])
-            return int(data["step"]), data["sums"], json.loads(str(data["history"]))
+        try:
+            with np.load(self.checkpoint_path, allow_pickle=False) as data:
+                for i, variable in enumerate(variables):
+                    variable.assign(data[f"variable_{i}"])
+                return int(data["step"]), data["sums"], json.loads(str(data["history"]))
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            raise InputError(
+                f"{self.checkpoint_path} is damaged; start the run anew in another folder"
+            ) from None
 
     def write_history(self, history):
         """Write history.csv, a row for each epoch."""

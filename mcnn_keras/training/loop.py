@@ -26,9 +26,10 @@ from .settings import Settings
 TEST_SAMPLES = 64
 CHECKPOINT_SECONDS = 120
 CLIP_NORM = 1.0
-# An error this many times the best constant answer's tells of a network thrown off its course.
+MEND = "train anew, in another folder, with a smaller --learning-rate or with --precision float32"
+# An error this many times the best constant answer's, or an output this much flatter than its
+# target, will not recover if it lasts for so many epochs.
 DIVERGED = 5.0
-# An output this much flatter than its target, for so many epochs, will not recover.
 COLLAPSED, PATIENCE = 1e-3, 3
 
 
@@ -107,9 +108,9 @@ def train(problem, output=None, resume=False, strategy=None, **settings):
             f"image_size {settings.image_size} is not a multiple of {stride(model)}, the total "
             f"stride of this network; take {_nearest(settings.image_size, stride(model))}"
         )
+    trainer = Trainer(problem, settings, strategy, model, optimizer, folder)
     if folder is not None and not resume:
         folder.create(_config(problem, settings, precision))
-    trainer = Trainer(problem, settings, strategy, model, optimizer, folder)
     history = trainer.run(resume)
 
     final = build_model(network, "float32")
@@ -183,10 +184,7 @@ class Trainer:
         sums = self._compiled[finest](batch, tf.constant(weights), tf.constant(fade, tf.float32))
         sums = sums.numpy()
         if not np.isfinite(sums).all():
-            raise TrainingStopped(
-                f"the loss became {sums[0]} at step {self.step}; train with a smaller "
-                "--learning-rate or with --precision float32"
-            )
+            raise TrainingStopped(f"the loss became {sums[0]} at step {self.step}; {MEND}")
         self.sums = self.sums + sums
         self.step += 1
 
@@ -231,29 +229,34 @@ class Trainer:
             "loss": float(f"{loss:.6g}"),
             "mae": float(f"{mae:.6g}"),
             "test_mae": float(f"{self.test_metrics()['test_mae']:.6g}"),
-            "test_deviation": float(f"{self.test_answer().std() / self.test[1].std():.6g}"),
+            "test_deviation": float(f"{self._deviation():.6g}"),
             "learning_rate": float(f"{float(self.optimizer.learning_rate):.6g}"),
             "seconds": round(seconds, 1),
         }
         self.history.append(row)
-        if row["test_mae"] > DIVERGED * self.test_metrics()["constant_answer_mae"]:
-            raise TrainingStopped(
-                f"the test error has grown to {row['test_mae']:.3g}: training has diverged; train "
-                "with a smaller --learning-rate or with --precision float32"
-            )
         recent = self.history[-PATIENCE:]
-        if len(recent) == PATIENCE and all(r["test_deviation"] < COLLAPSED for r in recent):
+        if len(recent) < PATIENCE:
+            return
+        if all(r["test_deviation"] < COLLAPSED for r in recent):
             raise TrainingStopped(
                 f"the output has been constant for {PATIENCE} epochs: the network has collapsed; "
-                "train with a smaller --learning-rate, or look at the samples with simulate"
+                f"{MEND}, or look at the samples with simulate"
             )
+        constant = self.test_metrics()["constant_answer_mae"]
+        if all(r["test_mae"] > DIVERGED * constant for r in recent):
+            raise TrainingStopped(
+                f"the test error has been {DIVERGED:g} times the best constant answer's "
+                f"({constant:.3g}) for {PATIENCE} epochs: training has diverged; {MEND}"
+            )
+
+    def _deviation(self):
+        """How much the flattest channel of the answer varies, in deviations of its target."""
+        pixels = (0, 1, 2)
+        return (self.test_answer().std(pixels) / self.test[1].std(pixels)).min()
 
     def _save(self):
         if not all(np.isfinite(v.numpy()).all() for v in self.model.trainable_variables):
-            raise TrainingStopped(
-                f"the weights are no numbers at step {self.step}; train with a smaller "
-                "--learning-rate or with --precision float32"
-            )
+            raise TrainingStopped(f"the weights are no numbers at step {self.step}; {MEND}")
         if self.folder is not None:
             self.folder.save_checkpoint(self.variables, self.step, self.sums, self.history)
 
