@@ -117,6 +117,7 @@ def score(phase, used):
 
 
 rows, pictures = {}, []
+arguments.output.mkdir(parents=True, exist_ok=True)
 for count in (1, 2):
     used = [int(np.argmin(np.abs(scale - z))) for z in arguments.planes[:count]]
     images = np.moveaxis(frames[used], 0, -1)
@@ -136,6 +137,7 @@ for count in (1, 2):
         for cutoff in np.geomspace(1e-3, 0.5 / optics.pixel_size, 25)
     ]
     best = max(candidates, key=lambda p: np.mean(list(score(p, used).values())))
+    row = [to_grey(images[..., 0])]
     for method, answer in (("network", phase), ("transport of intensity", best)):
         scores = score(answer, used)
         mean = float(np.mean(list(scores.values())))
@@ -143,9 +145,9 @@ for count in (1, 2):
         print(
             f"{method:<24} {count} plane(s) {planes}: {mean:.3f} over {len(scores)} unused planes"
         )
-        pictures.append(to_grey(answer))
-arguments.output.mkdir(parents=True, exist_ok=True)
-write_png(arguments.output / "phases.png", np.block([pictures[:2], pictures[2:]]), 0, 255)
+        row.append(to_grey(answer))
+    pictures.append(row)
+write_png(arguments.output / "phases.png", np.block(pictures), 0, 255)
 with replacing(arguments.output / "metrics.json") as part:
     part.write_text(json.dumps({"focus": focus, "tilt": tilt.tolist(), **rows}, indent=2))
-print(f"picture (left network, right transport of intensity): {arguments.output / 'phases.png'}")
+print(f"picture (frame, network, transport of intensity): {arguments.output / 'phases.png'}")

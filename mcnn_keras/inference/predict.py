@@ -8,8 +8,8 @@ from ..errors import InputError
 from ..network import stride
 from .normalize import normalize_input, normalize_output
 
-# Pixels mirrored beyond each border at least, so that the network's own zero padding stays out.
-BORDER = 16
+# Height and width, in pixels, of the smallest image that is taken.
+SMALLEST = 32
 _compiled = weakref.WeakKeyDictionary()
 
 
@@ -54,20 +54,24 @@ def _check(image, model):
             f"an array of shape {image.shape} was given; (height, width, {channels}) is expected, "
             f"since the model was trained on {channels} image{'s' * (channels > 1)}"
         )
-    if min(image.shape[:2]) < 2 * BORDER:
+    if min(image.shape[:2]) < SMALLEST:
         raise InputError(
             f"the image has {image.shape[0]}x{image.shape[1]} pixels; at least "
-            f"{2 * BORDER}x{2 * BORDER} are needed"
+            f"{SMALLEST}x{SMALLEST} are needed"
         )
     if not np.isfinite(image).all():
         raise InputError("the image has pixels that are NaN or infinite; fill or cut them first")
 
 
 def _pad(image, stride, scale):
-    """Mirror the image up to the next size that the stride divides, and where to cut the answer."""
+    """Mirror the image up to the next size that the stride divides, and where to cut the answer.
+
+    At least one stride is mirrored on each side: the coarsest features just inside the border are
+    made from the network's own zero padding, and would draw a frame into the answer.
+    """
     widths, inner = [], []
     for n in image.shape[:2]:
-        total = -(-(n + 2 * BORDER) // stride) * stride
+        total = -(-(n + 2 * stride) // stride) * stride
         before = (total - n) // 2
         widths.append((before, total - n - before))
         inner.append(slice(scale * before, scale * (before + n)))
