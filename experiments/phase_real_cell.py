@@ -1,6 +1,6 @@
 """A real focal series: does the retrieved phase explain the planes that were not used?
 
-    python experiments/phase_real_cell.py focal_series.tif          # 5 minutes on two cores
+    python experiments/phase_real_cell.py focal_series.tif          # half an hour on two cores
 
 The stack holds frames of one cell in coherent light; a .json beside it gives `defocus` (um, of
 each frame), `wavelength`, `pixel_size` (um) and `numerical_aperture`. Three things are found from
@@ -43,7 +43,7 @@ parser = argparse.ArgumentParser()
 parser.add_argument("stack", type=Path)
 parser.add_argument("--planes", type=float, nargs=2, default=[50, -30], help="on the stack's scale")
 parser.add_argument("--sign", type=int, choices=[-1, 1], default=-1)
-parser.add_argument("--epochs", type=int, default=3)
+parser.add_argument("--epochs", type=int, default=12)
 parser.add_argument("--output", type=Path, default=Path("runs/real_cell"))
 arguments = parser.parse_args()
 
@@ -129,7 +129,6 @@ for count in (1, 2):
             output=folder.path,
             resume=folder.config_path.exists(),
             epochs=arguments.epochs,
-            image_size=192,
         )
     phase = mcnn.predict(mcnn.load(folder.model_path), images)
     candidates = [

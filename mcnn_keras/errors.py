@@ -10,3 +10,9 @@ class InputError(ValueError):
 
 class TrainingStopped(RuntimeError):
     """Training that cannot go on usefully: the loss is not a number, or the answer collapsed."""
+
+
+def reason(error):
+    """The first line of what a library's own error says, to quote in one of ours."""
+    lines = str(error).splitlines()
+    return lines[0][:120] if lines else type(error).__name__

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .errors import InputError
+from .errors import InputError, reason
 
 HDF5_SUFFIXES = (".h5", ".hdf5")
 
@@ -68,8 +68,9 @@ def read_images(name):
     except InputError:
         raise
     except Exception as error:  # whatever a damaged file makes a reader raise
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise InputError(f"{path} cannot be read as an image ({reason}); is it damaged?") from None
+        raise InputError(
+            f"{path} cannot be read as an image ({reason(error)}); is it damaged?"
+        ) from None
     return _checked_stack(array, colour, path)
 
 
@@ -128,7 +129,10 @@ def read_picture(path):
             array = np.stack(list(iio.imiter(path, plugin="pillow")))
             array = array[0] if len(array) == 1 else array
             return array, array.ndim > 2 and array.shape[-1] in (3, 4) and array.dtype == np.uint8
-        array = iio.imread(path, plugin="pillow", index=0)
+        with iio.imopen(path, "r", plugin="pillow") as file:
+            # Printers' inks are the inverse of light.
+            inks = file.metadata(index=0)["mode"] == "CMYK"
+            array = file.read(index=0, mode="RGB" if inks else None)
     return array, array.ndim == 3
 
 

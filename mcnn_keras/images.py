@@ -7,13 +7,14 @@ Training and test pictures come from different sources.
 
 import hashlib
 import math
+import warnings
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from . import scenes
-from .errors import InputError
+from .errors import InputError, reason
 from .files import grey, read_picture
 
 SIZE = 512
@@ -190,18 +191,24 @@ def _folder(folder, split, size):
     ranked = sorted(paths, key=lambda p: hashlib.sha256(p.name.encode()).hexdigest())
     tests = max(1, len(ranked) // 10)
     chosen = ranked[:tests] if split == "test" else ranked[tests:]
-    read, reason = 0, ""
+    read, failed, told = 0, 0, ""
     for path in chosen[:MOST_PICTURES]:
         try:
             picture = _fit(*_read(path), size)
         except Exception as error:  # whatever a file that is no picture makes its reader raise
-            reason = str(error).partition("\n")[0][:100]
+            failed, told = failed + 1, f"{path.name}: {reason(error)}"
             continue
         read += 1
         yield path.name, picture
     if not read:
         raise InputError(
-            f"none of the {len(chosen)} {split} pictures in {folder} can be read ({reason})"
+            f"none of the {len(chosen)} {split} pictures in {folder} can be read ({told})"
+        )
+    if failed:
+        warnings.warn(
+            f"{failed} of {read + failed} {split} pictures in {folder} cannot be read and are left "
+            f"out ({told})",
+            stacklevel=2,
         )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from .errors import InputError
+from .errors import InputError, reason
 from .files import replacing
 
 PACKAGES = ("mcnn-keras", "keras", "tensorflow", "numpy")
@@ -114,8 +114,9 @@ def load(path):
                 if layer.weights:
                     layer.set_weights(_layer_weights(file["model_weights"][layer.name], layer))
     except (KeyError, TypeError, ValueError, OSError) as error:
-        reason = str(error).splitlines()[0][:150]
-        raise InputError(f"{path} is damaged: its weights do not fit its card ({reason})") from None
+        raise InputError(
+            f"{path} is damaged: its weights do not fit its card ({reason(error)})"
+        ) from None
     model.card = card
     return model
 

@@ -13,6 +13,14 @@ def stack(rng):
     return rng.integers(0, 1000, (3, 20, 25), np.uint16)
 
 
+def test_inks_are_read_as_light(tmp_path):
+    from PIL import Image
+
+    dark = np.full((16, 16, 3), 30, np.uint8)
+    Image.fromarray(dark).convert("CMYK").save(tmp_path / "ink.jpg")
+    assert np.abs(read_images(tmp_path / "ink.jpg") - 30).max() < 3
+
+
 def test_every_format_gives_the_same_images(tmp_path, stack):
     tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack")
     np.save(tmp_path / "a.npy", stack)

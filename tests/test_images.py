@@ -64,7 +64,8 @@ def test_a_folder_of_any_pictures(tmp_path, rng):
     np.save(tmp_path / "array.npy", rng.standard_normal((50, 30)))
     iio.imwrite(tmp_path / "deep.tif", rng.integers(0, 60000, (33, 44), np.uint16))
     (tmp_path / "broken.jpg").write_text("no picture")
-    train, test = Pictures("train", tmp_path), Pictures("test", tmp_path)
+    with pytest.warns(UserWarning, match=r"1 of 10 .* left out \(broken.jpg"):
+        train, test = Pictures("train", tmp_path), Pictures("test", tmp_path)
     readable = {*(f"{i}.png" for i in range(8)), "array.npy", "deep.tif"}
     assert set(train.names) | set(test.names) == readable
     assert not set(train.names) & set(test.names)

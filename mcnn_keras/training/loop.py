@@ -103,12 +103,8 @@ def train(problem, output=None, resume=False, strategy=None, **settings):
         model = build_model(network, "mixed_bfloat16" if precision == "bfloat16" else "float32")
         optimizer = keras.optimizers.Adam(_schedule(settings))
         optimizer.build(model.trainable_variables)
-    if settings.image_size % stride(model):
-        raise InputError(
-            f"image_size {settings.image_size} is not a multiple of {stride(model)}, the total "
-            f"stride of this network; take {_nearest(settings.image_size, stride(model))}"
-        )
     trainer = Trainer(problem, settings, strategy, model, optimizer, folder)
+    _require_divisible(trainer.test[0].shape[1:3], stride(model))
     if folder is not None and not resume:
         folder.create(_config(problem, settings, precision))
     history = trainer.run(resume)
@@ -359,9 +355,16 @@ def _require_same(started, asked):
                 )
 
 
-def _nearest(size, multiple):
-    below = size // multiple * multiple
-    return f"{below} or {below + multiple}" if below else str(multiple)
+def _require_divisible(shape, stride):
+    """The images that a problem makes, which need not be as large as image_size."""
+    for size in shape:
+        if size % stride:
+            below = size // stride * stride
+            offered = f"{below} or {below + stride}" if below else str(stride)
+            raise InputError(
+                f"images of {shape[0]}x{shape[1]} pixels are no multiple of {stride}, the total "
+                f"stride of this network; choose image_size so that they have {offered}"
+            )
 
 
 @contextmanager
