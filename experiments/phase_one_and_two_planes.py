@@ -68,6 +68,6 @@ print(f"\nfull run: {full['of zero']:.0%} of the zero answer (wanted: 35 %), "
       "(wanted: 40)")  # fmt: skip
 print(f"two planes {rows['-52 and 52']['mae']:.4f} rad, "
       f"one plane {rows['-52']['mae']:.4f} and {rows['52']['mae']:.4f} rad")  # fmt: skip
-print(f"back-propagated input {rows['-108']['mae']:.4f} rad, "
+print(f"physical input {rows['-108']['mae']:.4f} rad, "
       f"bare intensities {rows['-108 intensity']['mae']:.4f} rad")  # fmt: skip
 print(f"pictures: {arguments.output}/*/examples.png")

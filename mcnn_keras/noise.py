@@ -46,3 +46,77 @@ def camera(image, dose, white_noise, seed):
     """
     deviation = tf.sqrt(tf.maximum(image, 0.0) / dose + white_noise**2)
     return image + deviation * tf.random.stateless_normal(tf.shape(image), seed)
+
+
+def line_jitter(image, deviation, seed):
+    """Shift each scan line by its own small distance, as an unsteady scan does.
+
+    Parameters
+    ----------
+    image : (height, width) tensor
+    deviation : float or tensor
+        Standard deviation of the shifts, in pixels.
+    seed : (2,) int tensor
+
+    Returns
+    -------
+    tf.Tensor
+        Interpolated linearly; beyond its ends a line goes on with its last value.
+    """
+    height, width = image.shape
+    shift = deviation * tf.random.stateless_normal((height, 1), seed)
+    place = tf.clip_by_value(tf.range(width, dtype=tf.float32) + shift, 0.0, width - 1.001)
+    before = tf.floor(place)
+    index, share = tf.cast(before, tf.int32), place - before
+    left, right = (tf.gather(image, index + i, batch_dims=1) for i in (0, 1))
+    return (1.0 - share) * left + share * right
+
+
+def line_offsets(image, deviation, seed):
+    """Add an offset of its own to each scan line: the flicker of the emitter.
+
+    Parameters
+    ----------
+    image : (height, width) tensor
+    deviation : float or tensor
+        Standard deviation of the offsets, in the image's units.
+    seed : (2,) int tensor
+    """
+    return image + deviation * tf.random.stateless_normal((image.shape[0], 1), seed)
+
+
+def afterglow(image, decay):
+    """Smear each scan line along the scan, as a detector slower than the scan does.
+
+    Parameters
+    ----------
+    image : (height, width) tensor
+    decay : float or tensor
+        Share of the signal that a pixel hands on to the next, 0 to 0.7.
+
+    Returns
+    -------
+    tf.Tensor
+        Of the same sum but for what leaves at the end of a line.
+    """
+    taps = 10  # 0.7^10 is 3 %
+    kernel = decay ** tf.range(taps - 1, -1, -1, dtype=tf.float32)
+    kernel /= tf.reduce_sum(kernel)
+    padded = tf.pad(image, ((0, 0), (taps - 1, 0)), mode="SYMMETRIC")
+    return tf.nn.conv1d(padded[..., None], kernel[:, None, None], 1, "VALID")[..., 0]
+
+
+def hot_pixels(image, share, height, seed):
+    """Add bright pixels that have nothing to do with the object.
+
+    Parameters
+    ----------
+    image : tensor
+    share : float or tensor
+        Of the pixels.
+    height : float or tensor
+        What the highest of them adds; the others add less.
+    seed : (2,) int tensor
+    """
+    u = tf.random.stateless_uniform(tf.shape(image), seed)
+    return image + tf.where(u < share, height * u / share, 0.0)

@@ -4,8 +4,9 @@ import pytest
 import tensorflow as tf
 
 from mcnn_keras import MCNN, Optics
+from mcnn_keras.classical import tie
 from mcnn_keras.network import stride
-from mcnn_keras.network.physical import BackPropagation
+from mcnn_keras.network.physical import FocusEstimates
 from mcnn_keras.optics import transfer_function
 
 SMALL = {"filters": (4, 6, 8)}
@@ -94,10 +95,10 @@ def test_heads_stay_in_float32_under_mixed_precision():
     assert model.get_layer("encoder_1_conv").compute_dtype == "bfloat16"
 
 
-class TestBackPropagation:
+class TestFocusEstimates:
     @pytest.mark.parametrize("aperture", [None, 0.45])
     def test_its_transfer_function_is_that_of_the_optics(self, aperture):
-        layer = BackPropagation([-108.0, 500.0], 0.65, 0.31, aperture, 1.33)
+        layer = FocusEstimates([-108.0, 500.0], 0.65, 0.31, aperture, 1.33)
         real, imag = layer.transfer_function(40, 52)
         optics = Optics(0.65, 0.31, aperture, 1.33)
         backwards = transfer_function((40, 52), [108.0, -500.0], optics).numpy()
@@ -117,18 +118,29 @@ class TestBackPropagation:
         kernel = transfer_function((128, 128), [30.0], optics).numpy()[0]
         measured = np.abs(np.fft.ifft2(spectrum * kernel)) ** 2
         contrast = (measured / measured.mean() - 1).astype(np.float32)[None, :, :, None]
-        channels = np.asarray(BackPropagation([30.0], 0.65, 0.5)(contrast))[0]
+        channels = np.asarray(FocusEstimates([30.0], 0.65, 0.5)(contrast))[0]
         refocused = channels[..., 0] - channels[..., 0].mean()
         assert np.corrcoef(refocused.ravel(), object_.ravel())[0, 1] > 0.8
         middle = refocused[64, 64] / (object_[64, 64] - object_.mean())
         # Half is the object, the twin image adds little at this distance.
         assert 0.4 < middle < 0.8
 
+    @pytest.mark.parametrize("defocus", [[20.0], [-20.0, 30.0], [5.0, -9.0, 20.0]])
+    def test_its_slow_phase_is_that_of_transport_of_intensity(self, defocus, rng):
+        # Periodic, with no margin, the damping is that of tie() at one period in 256 pixels.
+        optics = Optics(0.65, 0.31, None, 1.33)
+        contrast = 0.1 * rng.standard_normal((48, 64, len(defocus)))
+        contrast -= contrast.mean((0, 1))
+        expected = tie(contrast, defocus, optics, 1 / (256 * 0.31), boundary="periodic")
+        layer = FocusEstimates(defocus, 0.65, 0.31, None, 1.33, margin=0)
+        phase = np.asarray(layer(contrast[None].astype(np.float32)))[0, ..., -1]
+        np.testing.assert_allclose(phase, expected, atol=1e-4 * np.abs(expected).max())
+
     def test_a_plane_adds_two_channels_and_any_size_passes(self):
-        layer = BackPropagation([-5.0, 5.0, 9.0], 0.65, 0.31, margin=4)
-        assert layer(np.zeros((2, 17, 30, 3), np.float32)).shape == (2, 17, 30, 6)
-        assert layer.compute_output_shape((None, None, None, 3)) == (None, None, None, 6)
+        layer = FocusEstimates([-5.0, 5.0, 9.0], 0.65, 0.31, margin=4)
+        assert layer(np.zeros((2, 17, 30, 3), np.float32)).shape == (2, 17, 30, 7)
+        assert layer.compute_output_shape((None, None, None, 3)) == (None, None, None, 7)
 
     def test_no_contrast_gives_no_wave(self):
-        layer = BackPropagation([-50.0], 0.65, 0.31)
+        layer = FocusEstimates([-50.0], 0.65, 0.31)
         np.testing.assert_array_equal(layer(np.zeros((1, 64, 64, 1), np.float32)), 0)

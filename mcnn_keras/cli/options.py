@@ -29,10 +29,10 @@ phase_options = together(
         help="Half-angle of the source at 1/e of its brightness, rad.",
     ),
     click.option(
-        "--input", "input_kind", type=click.Choice(["back_propagated", "intensity"]),
-        default="back_propagated", show_default=True,
-        help="Give the network each plane's amplitude propagated back to focus, too, or the "
-        "intensities alone.",
+        "--input", "input_kind", type=click.Choice(["physical", "intensity"]),
+        default="physical", show_default=True,
+        help="Give the network classical estimates of the wave at focus, too, or the intensities "
+        "alone.",
     ),
     click.option(
         "--phase-span", type=float, nargs=2, default=(0.2, 3.0), show_default=True,

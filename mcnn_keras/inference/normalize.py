@@ -1,26 +1,52 @@
-"""From a measurement to the network's input and from its output to the result, by name."""
+"""From a measurement to the network's input, and from its output back to the user's units."""
 
 import numpy as np
 
 from ..errors import InputError
 
+# Pixels beyond this many deviations from the mean say nothing of a frame's scale.
+OUTLIER = 6.0
 
-def normalize_input(image, kind):
+
+def normalize(image, normalization):
     """Scale a measurement as the network saw its training images.
 
     Parameters
     ----------
     image : (height, width, channels) array
-    kind : {'none', 'contrast'}
-        'contrast': image / mean - 1 for each channel.
+    normalization : dict
+        Of the model's card. Its ``input`` is one of: 'none'; 'contrast', image / mean - 1 for each
+        channel; 'frame', (image - mean) / deviation, outliers drawn in. Its ``output`` is one of:
+        'none'; 'mean-free'; 'first-channel-mean-free'; 'frame', back to the image's own scale.
+
+    Returns
+    -------
+    image : numpy.ndarray
+        float32.
+    undo : callable
+        Takes the network's output, (height, width, channels), to the result.
 
     Raises
     ------
     InputError
-        If an image is constant or its mean is not positive.
+        If contrast is asked of an image that is constant or whose mean is not positive.
     """
-    if kind == "none":
-        return image
+    inputs = {"none": _unchanged, "contrast": _contrast, "frame": _frame}
+    image, mean, deviation = inputs[normalization["input"]](image)
+    outputs = {
+        "none": lambda answer: answer,
+        "mean-free": lambda answer: answer - answer.mean((0, 1)),
+        "first-channel-mean-free": _first_mean_free,
+        "frame": lambda answer: (answer - answer.mean((0, 1))) * deviation + mean,
+    }
+    return image.astype(np.float32), outputs[normalization["output"]]
+
+
+def _unchanged(image):
+    return image, 0.0, 1.0
+
+
+def _contrast(image):
     mean = image.mean(axis=(0, 1), dtype=np.float64)
     for channel, value in enumerate(mean):
         if not value > 0:
@@ -30,20 +56,24 @@ def normalize_input(image, kind):
             )
         if np.ptp(image[..., channel]) == 0:
             raise InputError(f"image {channel + 1} is constant ({value:.4g}); it shows no object")
-    return (image / mean - 1).astype(np.float32)
+    return image / mean - 1, mean, mean
 
 
-def normalize_output(answer, kind):
-    """Give the network's output its convention.
+def _frame(image):
+    """As `mcnn_keras.problems.denoise.frame_scale`; an empty frame has no deviation."""
+    image = image.astype(np.float64)
+    mean, deviation = image.mean(), image.std()
+    for _ in range(2):
+        reach = OUTLIER * deviation
+        drawn = np.clip(image, mean - reach, mean + reach)
+        mean, deviation = drawn.mean(), drawn.std()
+    # The rounding of a constant is no deviation.
+    if deviation <= 1e-9 * abs(mean):
+        return np.zeros_like(image), mean, 0.0
+    return np.clip((image - mean) / deviation, -OUTLIER, OUTLIER), mean, deviation
 
-    Parameters
-    ----------
-    answer : (height, width, channels) array
-    kind : {'none', 'mean-free', 'first-channel-mean-free'}
-    """
-    if kind == "none":
-        return answer
+
+def _first_mean_free(answer):
     answer = answer.copy()
-    channels = slice(0, 1) if kind == "first-channel-mean-free" else slice(None)
-    answer[..., channels] -= answer[..., channels].mean(axis=(0, 1))
+    answer[..., 0] -= answer[..., 0].mean()
     return answer

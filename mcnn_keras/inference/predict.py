@@ -6,7 +6,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..network import stride
-from .normalize import normalize_input, normalize_output
+from .normalize import normalize
 
 # Height and width, in pixels, of the smallest image that is taken.
 SMALLEST = 32
@@ -40,10 +40,9 @@ def predict(model, images):
         image = image[..., None]
     _check(image, model)
     card = model.card
-    image = normalize_input(image, card["normalization"]["input"])
+    image, undo = normalize(image, card["normalization"])
     padded, inner = _pad(image, stride(model), card["network"]["scale"])
-    answer = full_size_function(model)(padded[None]).numpy()[0][inner]
-    answer = normalize_output(answer, card["normalization"]["output"])
+    answer = undo(full_size_function(model)(padded[None]).numpy()[0][inner]).astype(np.float32)
     return answer[..., 0] if answer.shape[-1] == 1 else answer
 
 

@@ -6,7 +6,10 @@ import keras
 from keras import layers
 
 from .cells import CELLS
-from .physical import FIRST_LAYERS
+from .low_pass import LowPass
+from .physical import FocusEstimates
+
+FIRST_LAYERS = {"focus_estimates": FocusEstimates, "low_pass": LowPass}
 
 PRESETS = {
     # Two to five million parameters: the first convolution halves the image and the last one
@@ -71,7 +74,7 @@ def MCNN(
         Size of the target in input sizes.
     first_layer : dict, optional
         A fixed first layer, whose channels join the input's: its ``name`` and its arguments, for
-        example {'name': 'back_propagation', 'defocus': [-108], 'wavelength': 0.65, ...}.
+        example {'name': 'focus_estimates', 'defocus': [-108], 'wavelength': 0.65, ...}.
 
     Returns
     -------

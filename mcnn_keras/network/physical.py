@@ -1,18 +1,24 @@
-"""The fixed physical first layer of the phase problem: amplitudes, brought back to focus."""
+"""The fixed physical first layer of the phase problem: what optics alone can say of the wave."""
 
 import math
 
 import keras
 from keras import ops
 
+# The transport-of-intensity phase is damped above this period, in pixels.
+TRANSPORT_PERIOD = 256
+
 
 @keras.saving.register_keras_serializable("mcnn_keras")
-class BackPropagation(keras.layers.Layer):
-    """Propagate the amplitude measured at each plane back to focus, with flat phase.
+class FocusEstimates(keras.layers.Layer):
+    """Classical estimates of the wave at focus, from the contrast measured at each plane.
 
-    Each plane's amplitude sqrt(1 + contrast) travels by minus its defocus. Of the wave there the
-    real part (less one) and the imaginary part become two channels: the imaginary part is the
-    phase of a weak object, overlaid with its twin image, which is left to the network to remove.
+    Two channels for each plane: its amplitude sqrt(1 + contrast) propagated back to focus, real
+    part (less one) and imaginary part. The imaginary part is the phase of a weak object, overlaid
+    with its twin image; it lacks slow changes, which hardly show in a defocused image. These are
+    in one last channel: the phase, in rad, that solves the transport-of-intensity equation. What is
+    wrong in all of them is left to the network to mend.
+
     The layer has no weights. It works in float32 whatever the network's precision, because a
     transform of bfloat16 numbers would drown the phase.
 
@@ -33,8 +39,10 @@ class BackPropagation(keras.layers.Layer):
     Notes
     -----
     Input (batch, height, width, planes): the contrast intensity / mean(intensity) - 1.
-    Output (batch, height, width, 2 * planes). Transfer function: Goodman, Introduction to
-    Fourier Optics, 3.10; back propagation as the start of phase retrieval: Rivenson et al. 2018.
+    Output (batch, height, width, 2 * planes + 1). Transfer function: Goodman, Introduction to
+    Fourier Optics, 3.10; back propagation as the start of phase retrieval: Rivenson et al. 2018;
+    transport of intensity: Paganin and Nugent, PRL 80, 2586 (1998), damped below one period in 256
+    pixels.
     """
 
     def __init__(
@@ -72,21 +80,41 @@ class BackPropagation(keras.layers.Layer):
         passed = ops.cast(squared < limit**2, "float32")[None]
         return passed * ops.cos(angle), passed * ops.sin(angle)
 
+    def transport_filter(self, height, width):
+        """From the axial derivative, in 1/um, to a phase in rad: real, (height, width)."""
+        fy = _frequencies(height, self.pixel_size)[:, None]
+        fx = _frequencies(width, self.pixel_size)[None, :]
+        scale = 2 * math.pi * self.wavelength / self.refractive_index
+        gain = scale * (fy**2 + fx**2)
+        return gain / (gain**2 + (scale / (TRANSPORT_PERIOD * self.pixel_size) ** 2) ** 2)
+
+    def axial_derivative(self, contrast):
+        """The slope, in 1/um, of a line through the contrasts; through zero where there is one."""
+        z = [float(z) for z in self.defocus]
+        mean = sum(z) / len(z) if len(z) > 1 else 0.0
+        squares = sum((value - mean) ** 2 for value in z)
+        weights = ops.convert_to_tensor([(value - mean) / squares for value in z], "float32")
+        return ops.sum(contrast * weights, axis=-1, keepdims=True)
+
     def call(self, contrast):
-        """The waves at focus of a batch of contrasts."""
+        """The estimates for a batch of contrasts."""
+        planes, m = len(self.defocus), self.margin
         amplitude = ops.sqrt(ops.maximum(1.0 + contrast, 0.0)) - 1.0
-        amplitude = ops.transpose(_extend(amplitude, self.margin), (0, 3, 1, 2))
-        height, width = ops.shape(amplitude)[2], ops.shape(amplitude)[3]
-        real, imag = ops.fft2((amplitude, ops.zeros_like(amplitude)))
+        fields = ops.concatenate([amplitude, self.axial_derivative(contrast)], axis=-1)
+        fields = ops.transpose(_extend(fields, m), (0, 3, 1, 2))
+        height, width = ops.shape(fields)[2], ops.shape(fields)[3]
+        real, imag = ops.fft2((fields, ops.zeros_like(fields)))
         t_real, t_imag = self.transfer_function(height, width)
-        wave = ops.ifft2((real * t_real - imag * t_imag, real * t_imag + imag * t_real))
-        wave = ops.transpose(ops.concatenate(wave, axis=1), (0, 2, 3, 1))
-        m = self.margin
-        return wave[:, m : height - m, m : width - m, :]
+        transport = self.transport_filter(height, width)[None]
+        t_real = ops.concatenate([t_real, transport])
+        t_imag = ops.concatenate([t_imag, ops.zeros_like(transport)])
+        real, imag = ops.ifft2((real * t_real - imag * t_imag, real * t_imag + imag * t_real))
+        channels = ops.concatenate([real[:, :planes], imag[:, :planes], real[:, planes:]], axis=1)
+        return ops.transpose(channels, (0, 2, 3, 1))[:, m : height - m, m : width - m, :]
 
     def compute_output_shape(self, input_shape):
-        """The input's shape with two channels per plane."""
-        return (*input_shape[:-1], 2 * len(self.defocus))
+        """The input's shape with two channels per plane, and one."""
+        return (*input_shape[:-1], 2 * len(self.defocus) + 1)
 
     def get_config(self):
         """The constructor's arguments."""
@@ -121,6 +149,3 @@ def _extend(image, margin):
         return ops.sin(0.5 * math.pi * ops.minimum(distance / margin, 1.0)) ** 2
 
     return image * fade(height)[:, None, None] * fade(width)[None, :, None]
-
-
-FIRST_LAYERS = {"back_propagation": BackPropagation}

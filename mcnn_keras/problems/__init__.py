@@ -2,9 +2,10 @@
 
 from ..errors import InputError
 from .base import Problem
+from .denoise import Denoise
 from .phase import Phase
 
-PROBLEMS = {"phase": Phase}
+PROBLEMS = {"phase": Phase, "denoise": Denoise}
 
 
 def from_card(card):
@@ -29,4 +30,4 @@ def from_card(card):
     return PROBLEMS[name].from_config(card["problem"]["config"])
 
 
-__all__ = ["PROBLEMS", "Phase", "Problem", "from_card"]
+__all__ = ["PROBLEMS", "Denoise", "Phase", "Problem", "from_card"]

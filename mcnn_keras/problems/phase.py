@@ -5,6 +5,7 @@ import math
 import tensorflow as tf
 
 from .. import noise
+from ..draws import between
 from ..errors import InputError
 from ..images import Pictures
 from ..optics import Optics, defocus_stack, spread
@@ -24,7 +25,7 @@ RANGES = {
 }
 # A sample's phase is a picture of values in 0..1 times a span in rad, log-uniform.
 PHASE_SPAN = (0.2, 3.0)
-INPUTS = ("back_propagated", "intensity")
+INPUTS = ("physical", "intensity")
 MOST_MARGIN = 48
 
 
@@ -39,9 +40,9 @@ class Phase(Problem):
         The imaging system.
     amplitude : bool
         Retrieve the amplitude, too, as a second channel.
-    input : {'back_propagated', 'intensity'}
-        'back_propagated' gives the network, beside the bare intensities, each plane's amplitude
-        propagated back to focus; 'intensity' is the paper's direct mapping.
+    input : {'physical', 'intensity'}
+        'physical' gives the network, beside the bare intensities, what optics alone says of the
+        wave (see `mcnn_keras.network.physical`); 'intensity' is the paper's direct mapping.
     phase_span : (float, float)
         A training sample's phase is a picture of values in 0..1 times a span between these, in
         rad. An object of more than the higher one comes out too flat.
@@ -70,7 +71,7 @@ class Phase(Problem):
         defocus,
         optics=None,
         amplitude=False,
-        input="back_propagated",
+        input="physical",
         phase_span=PHASE_SPAN,
         images=None,
         pictures_seed=0,
@@ -115,11 +116,11 @@ class Phase(Problem):
 
     @property
     def first_layer(self):
-        """The back propagation, where it was chosen."""
+        """The physical estimates, where they were chosen."""
         if self.input == "intensity":
             return None
         return {
-            "name": "back_propagation",
+            "name": "focus_estimates",
             "defocus": self.defocus,
             "wavelength": self.optics.wavelength,
             "pixel_size": self.optics.pixel_size,
@@ -139,14 +140,14 @@ class Phase(Problem):
         pictures = self.pictures(split)
         shape = pictures.draw_object(seeds[0], size)
         span, strength, share = tf.unstack(tf.random.stateless_uniform((3,), seeds[2]))
-        phase = _between(span, *self.phase_span, logarithmic=True) * shape
+        phase = between(span, *self.phase_span, logarithmic=True) * shape
         if self.amplitude:
-            strength = _between(strength, *RANGES["amplitude_span"])
+            strength = between(strength, *RANGES["amplitude_span"])
             other = pictures.draw(seeds[1], size)
         else:
             # A phase object's few percent of absorption follow its shape in part; the mirrored
             # shape stands for the other part, as a second picture would cost more.
-            strength = _between(strength, *RANGES["absorption"])
+            strength = between(strength, *RANGES["absorption"])
             other = shape * (share + (1.0 - share) * tf.reverse(shape, [0]))
         return tf.stack([phase, 1.0 - strength * other], axis=-1)
 
@@ -154,31 +155,31 @@ class Phase(Problem):
         """The intensities of every plane, (size, size, planes)."""
         u = iter(tf.unstack(tf.random.stateless_uniform((4,), seed)))
         phase, amplitude = target[..., 0], target[..., 1]
-        stretch = _between(next(u), *RANGES["focus_error"])
+        stretch = between(next(u), *RANGES["focus_error"])
         # The error must not carry a plane through focus, where the contrast changes its sign.
         most = min(abs(z) for z in self.defocus) / 4
         low, high = RANGES["focus_offset"]
-        offset = _between(next(u), max(low, -most), min(high, most))
+        offset = between(next(u), max(low, -most), min(high, most))
         aperture = self.optics.numerical_aperture
         if aperture is not None:
-            aperture = aperture * _between(next(u), *RANGES["aperture"])
+            aperture = aperture * between(next(u), *RANGES["aperture"])
         return defocus_stack(
             tf.complex(amplitude * tf.cos(phase), amplitude * tf.sin(phase)),
             tf.constant(self.defocus, tf.float32) * (1.0 + stretch) + offset,
             self.optics,
             numerical_aperture=aperture,
             coherence_angle=self.optics.coherence_angle
-            + _between(next(u), *RANGES["coherence_angle"]),
+            + between(next(u), *RANGES["coherence_angle"]),
         )
 
     def detect(self, image, seed):
         """Uneven illumination, counting noise and white noise."""
         seeds = tf.unstack(tf.random.split(seed, 3))
         unevenness, dose, white_noise = tf.unstack(tf.random.stateless_uniform((3,), seeds[0]))
-        unevenness = _between(unevenness, *RANGES["illumination"])
-        dose = _between(dose, *RANGES["dose"], logarithmic=True)
+        unevenness = between(unevenness, *RANGES["illumination"])
+        dose = between(dose, *RANGES["dose"], logarithmic=True)
         image *= _illumination(image.shape[0], unevenness, seeds[1])
-        return noise.camera(image, dose, _between(white_noise, *RANGES["white_noise"]), seeds[2])
+        return noise.camera(image, dose, between(white_noise, *RANGES["white_noise"]), seeds[2])
 
     def normalize(self, image, target):
         """Contrast of each plane; phase less its mean; amplitude for a mean intensity of one."""
@@ -221,13 +222,6 @@ def _checked_planes(defocus):
     if len(set(planes)) < len(planes):
         raise InputError(f"defocus {planes} names a plane twice; give each plane once")
     return [float(z) for z in planes]
-
-
-def _between(u, low, high, logarithmic=False):
-    """Scale a uniform draw in 0..1 to low..high."""
-    if logarithmic:
-        return low * tf.exp(u * math.log(high / low))
-    return low + u * (high - low)
 
 
 def _illumination(size, unevenness, seed):

@@ -186,14 +186,14 @@ class Trainer:
 
     def _compile(self, finest):
         """The training step in which outputs[finest:] learn."""
-        model, optimizer, batch_size = self.model, self.optimizer, self.settings.batch_size
+        model, optimizer, settings = self.model, self.optimizer, self.settings
 
         def replica_step(images, targets, weights, fade):
             with tf.GradientTape() as tape:
                 outputs = keras.tree.flatten(model(images, training=True))[finest:]
                 scales = coarse_targets(targets, self.branches)[finest:]
-                errors = multiscale_errors(outputs, scales, fade) / batch_size
-                loss = tf.reduce_sum(weights[:, None] * errors)
+                errors = multiscale_errors(outputs, scales, fade, settings.loss)
+                loss = tf.reduce_sum(weights[:, None] * errors) / settings.batch_size
             gradients = tape.gradient(
                 loss,
                 [variable.value for variable in model.trainable_variables],
@@ -206,7 +206,8 @@ class Trainer:
             gradients, _ = tf.clip_by_global_norm(gradients, CLIP_NORM)
             gradients = [g / replicas.num_replicas_in_sync for g in gradients]
             optimizer.apply(gradients, model.trainable_variables)
-            return tf.stack([loss, tf.reduce_sum(errors[0])])
+            shown = multiscale_errors(outputs, scales, fade)[0]
+            return tf.stack([loss, tf.reduce_sum(shown) / settings.batch_size])
 
         @tf.function(autograph=False)
         def step(batch, weights, fade):

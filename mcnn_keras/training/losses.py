@@ -1,4 +1,4 @@
-"""The multi-scale loss: mean absolute error on every output, and how it changes in training."""
+"""The multi-scale loss: the error of every output, and how its weights change in training."""
 
 import numpy as np
 import tensorflow as tf
@@ -27,8 +27,8 @@ def coarse_targets(target, count):
     return targets
 
 
-def multiscale_errors(outputs, targets, fade=1.0):
-    """Mean absolute error of each sample at each scale.
+def multiscale_errors(outputs, targets, fade=1.0, kind="absolute"):
+    """Mean error of each sample at each scale.
 
     Parameters
     ----------
@@ -37,6 +37,8 @@ def multiscale_errors(outputs, targets, fade=1.0):
     fade : float or tensor
         Of the finest output: 1 counts it as it is, 0 puts the next coarser one, enlarged, in its
         place (the fading-in of Karras et al., 2017).
+    kind : {'absolute', 'squared'}
+        Of each pixel's error.
 
     Returns
     -------
@@ -49,7 +51,8 @@ def multiscale_errors(outputs, targets, fade=1.0):
         finest = fade * finest + (1.0 - fade) * enlarged
     outputs = [finest, *outputs[1:]]
     pairs = zip(outputs, targets, strict=True)
-    return tf.stack([tf.reduce_mean(tf.abs(o - t), axis=(1, 2, 3)) for o, t in pairs])
+    measure = {"absolute": tf.abs, "squared": tf.square}[kind]
+    return tf.stack([tf.reduce_mean(measure(o - t), axis=(1, 2, 3)) for o, t in pairs])
 
 
 def scale_weights(kind, branches, step, steps):

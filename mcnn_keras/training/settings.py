@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 
 from ..errors import InputError
 
+LOSSES = ("absolute", "squared")
 LOSS_WEIGHTS = ("constant", "annealed")
 PRECISIONS = ("auto", "float32", "bfloat16")
 
@@ -26,6 +27,8 @@ class Settings:
         True: every sample is new. False: the first `samples` come again in each epoch.
     preset, filters, branches, cell, normalization :
         Of the network, see `mcnn_keras.MCNN`.
+    loss : {'absolute', 'squared'}
+        Error of each output: mean absolute, as the paper's, or mean squared.
     loss_weights : {'constant', 'annealed'}
         All outputs weigh 1, or output m + 1 weighs (2 - 2t)^m where t goes from 0 to 1, so that
         training ends as that of a plain U-Net.
@@ -56,6 +59,7 @@ class Settings:
     branches: int | None = None
     cell: str | None = None
     normalization: str | None = None
+    loss: str = "absolute"
     loss_weights: str = "constant"
     growing: bool = False
     learning_rate: float = 5e-4
@@ -76,7 +80,8 @@ class Settings:
             raise InputError(f"learning_rate {self.learning_rate} must be positive")
         if not 0 <= self.seed < 2**31:
             raise InputError(f"seed {self.seed} must lie in 0..{2**31 - 1}")
-        for name, choices in (("loss_weights", LOSS_WEIGHTS), ("precision", PRECISIONS)):
+        choices_of = {"loss": LOSSES, "loss_weights": LOSS_WEIGHTS, "precision": PRECISIONS}
+        for name, choices in choices_of.items():
             if getattr(self, name) not in choices:
                 raise InputError(
                     f"{name} {getattr(self, name)!r} is not known; choose one of "

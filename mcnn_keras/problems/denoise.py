@@ -1,0 +1,187 @@
+"""Denoising of scanning transmission electron microscope (STEM) images."""
+
+import tensorflow as tf
+
+from .. import noise
+from ..draws import between
+from ..errors import InputError
+from ..images import Pictures
+from ..specimens import FAMILIES, Specimens
+from .base import Problem
+
+# What differs from one frame to another.
+RANGES = {
+    "contrast_snr": (-16.0, 9.0),  # dB: variance of the clean frame to that of the noise
+    "counting": (0.3, 1.0),  # share of the noise's variance that is counting noise
+    "background": (0.0, 1.0),  # counts beside the image's, in means of the image
+    "jitter": (0.0, 0.6),  # pixels
+    "decay": (0.0, 0.6),  # of the afterglow
+    "line_offsets": (0.0, 0.4),  # deviations of the noise
+    "hot_share": (1e-5, 5e-4),  # of the pixels
+    "hot_height": (5.0, 40.0),  # deviations of the noise
+}
+# In how many of the frames each of these happens.
+CHANCES = {
+    "counting_alone": 0.4, "jitter": 0.3, "decay": 0.3, "line_offsets": 0.25, "hot": 0.2,
+    "clipped": 0.25,
+}  # fmt: skip
+# Counting noise is drawn exactly up to this mean rate and from its normal limit above.
+MOST_COUNTS = 30.0
+# Pixels beyond this many deviations from the mean say nothing of a frame's scale.
+OUTLIER = 6.0
+
+
+class Denoise(Problem):
+    """A clean STEM image from one noisy frame.
+
+    Parameters
+    ----------
+    photographs : int
+        Of the first so many training samples every second one is a photograph, which keeps a
+        network from learning to answer the mean of nearly empty images (Wang et al., 2020).
+    families : dict, optional
+        Relative frequencies of the families of specimens; see `mcnn_keras.specimens`.
+    images : str or Path, optional
+        A folder of pictures instead of the bundled photographs.
+    pictures_seed : int
+        Of the procedural pictures among the photographs.
+    low_pass : bool
+        Give the network four blurred copies of the frame beside it, as the paper does.
+
+    Raises
+    ------
+    InputError
+        If the number of photographs is negative or a family is unknown.
+
+    Notes
+    -----
+    A frame's scale is its own: the network sees (frame - mean) / deviation, with pixels beyond six
+    deviations drawn in, and answers the clean frame in the same scale. The answer's mean is set to
+    the frame's, as noise changes the mean of a frame by less than any network can know it.
+    """
+
+    name = "denoise"
+    output_names = ("image",)
+    normalization = {"input": "frame", "output": "frame"}  # noqa: RUF012 - never changed
+
+    def __init__(self, photographs=0, families=None, images=None, pictures_seed=0, low_pass=True):
+        if photographs < 0:
+            raise InputError(f"photographs {photographs} is negative; give a number of samples")
+        self.photographs = int(photographs)
+        self.families = dict(families or FAMILIES)
+        unknown = [name for name in self.families if name not in FAMILIES]
+        if unknown:
+            raise InputError(
+                f"the family {unknown[0]!r} is not known; choose from {', '.join(FAMILIES)}"
+            )
+        self.images = None if images is None else str(images)
+        self.pictures_seed = pictures_seed
+        self.low_pass = bool(low_pass)
+        self._specimens = Specimens(self.families)
+        self._pictures = Pictures("train", self.images, pictures_seed) if self.photographs else None
+
+    @property
+    def first_layer(self):
+        """The low-pass filters, where they were chosen."""
+        return {"name": "low_pass"} if self.low_pass else None
+
+    def sample(self, seed, size, split="train"):
+        """One pair of network input and target, see `Problem.sample`."""
+        if split == "train" and self.photographs:
+            # Known from the sample's number alone, so that the order of samples does not matter.
+            number = seed[1]
+            early = (number < self.photographs) & (number % 2 == 0)
+            return tf.cond(
+                early,
+                lambda: self._observed(self._pictures.draw(seed, size), seed),
+                lambda: super(Denoise, self).sample(seed, size, split),
+            )
+        return super().sample(seed, size, split)
+
+    def _observed(self, picture, seed):
+        seeds = tf.unstack(tf.random.split(tf.random.fold_in(seed, 7), 2))
+        target = picture[..., None]
+        return self.normalize(self.detect(self.observe(target, seeds[0]), seeds[1]), target)
+
+    def targets(self, seed, size, split):
+        """A clean image, its maximum one, (size, size, 1)."""
+        return self._specimens.draw(seed, size)[..., None]
+
+    def observe(self, target, seed):
+        """The image as an unsteady scan finds it."""
+        seeds = tf.unstack(tf.random.split(seed, 2))
+        chance, jitter = tf.unstack(tf.random.stateless_uniform((2,), seeds[0]))
+        jitter = between(jitter, *RANGES["jitter"])
+        image = tf.cond(
+            chance < CHANCES["jitter"],
+            lambda: noise.line_jitter(target[..., 0], jitter, seeds[1]),
+            lambda: target[..., 0],
+        )
+        return image[..., None]
+
+    def detect(self, image, seed):
+        """Counting noise, read-out noise, and the detector's faults."""
+        seeds = tf.unstack(tf.random.split(seed, 6))
+        u = tf.unstack(tf.random.stateless_uniform((12,), seeds[0]))
+        image = image[..., 0]
+        signal = tf.math.reduce_variance(image)
+        # An empty frame has no contrast to compare with: its mean stands for it.
+        signal = tf.where(signal > 1e-8, signal, 0.02 * tf.reduce_mean(image) ** 2)
+        snr = between(u[0], *RANGES["contrast_snr"])
+        variance = signal * 10.0 ** (-snr / 10.0)
+        share = tf.where(u[1] < CHANCES["counting_alone"], 1.0, between(u[2], *RANGES["counting"]))
+        background = tf.where(u[3] < 0.5, 0.0, between(u[4], *RANGES["background"]))
+        image += background * tf.reduce_mean(image)
+        # The dose at which counting makes its share of the variance.
+        dose = tf.reduce_mean(image) / (share * variance)
+        image = tf.cond(
+            dose * tf.reduce_mean(image) < MOST_COUNTS,
+            lambda: noise.poisson(image, dose, seeds[1]),
+            lambda: noise.camera(image, dose, 0.0, seeds[1]),
+        )
+        deviation = tf.sqrt(variance)
+        image += tf.sqrt(1.0 - share) * deviation * tf.random.stateless_normal(
+            image.shape, seeds[2]
+        )  # fmt: skip
+        image = tf.cond(
+            u[5] < CHANCES["decay"],
+            lambda: noise.afterglow(image, between(u[6], *RANGES["decay"])),
+            lambda: image,
+        )
+        offsets = between(u[7], *RANGES["line_offsets"]) * deviation
+        offsets = tf.where(u[8] < CHANCES["line_offsets"], offsets, 0.0)
+        image = noise.line_offsets(image, offsets, seeds[3])
+        hot = between(u[9], *RANGES["hot_share"], logarithmic=True)
+        image = tf.cond(
+            u[10] < CHANCES["hot"],
+            lambda: noise.hot_pixels(
+                image, hot, between(u[9], *RANGES["hot_height"]) * deviation, seeds[4]
+            ),
+            lambda: image,
+        )
+        return tf.where(u[11] < CHANCES["clipped"], tf.maximum(image, 0.0), image)[..., None]
+
+    def normalize(self, image, target):
+        """Image and target less their means, in the image's deviations."""
+        mean, deviation = frame_scale(image)
+        drawn = tf.clip_by_value((image - mean) / deviation, -OUTLIER, OUTLIER)
+        return drawn, (target - tf.reduce_mean(target)) / deviation
+
+    def config(self):
+        """The constructor's arguments as JSON can hold them."""
+        return {
+            "photographs": self.photographs,
+            "families": self.families,
+            "images": self.images,
+            "pictures_seed": self.pictures_seed,
+            "low_pass": self.low_pass,
+        }
+
+
+def frame_scale(image):
+    """Mean and deviation of a frame, outliers drawn in; `mcnn_keras.inference` does the same."""
+    mean, deviation = tf.reduce_mean(image), tf.math.reduce_std(image)
+    for _ in range(2):
+        drawn = tf.clip_by_value(image, mean - OUTLIER * deviation, mean + OUTLIER * deviation)
+        mean, deviation = tf.reduce_mean(drawn), tf.math.reduce_std(drawn)
+    return mean, tf.maximum(deviation, 1e-12)
