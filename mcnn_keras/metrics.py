@@ -24,3 +24,17 @@ def correlation(answer, target):
     target = np.asarray(target, np.float64) - np.mean(target, dtype=np.float64)
     size = np.sqrt(np.sum(answer**2) * np.sum(target**2))
     return float(np.sum(answer * target) / size) if size > 0 else 0.0
+
+
+def snr_db(answer, target):
+    """Signal-to-noise ratio 10 log10(sum target^2 / sum (target - answer)^2), in dB.
+
+    Parameters
+    ----------
+    answer, target : array
+        Of one shape; the signal is the whole target, its background included.
+    """
+    target = np.asarray(target, np.float64)
+    error = np.sum((target - answer) ** 2)
+    signal = np.sum(target**2)
+    return float(10 * np.log10(signal / error)) if error > 0 else float("inf")

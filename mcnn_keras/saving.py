@@ -18,6 +18,23 @@ FIELDS = (
 )  # fmt: skip
 ATTRIBUTE = "mcnn_keras_card"
 FORMAT = 1
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+def shipped():
+    """The models that come with the package, by the names that `load` knows.
+
+    Returns
+    -------
+    dict
+        Name -> path of its .h5 file.
+    """
+    return {path.stem: path for path in sorted(WEIGHTS.glob("*.h5"))}
+
+
+def model_path(name):
+    """The file of a model: a shipped one by its name, or any by its path."""
+    return shipped().get(str(name), Path(name))
 
 
 def make_card(problem, network, training, metrics):
@@ -86,12 +103,12 @@ def save(model, path):
 
 
 def load(path):
-    """Load a model that `save` wrote.
+    """Load a model that `save` wrote, or one that comes with the package.
 
     Parameters
     ----------
     path : str or Path
-        The .h5 file.
+        The .h5 file, or a shipped model's name, such as "denoise".
 
     Returns
     -------
@@ -105,7 +122,7 @@ def load(path):
     """
     from .network import MCNN
 
-    path = Path(path)
+    path = model_path(path)
     card = read_card(path)
     try:
         model = MCNN(**card["network"])
@@ -127,7 +144,7 @@ def read_card(path):
     Parameters
     ----------
     path : str or Path
-        The .h5 file.
+        The .h5 file, or a shipped model's name.
 
     Returns
     -------
@@ -138,9 +155,10 @@ def read_card(path):
     InputError
         If the file is missing, damaged, or was not written by this package.
     """
-    path = Path(path)
+    path = model_path(path)
     if not path.is_file():
-        raise InputError(f"the model {path} is not there; give the name of a .h5 file")
+        known = "".join(f", or {name}" for name in shipped())
+        raise InputError(f"the model {path} is not there; give the name of a .h5 file{known}")
     try:
         with h5py.File(path, "r") as file:
             text = file.attrs[ATTRIBUTE]

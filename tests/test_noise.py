@@ -33,9 +33,47 @@ def test_camera_is_close_to_poisson_where_counts_are_many():
 
 
 @pytest.mark.parametrize(
-    "add", [lambda x, s: noise.poisson(x, 5.0, s), lambda x, s: noise.camera(x, 500.0, 0.01, s)]
+    "add",
+    [
+        lambda x, s: noise.poisson(x, 5.0, s),
+        lambda x, s: noise.camera(x, 500.0, 0.01, s),
+        lambda x, s: noise.line_jitter(x * tf.range(16.0), 0.5, s),
+        lambda x, s: noise.line_offsets(x, 0.5, s),
+        lambda x, s: noise.hot_pixels(x, 0.5, 3.0, s),
+    ],
 )
 def test_the_seed_decides(add):
     image = tf.ones((16, 16))
     np.testing.assert_array_equal(add(image, SEED), add(image, SEED))
     assert np.any(add(image, SEED) != add(image, SEED + 1))
+
+
+def test_line_jitter_moves_lines_as_wholes():
+    ramp = tf.tile(tf.range(64.0)[None], (200, 1))
+    moved = noise.line_jitter(ramp, 0.8, SEED).numpy() - ramp.numpy()
+    inner = moved[:, 4:-4]
+    assert np.ptp(inner, axis=1).max() < 1e-3
+    assert inner[:, 0].std() == pytest.approx(0.8, rel=0.15)
+
+
+def test_line_offsets_are_one_for_each_line():
+    added = noise.line_offsets(tf.zeros((500, 8)), 0.3, SEED).numpy()
+    assert np.ptp(added, axis=1).max() == 0
+    assert added[:, 0].std() == pytest.approx(0.3, rel=0.1)
+
+
+def test_afterglow_decays_along_the_scan_and_keeps_the_sum():
+    point = np.zeros((3, 40), np.float32)
+    point[1, 10] = 1
+    smeared = noise.afterglow(tf.constant(point), 0.5).numpy()
+    assert smeared.sum() == pytest.approx(1, rel=1e-5)
+    np.testing.assert_allclose(smeared[1, 11:15] / smeared[1, 10:14], 0.5, rtol=1e-4)
+    assert smeared[1, :10].sum() == smeared[0].sum() == 0
+    np.testing.assert_allclose(noise.afterglow(tf.ones((4, 30)), 0.6), 1, rtol=1e-5)
+    np.testing.assert_allclose(noise.afterglow(tf.constant(point), 0.0), point, atol=1e-7)
+
+
+def test_hot_pixels_are_as_many_as_stated():
+    image = noise.hot_pixels(tf.zeros((500, 500)), 0.002, 30.0, SEED).numpy()
+    assert (image > 0).mean() == pytest.approx(0.002, rel=0.15)
+    assert 29 < image.max() <= 30

@@ -7,8 +7,8 @@ import warnings
 import click
 
 from ..errors import InputError, TrainingStopped
-from .evaluate import evaluate, info
-from .predict import predict
+from .evaluate import evaluate, info, models
+from .predict import denoise, predict
 from .simulate import simulate
 from .train import train
 
@@ -26,7 +26,7 @@ def cli():
     """
 
 
-for command in (train, predict, evaluate, simulate, info):
+for command in (train, predict, denoise, evaluate, simulate, models, info):
     cli.add_command(command)
 
 

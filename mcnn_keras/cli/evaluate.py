@@ -1,4 +1,4 @@
-"""mcnn-keras evaluate and info."""
+"""mcnn-keras evaluate, info and models."""
 
 import json
 
@@ -56,3 +56,21 @@ def info(model):
     from ..saving import read_card
 
     click.echo(json.dumps(read_card(model), indent=2))
+
+
+@click.command()
+def models():
+    """List the models that come with the package; `load` and `denoise` know them by name.
+
+    \b
+    Example:
+      mcnn-keras models
+    """
+    from ..saving import read_card, shipped
+
+    found = shipped()
+    if not found:
+        click.echo("this version comes with no models")
+    for name, path in found.items():
+        card = read_card(path)
+        click.echo(f"{name:<16}{path.stat().st_size / 1e6:>6.1f} MB  {card.get('description', '')}")

@@ -4,7 +4,7 @@ import functools
 
 import click
 
-PRESETS = ("light", "paper", "paper-bottleneck")
+PRESETS = ("fast", "light", "paper", "paper-bottleneck")
 
 
 def together(*options):
@@ -40,43 +40,69 @@ phase_options = together(
     ),
 )  # fmt: skip
 
-image_options = together(
-    click.option(
-        "--images", type=click.Path(), metavar="DIR",
-        help="Folder of target pictures, instead of the bundled ones.",
-    ),
-    click.option("--image-size", type=int, default=256, show_default=True, help="In pixels."),
-    click.option("--seed", type=int, default=0, show_default=True),
-)  # fmt: skip
 
-training_options = together(
-    click.option("--samples", type=int, default=2048, show_default=True, help="Per epoch."),
-    click.option("--epochs", type=int, default=32, show_default=True),
-    click.option("--batch-size", type=int, default=8, show_default=True),
+def image_options(image_size=256):
+    """Options of the target pictures."""
+    return together(
+        click.option(
+            "--images", type=click.Path(), metavar="DIR",
+            help="Folder of target pictures, instead of the bundled ones.",
+        ),
+        click.option(
+            "--image-size", type=int, default=image_size, show_default=True, help="In pixels."
+        ),
+        click.option("--seed", type=int, default=0, show_default=True),
+    )  # fmt: skip
+
+
+def training_options(samples=2048, epochs=32, batch_size=8, learning_rate=5e-4, loss="absolute"):
+    """Options of a training run, with the defaults of a problem."""
+    return together(
+        click.option(
+            "--samples", type=int, default=samples, show_default=True, help="Per epoch."
+        ),
+        click.option("--epochs", type=int, default=epochs, show_default=True),
+        click.option("--batch-size", type=int, default=batch_size, show_default=True),
+        click.option(
+            "--fresh/--fixed", default=True, show_default=True,
+            help="New samples in every epoch, or the same ones again.",
+        ),
+        click.option("--preset", type=click.Choice(PRESETS), default="light", show_default=True),
+        click.option("--branches", type=int, help="Coarse outputs; 0 is the plain U-Net."),
+        click.option("--cell", type=click.Choice(["plain", "resnext", "xception"])),
+        click.option("--normalization", type=click.Choice(["none", "batch", "group"])),
+        click.option(
+            "--loss", type=click.Choice(["absolute", "squared"]), default=loss, show_default=True
+        ),
+        click.option(
+            "--loss-weights", type=click.Choice(["constant", "annealed"]), default="constant",
+            show_default=True,
+        ),
+        click.option("--growing", is_flag=True, help="Coarse outputs first, finer ones faded in."),
+        click.option("--learning-rate", type=float, default=learning_rate, show_default=True),
+        click.option(
+            "--precision", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto",
+            show_default=True, help="'auto' measures which is faster.",
+        ),
+        click.option("--gpus", type=int, help="Number of GPUs.  [default: all]"),
+        click.option(
+            "--output", type=click.Path(), metavar="RUN_FOLDER",
+            help="Where the results go.  [default: runs/PROBLEM]",
+        ),
+        click.option("--resume", is_flag=True, help="Go on with the run in RUN_FOLDER."),
+    )  # fmt: skip
+
+
+denoise_options = together(
     click.option(
-        "--fresh/--fixed", default=True, show_default=True,
-        help="New samples in every epoch, or the same ones again.",
+        "--photographs", type=int, metavar="N",
+        help="Of the first N samples every second one is a photograph.  [default: a quarter of "
+        "all samples]",
     ),
-    click.option("--preset", type=click.Choice(PRESETS), default="light", show_default=True),
-    click.option("--branches", type=int, help="Coarse outputs; 0 is the plain U-Net."),
-    click.option("--cell", type=click.Choice(["plain", "resnext", "xception"])),
-    click.option("--normalization", type=click.Choice(["none", "batch", "group"])),
     click.option(
-        "--loss-weights", type=click.Choice(["constant", "annealed"]), default="constant",
-        show_default=True,
+        "--low-pass/--no-low-pass", default=True, show_default=True,
+        help="Give the network four blurred copies of the frame, too.",
     ),
-    click.option("--growing", is_flag=True, help="Coarse outputs first, finer ones faded in."),
-    click.option("--learning-rate", type=float, default=5e-4, show_default=True),
-    click.option(
-        "--precision", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto",
-        show_default=True, help="'auto' measures which is faster.",
-    ),
-    click.option("--gpus", type=int, help="Number of GPUs.  [default: all]"),
-    click.option(
-        "--output", type=click.Path(), metavar="RUN_FOLDER",
-        help="Where the results go.  [default: runs/PROBLEM_DEFOCUS]",
-    ),
-    click.option("--resume", is_flag=True, help="Go on with the run in RUN_FOLDER."),
 )  # fmt: skip
 
 
@@ -96,4 +122,16 @@ def phase_problem(values):
         input=values.pop("input_kind"),
         phase_span=values.pop("phase_span"),
         images=values.pop("images"),
+    )
+
+
+def denoise_problem(values):
+    """The denoising problem that the options describe; takes its options out of `values`."""
+    from ..problems import Denoise
+
+    photographs = values.pop("photographs")
+    if photographs is None:
+        photographs = values["samples"] * values.get("epochs", 1) // 4
+    return Denoise(
+        photographs=photographs, low_pass=values.pop("low_pass"), images=values.pop("images")
     )

@@ -1,23 +1,28 @@
-"""mcnn-keras predict."""
+"""mcnn-keras predict and denoise."""
 
 from pathlib import Path
 
 import click
 
+from .options import together
 from .quiet import import_tensorflow
+
+prediction_options = together(
+    click.argument("inputs", type=click.Path(), nargs=-1, required=True, metavar="INPUT..."),
+    click.option(
+        "--output", type=click.Path(), required=True,
+        help="A .tif file; a folder where there are several results.",
+    ),
+    click.option(
+        "--frames", metavar="I,J,...",
+        help="Which images of each stack to use, counted from 0.  [default: all]",
+    ),
+)  # fmt: skip
 
 
 @click.command()
 @click.argument("model", type=click.Path())
-@click.argument("inputs", type=click.Path(), nargs=-1, required=True, metavar="INPUT...")
-@click.option(
-    "--output", type=click.Path(), required=True,
-    help="A .tif file; a folder where there are several results.",
-)  # fmt: skip
-@click.option(
-    "--frames", metavar="I,J,...",
-    help="Which images of each stack to use, counted from 0.  [default: all]",
-)  # fmt: skip
+@prediction_options
 def predict(model, inputs, output, frames):
     """Invert measured images with a trained MODEL.
 
@@ -34,6 +39,29 @@ def predict(model, inputs, output, frames):
       mcnn-keras predict runs/two/model.h5 under.tif over.tif --output phase.tif
       mcnn-keras predict runs/two/model.h5 stack.tif --frames 4,16 --output phase.tif
     """
+    run_prediction(model, inputs, output, frames)
+
+
+@click.command()
+@prediction_options
+@click.option("--model", default="denoise", show_default=True, help="A shipped model, or a file.")
+def denoise(inputs, output, frames, model):
+    """Restore noisy electron microscope images, with a model that comes with the package.
+
+    INPUT is a PNG, JPEG, TIFF, NPY or HDF5 file (file.h5:/dataset), of one frame or many. The
+    result has the frames' own order and intensity scale; beside each .tif (float32) a .png of the
+    first frame is written, to look at.
+
+    \b
+    Examples:
+      mcnn-keras denoise frames.tif --output clean.tif
+      mcnn-keras denoise monday/*.tif --output clean/
+    """
+    run_prediction(model, inputs, output, frames)
+
+
+def run_prediction(model, inputs, output, frames):
+    """Read all inputs, predict, and write the results."""
     from ..inference.batch import execute, plan
 
     jobs = plan(model, inputs, output, _frame_numbers(frames))

@@ -4,7 +4,14 @@ from pathlib import Path
 
 import click
 
-from .options import image_options, phase_options, phase_problem, together
+from .options import (
+    denoise_options,
+    denoise_problem,
+    image_options,
+    phase_options,
+    phase_problem,
+    together,
+)
 from .quiet import import_tensorflow
 
 
@@ -24,7 +31,7 @@ simulation_options = together(
 
 @simulate.command()
 @phase_options
-@image_options
+@image_options()
 @simulation_options
 def phase(**values):
     """Defocused images and the phases that made them.
@@ -35,6 +42,21 @@ def phase(**values):
     """
     import_tensorflow()
     write_samples(phase_problem(values), **values)
+
+
+@simulate.command()
+@denoise_options
+@image_options(image_size=128)
+@simulation_options
+def denoise(**values):
+    """Noisy and clean electron microscope images.
+
+    \b
+    Example:
+      mcnn-keras simulate denoise --samples 16 --output pairs.h5
+    """
+    import_tensorflow()
+    write_samples(denoise_problem(values), **values)
 
 
 def write_samples(problem, samples, split, output, image_size, seed):

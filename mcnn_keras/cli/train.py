@@ -5,7 +5,14 @@ from pathlib import Path
 
 import click
 
-from .options import image_options, phase_options, phase_problem, training_options
+from .options import (
+    denoise_options,
+    denoise_problem,
+    image_options,
+    phase_options,
+    phase_problem,
+    training_options,
+)
 from .quiet import import_tensorflow
 
 # Options of the problem under the names by which its configuration knows them.
@@ -19,8 +26,8 @@ def train():
 
 @train.command()
 @phase_options
-@image_options
-@training_options
+@image_options()
+@training_options()
 @click.pass_context
 def phase(context, **values):
     """Retrieve the phase of a wave from images out of focus.
@@ -32,6 +39,22 @@ def phase(context, **values):
       mcnn-keras train phase --resume --output runs/two-planes
     """
     run_training(context, values, phase_problem)
+
+
+@train.command()
+@denoise_options
+@image_options(image_size=128)
+@training_options(samples=8192, epochs=96, batch_size=16, loss="squared")
+@click.pass_context
+def denoise(context, **values):
+    """Restore scanning transmission electron microscope images from noisy frames.
+
+    \b
+    Examples:
+      mcnn-keras train denoise --output runs/denoise
+      mcnn-keras train denoise --preset fast --output runs/denoise-fast
+    """
+    run_training(context, values, denoise_problem)
 
 
 def run_training(context, values, make_problem):

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..files import read_images, split_dataset, write_png, write_tiff
-from ..saving import load, read_card
+from ..saving import load, model_path, read_card
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 
@@ -31,7 +31,7 @@ def plan(model, inputs, output, frames=None):
     Parameters
     ----------
     model : str or Path
-        A model file.
+        A model file, or the name of a shipped one.
     inputs : sequence of str
         Image files; see `mcnn_keras.files.read_images`.
     output : str or Path
@@ -67,7 +67,7 @@ def plan(model, inputs, output, frames=None):
         outputs = [output / f"{path.stem}.tif" for path, _ in measurements]
     if len(set(outputs)) < len(outputs):
         raise InputError("two inputs have the same name; their results would have, too")
-    sources = {path.resolve() for path in (Path(model), *(path for path, _ in stacks))}
+    sources = {path.resolve() for path in (model_path(model), *(path for path, _ in stacks))}
     for path in (file for out in outputs for file in (out, out.with_suffix(".png"))):
         if path.resolve() in sources:
             raise InputError(f"the result {path} would replace an input; name another output")
@@ -93,10 +93,10 @@ def execute(model, jobs):
     InputError
         If a measurement is not what the model takes, or a file cannot be written.
     """
-    from .predict import predict
+    from .predict import predict_stack
 
     loaded = load(model)
-    answers = [np.stack([predict(loaded, image) for image in job.images]) for job in jobs]
+    answers = [predict_stack(loaded, job.images) for job in jobs]
     return [
         path
         for job, answer in zip(jobs, answers, strict=True)

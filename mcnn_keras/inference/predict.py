@@ -27,7 +27,8 @@ def predict(model, images):
     -------
     numpy.ndarray
         float32, (height, width), or (height, width, channels) if the model has several outputs;
-        in the units of the model's target (``model.card["units"]``).
+        in the units of the model's target (``model.card["units"]``), or in the image's own units
+        from a denoising model.
 
     Raises
     ------
@@ -38,12 +39,43 @@ def predict(model, images):
     image = np.asarray(images, np.float32)
     if image.ndim == 2:
         image = image[..., None]
-    _check(image, model)
-    card = model.card
-    image, undo = normalize(image, card["normalization"])
-    padded, inner = _pad(image, stride(model), card["network"]["scale"])
-    answer = undo(full_size_function(model)(padded[None]).numpy()[0][inner]).astype(np.float32)
-    return answer[..., 0] if answer.shape[-1] == 1 else answer
+    return predict_stack(model, image[None])[0]
+
+
+def predict_stack(model, stack, batch_size=16):
+    """Invert measurements of one size, each as `predict` does, several at a time.
+
+    Parameters
+    ----------
+    model : keras.Model
+        As for `predict`.
+    stack : (images, height, width, channels) array
+        The measurements.
+    batch_size : int
+        How many at a time, which single images far larger than 256x256 do not need.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, (images, height, width), or (images, height, width, channels).
+
+    Raises
+    ------
+    InputError
+        As `predict`.
+    """
+    card, compute = model.card, full_size_function(model)
+    for image in stack:
+        _check(image, model)
+    results = []
+    for start in range(0, len(stack), batch_size):
+        batch = stack[start : start + batch_size]
+        normalized, undos = zip(*(normalize(i, card["normalization"]) for i in batch), strict=True)
+        padded, inner = _pad(np.stack(normalized), stride(model), card["network"]["scale"])
+        answers = compute(padded).numpy()[(slice(None), *inner)]
+        results += [undo(answer) for undo, answer in zip(undos, answers, strict=True)]
+    results = np.stack(results).astype(np.float32)
+    return results[..., 0] if results.shape[-1] == 1 else results
 
 
 def _check(image, model):
@@ -62,19 +94,19 @@ def _check(image, model):
         raise InputError("the image has pixels that are NaN or infinite; fill or cut them first")
 
 
-def _pad(image, stride, scale):
-    """Mirror the image up to the next size that the stride divides, and where to cut the answer.
+def _pad(images, stride, scale):
+    """Mirror the images up to the next size that the stride divides, and where to cut the answer.
 
     At least one stride is mirrored on each side: the coarsest features just inside the border are
     made from the network's own zero padding, and would draw a frame into the answer.
     """
     widths, inner = [], []
-    for n in image.shape[:2]:
+    for n in images.shape[1:3]:
         total = -(-(n + 2 * stride) // stride) * stride
         before = (total - n) // 2
         widths.append((before, total - n - before))
         inner.append(slice(scale * before, scale * (before + n)))
-    return np.pad(image, (*widths, (0, 0)), mode="symmetric"), tuple(inner)
+    return np.pad(images, ((0, 0), *widths, (0, 0)), mode="symmetric"), inner
 
 
 def full_size_function(model):

@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mcnn_keras import InputError, predict, train
+from mcnn_keras.inference.normalize import normalize
+from mcnn_keras.problems import Denoise, from_card
+from mcnn_keras.problems.denoise import RANGES
+from mcnn_keras.training.pipeline import fixed_set, stream
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return Denoise()
+
+
+@pytest.fixture(scope="module")
+def model(problem):
+    settings = {"image_size": 32, "samples": 64, "epochs": 2, "filters": (8, 8), "branches": 2}
+    return train(problem, precision="float32", loss="squared", **settings).model
+
+
+def test_a_sample_is_a_function_of_its_number(problem):
+    ours, again = (fixed_set(problem, "train", 6, 32, 3) for _ in range(2))
+    np.testing.assert_array_equal(ours[0], again[0])
+    np.testing.assert_array_equal(ours[1], again[1])
+    assert not np.array_equal(ours[0], fixed_set(problem, "test", 6, 32, 3)[0])
+
+
+def test_frames_come_in_their_own_scale(problem):
+    images, targets = fixed_set(problem, "train", 64, 64, 0)
+    np.testing.assert_allclose(images.mean((1, 2)), 0, atol=0.06)
+    np.testing.assert_allclose(images.std((1, 2)), 1, atol=0.06)
+    np.testing.assert_allclose(targets.mean((1, 2)), 0, atol=1e-4)
+    # In the frame's scale the truth is smaller than the frame, by the noise.
+    assert (targets.std((1, 2)) < 1.05).all()
+
+
+def test_noise_is_as_strong_as_stated(problem):
+    images, targets = fixed_set(problem, "train", 200, 64, 0)
+    variance = targets.var((1, 2, 3))
+    seen = variance > 0
+    ratio = 10 * np.log10(variance[seen] / (images - targets).var((1, 2, 3))[seen])
+    low, high = RANGES["contrast_snr"]
+    # Lines, hot pixels and jitter add to it, afterglow and clipping take away.
+    assert low - 1.5 < np.percentile(ratio, 5) < low + 4
+    assert high - 4 < np.percentile(ratio, 95) < high + 4
+    assert 0.02 < 1 - seen.mean() < 0.12  # blank frames
+
+
+def test_photographs_come_early_and_every_second_time():
+    problem = Denoise(photographs=40)
+    plain = Denoise()
+    numbers = range(60)
+    same = []
+    for ours, theirs, _ in zip(
+        stream(problem, "train", 1, 32, 0), stream(plain, "train", 1, 32, 0), numbers, strict=False
+    ):
+        same.append(np.array_equal(ours[0], theirs[0]))
+    assert same == [not (n < 40 and n % 2 == 0) for n in numbers]
+
+
+def test_inference_scales_frames_as_training_does(problem, rng):
+    frame = rng.poisson(3.0, (48, 48, 1)).astype(np.float32)
+    frame[5, 7] = 500  # a hot pixel
+    target = rng.random((48, 48, 1)).astype(np.float32)
+    image, target_in_training = problem.normalize(tf.constant(frame), tf.constant(target))
+    normalized, undo = normalize(frame, problem.normalization)
+    np.testing.assert_allclose(normalized, image, atol=1e-4)
+    back = undo(np.asarray(target_in_training))
+    np.testing.assert_allclose(back - back.mean(), target - target.mean(), atol=1e-4)
+
+
+def test_a_result_is_in_the_units_of_its_frame(model, rng):
+    frame = rng.poisson(4.0, (64, 64)).astype(np.float32)
+    answer = predict(model, frame)
+    np.testing.assert_allclose(answer.mean(), frame.mean(), rtol=1e-4)
+    np.testing.assert_allclose(predict(model, 1000 * frame + 5e4), 1000 * answer + 5e4, rtol=1e-3)
+
+
+def test_a_blank_frame_comes_back_blank(model):
+    for level in (0.0, 3.3, 1e5):
+        np.testing.assert_array_equal(predict(model, np.full((40, 50), level)), np.float32(level))
+
+
+def test_the_problem_is_known_by_its_card(model):
+    problem = from_card(model.card)
+    assert problem.config() == Denoise().config()
+
+
+def test_wrong_arguments_are_told():
+    with pytest.raises(InputError, match="negative"):
+        Denoise(photographs=-1)
+    with pytest.raises(InputError, match="cats"):
+        Denoise(families={"cats": 1})

@@ -1,0 +1,138 @@
+import math
+
+import numpy as np
+import pytest
+import scipy.special
+import tensorflow as tf
+
+from mcnn_keras import InputError, stem
+from mcnn_keras.crystals import CRYSTALS, atoms_within
+
+
+def test_wavelengths_are_the_tabulated_ones():
+    # Kirkland, Advanced Computing in Electron Microscopy, table 2.1 (Angstrom).
+    for energy, expected in ((100e3, 0.037014), (200e3, 0.025079), (300e3, 0.019687)):
+        assert stem.electron_wavelength(energy) == pytest.approx(expected, rel=2e-4)
+
+
+def test_an_unaberrated_probe_is_an_airy_disc():
+    # Its transfer function is the overlap of two discs.
+    wavelength, angle = stem.electron_wavelength(200e3), 0.02
+    u = np.linspace(0, 2.5, 200)
+    overlap = (
+        2
+        / np.pi
+        * (np.arccos(np.minimum(u / 2, 1)) - u / 2 * np.sqrt(1 - np.minimum(u / 2, 1) ** 2))
+    )
+    transfer = stem.probe_transfer(np.float32(u * angle / wavelength), 200e3, angle).numpy()
+    np.testing.assert_allclose(transfer, overlap, atol=1e-3)
+
+    # And back in space, by a slow Hankel transform, it is (2 J1(v) / v)^2.
+    r = np.linspace(0.01, 1.5, 60)
+    f = np.linspace(0, 2 * angle / wavelength, 2000)
+    values = stem.probe_transfer(np.float32(f), 200e3, angle).numpy()
+    kernel = scipy.special.j0(2 * np.pi * f[None] * r[:, None]) * f
+    profile = 2 * np.pi * np.trapezoid(kernel * values, f, axis=1)
+    v = 2 * np.pi * angle / wavelength * r
+    airy = np.pi * (angle / wavelength) ** 2 * (2 * scipy.special.j1(v) / v) ** 2
+    np.testing.assert_allclose(profile, airy, atol=2e-3 * airy.max())
+
+
+@pytest.mark.parametrize(
+    ("energy", "angle", "defocus", "aberration"),
+    [(300e3, 0.021, -40.0, 0.0), (80e3, 0.030, 60.0, 2e4), (200e3, 0.0098, -480.0, 1e7)],
+)
+def test_an_aberrated_probe_agrees_with_a_fourier_transform(energy, angle, defocus, aberration):
+    wavelength = stem.electron_wavelength(energy)
+    n, pixel = 1024, wavelength / angle / 6
+    f = np.fft.fftfreq(n, pixel)
+    theta = wavelength * np.hypot(f[:, None], f[None])
+    chi = 2 * np.pi / wavelength * (defocus * theta**2 / 2 + aberration * theta**4 / 4)
+    # Pixels across the pupil's edge count by the part of them inside.
+    step = wavelength / (n * pixel)
+    pupil = np.clip((angle - theta) / step + 0.5, 0, 1) * np.exp(-1j * chi)
+    probe = np.abs(np.fft.ifft2(pupil)) ** 2
+    expected = np.fft.fft2(probe / probe.sum()).real[0, : n // 2]
+    ours = stem.probe_transfer(np.float32(f[: n // 2]), energy, angle, defocus, aberration)
+    np.testing.assert_allclose(ours, expected, atol=5e-3)
+
+
+def test_projection_and_image_keep_the_scattering_power():
+    rng = np.random.default_rng(0)
+    positions = rng.uniform(5, 55, (40, 2)).astype(np.float32)
+    weights = rng.uniform(0.1, 1, 40).astype(np.float32)
+    projected = stem.project(positions, weights, (60, 64)).numpy()
+    assert projected.sum() == pytest.approx(weights.sum(), rel=1e-5)
+    y, x = np.mgrid[:60, :64]
+    np.testing.assert_allclose((projected * y).sum(), weights @ positions[:, 0], rtol=1e-4)
+    np.testing.assert_allclose((projected * x).sum(), weights @ positions[:, 1], rtol=1e-4)
+    fy, fx = stem.frequencies((60, 64), 0.15)
+    transfer = stem.probe_transfer(tf.sqrt(fy**2 + fx**2), 300e3, 0.025)
+    image = stem.image(tf.constant(projected), 0.15, transfer, (0.3, 0.4)).numpy()
+    assert image.sum() == pytest.approx(weights.sum(), rel=1e-4)
+
+
+def test_points_outside_are_left_out():
+    positions = np.array([[-0.5, 3], [3, 99], [9.5, 3], [3, 3]], np.float32)
+    projected = stem.project(positions, np.ones(4, np.float32), (10, 10)).numpy()
+    assert projected.sum() == projected[3, 3] == 1
+
+
+def test_an_image_is_the_sum_of_its_atoms_probes():
+    """Against a sum in real space of Gaussians, at places between pixels."""
+    rng = np.random.default_rng(1)
+    positions = rng.uniform(10, 54, (12, 2)).astype(np.float32)
+    weights = rng.uniform(0.2, 1, 12).astype(np.float32)
+    projected = stem.project(positions, weights, (64, 64))
+    pixel, source = 0.2, (0.5, 0.7)
+    image = stem.image(projected, pixel, tf.ones((64, 33)), source).numpy()
+    y, x = np.mgrid[:64, :64]
+    expected = sum(
+        w * np.exp(-(((y - r) * pixel / source[0]) ** 2 + ((x - c) * pixel / source[1]) ** 2) / 2)
+        for (r, c), w in zip(positions, weights, strict=True)
+    ) * (pixel**2 / (2 * math.pi * source[0] * source[1]))
+    np.testing.assert_allclose(image, expected, atol=0.01 * expected.max())
+
+
+def test_heavier_atoms_are_brighter_by_the_stated_power():
+    gold, carbon = stem.scattering(tf.constant([79.0, 6.0])).numpy()
+    assert gold / carbon == pytest.approx((79 / 6) ** 1.7, rel=1e-4)
+    assert stem.scattering(78.0) == 1
+
+
+# Nearest neighbours and atoms in a cubic Angstrom, from the lattice constants by hand.
+@pytest.mark.parametrize(
+    ("name", "distance", "density"),
+    [
+        ("Pt", 3.92 / math.sqrt(2), 4 / 3.92**3),
+        ("W", 3.16 * math.sqrt(3) / 2, 2 / 3.16**3),
+        ("Si", 5.43 * math.sqrt(3) / 4, 8 / 5.43**3),
+        ("MgO", 4.21 / 2, 8 / 4.21**3),
+        ("CeO2", 5.41 * math.sqrt(3) / 4, 12 / 5.41**3),
+        ("SrTiO3", 3.905 / 2, 5 / 3.905**3),
+        ("Ru", 2.6508, 2 / (2.71**2 * math.sqrt(0.75) * 4.28)),
+    ],
+)
+def test_crystals_have_their_distances_and_densities(name, distance, density):
+    positions, elements = atoms_within(name, 20.0)
+    assert np.linalg.norm(positions, axis=1).max() <= 20
+    assert np.all(np.diff(np.linalg.norm(positions, axis=1)) >= -1e-5)
+    apart = np.linalg.norm(positions[:60, None] - positions[None], axis=-1)
+    assert apart[apart > 1e-3].min() == pytest.approx(distance, rel=1e-3)
+    assert len(positions) / (4 / 3 * math.pi * 20**3) == pytest.approx(density, rel=0.03)
+    assert set(elements) == set(CRYSTALS[name].elements)
+
+
+def test_layers_stay_one_layer():
+    positions, elements = atoms_within("MoS2", 15.0)
+    assert sorted(set(positions[:, 2].round(2))) == pytest.approx([-1.6, 0, 1.6])
+    assert (elements == 16).sum() / (elements == 42).sum() == pytest.approx(
+        2, rel=0.12
+    )  # the rim cuts some off
+    near = np.linalg.norm(positions[elements == 16] - positions[0], axis=1).min()
+    assert near == pytest.approx(2.41, abs=0.05)  # the Mo-S bond
+
+
+def test_an_unknown_crystal_is_refused():
+    with pytest.raises(InputError, match="kryptonite"):
+        atoms_within("kryptonite", 5.0)
