@@ -1,4 +1,5 @@
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -136,3 +137,21 @@ def test_layers_stay_one_layer():
 def test_an_unknown_crystal_is_refused():
     with pytest.raises(InputError, match="kryptonite"):
         atoms_within("kryptonite", 5.0)
+
+
+def test_a_thin_cluster_looks_as_multislice_has_it():
+    """Against abTEM (data_tools/adf_reference.py): platinum, four layers, and two lone atoms."""
+    reference = np.load(Path(__file__).parent / "data" / "pt_cluster_adf.npz")
+    image, pixel = reference["image"], float(reference["pixel_size"])
+    positions, elements = reference["positions"] / pixel, reference["elements"].astype(np.float32)
+    projected = stem.project(positions, stem.scattering(tf.constant(elements)), image.shape)
+    fy, fx = stem.frequencies(image.shape, pixel)
+    energy, angle = float(reference["energy"]), float(reference["semi_angle"])
+    transfer = stem.probe_transfer(tf.sqrt(fy**2 + fx**2), energy, angle)
+    ours = stem.image(projected, pixel, transfer).numpy()
+    assert np.corrcoef(ours.ravel(), image.ravel())[0, 1] > 0.98
+    # The last two atoms stand alone: a power of the atomic number near 1.7 tells their ratio.
+    platinum, palladium = (
+        image[r - 3 : r + 4, c - 3 : c + 4].sum() for r, c in positions[-2:].round().astype(int)
+    )
+    assert 1.5 < math.log(palladium / platinum) / math.log(46 / 78) < 2.1
