@@ -79,6 +79,10 @@ def training_options(samples=2048, epochs=32, batch_size=8, learning_rate=5e-4, 
             show_default=True,
         ),
         click.option("--growing", is_flag=True, help="Coarse outputs first, finer ones faded in."),
+        click.option(
+            "--adversarial", type=float, default=0.0, show_default=True, metavar="WEIGHT",
+            help="Weight of a discriminator's judgement in the loss; 0 for none.",
+        ),
         click.option("--learning-rate", type=float, default=learning_rate, show_default=True),
         click.option(
             "--precision", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto",

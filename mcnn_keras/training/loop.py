@@ -13,9 +13,11 @@ import tensorflow as tf
 
 from ..errors import InputError, TrainingStopped
 from ..metrics import correlation, mean_absolute_error
-from ..network import MCNN, stride
+from ..network import stride
 from ..report import write_report
 from ..saving import make_card, save
+from .adversary import Adversary, apply_clipped
+from .build import build_model, network_arguments, require_divisible, schedule
 from .checkpoints import RunFolder
 from .devices import choose_strategy, faster_precision
 from .losses import coarse_targets, growth, multiscale_errors, scale_weights
@@ -25,7 +27,6 @@ from .settings import Settings
 
 TEST_SAMPLES = 64
 CHECKPOINT_SECONDS = 120
-CLIP_NORM = 1.0
 MEND = "train anew, in another folder, with a smaller --learning-rate or with --precision float32"
 # An error this many times the best constant answer's, or an output this much flatter than its
 # target, will not recover if it lasts for so many epochs.
@@ -101,10 +102,14 @@ def train(problem, output=None, resume=False, strategy=None, **settings):
     keras.utils.set_random_seed(settings.seed)
     with strategy.scope():
         model = build_model(network, "mixed_bfloat16" if precision == "bfloat16" else "float32")
-        optimizer = keras.optimizers.Adam(_schedule(settings))
+        optimizer = keras.optimizers.Adam(schedule(settings))
         optimizer.build(model.trainable_variables)
-    trainer = Trainer(problem, settings, strategy, model, optimizer, folder)
-    _require_divisible(trainer.test[0].shape[1:3], stride(model))
+        adversary = None
+        if settings.adversarial > 0:
+            outputs = len(model.outputs)
+            adversary = Adversary(network["output_channels"], outputs, settings.learning_rate)
+    trainer = Trainer(problem, settings, strategy, model, optimizer, folder, adversary)
+    require_divisible(trainer.test[0].shape[1:3], stride(model))
     if folder is not None and not resume:
         folder.create(_config(problem, settings, precision))
     history = trainer.run(resume)
@@ -123,9 +128,10 @@ def train(problem, output=None, resume=False, strategy=None, **settings):
 class Trainer:
     """One run: its stream of samples, its compiled steps, and where it stands."""
 
-    def __init__(self, problem, settings, strategy, model, optimizer, folder):
+    def __init__(self, problem, settings, strategy, model, optimizer, folder, adversary=None):
         self.problem, self.settings, self.strategy = problem, settings, strategy
         self.model, self.optimizer, self.folder = model, optimizer, folder
+        self.adversary = adversary
         self.branches = len(model.outputs) - 1
         self.step = 0
         self.sums = np.zeros(2)
@@ -138,7 +144,8 @@ class Trainer:
     @property
     def variables(self):
         """All that a checkpoint must hold."""
-        return [*self.model.variables, *self.optimizer.variables]
+        own = [*self.model.variables, *self.optimizer.variables]
+        return own if self.adversary is None else [*own, *self.adversary.variables]
 
     def run(self, resume):
         """Train from where the run stands to its end; returns the history."""
@@ -187,25 +194,25 @@ class Trainer:
     def _compile(self, finest):
         """The training step in which outputs[finest:] learn."""
         model, optimizer, settings = self.model, self.optimizer, self.settings
+        adversary = self.adversary
 
         def replica_step(images, targets, weights, fade):
             with tf.GradientTape() as tape:
                 outputs = keras.tree.flatten(model(images, training=True))[finest:]
                 scales = coarse_targets(targets, self.branches)[finest:]
                 errors = multiscale_errors(outputs, scales, fade, settings.loss)
-                loss = tf.reduce_sum(weights[:, None] * errors) / settings.batch_size
+                loss = tf.reduce_sum(weights[:, None] * errors)
+                if adversary is not None:
+                    loss += settings.adversarial * tf.reduce_sum(adversary.error(outputs))
+                loss /= settings.batch_size
             gradients = tape.gradient(
                 loss,
                 [variable.value for variable in model.trainable_variables],
                 unconnected_gradients=tf.UnconnectedGradients.ZERO,
             )
-            # One outlying batch must not throw a network without normalisation off its course:
-            # clip the gradient of the whole batch. The optimiser sums over replicas once more.
-            replicas = tf.distribute.get_replica_context()
-            gradients = replicas.all_reduce("SUM", gradients)
-            gradients, _ = tf.clip_by_global_norm(gradients, CLIP_NORM)
-            gradients = [g / replicas.num_replicas_in_sync for g in gradients]
-            optimizer.apply(gradients, model.trainable_variables)
+            apply_clipped(optimizer, gradients, model.trainable_variables)
+            if adversary is not None:
+                adversary.learn(outputs, scales, settings.batch_size)
             shown = multiscale_errors(outputs, scales, fade)[0]
             return tf.stack([loss, tf.reduce_sum(shown) / settings.batch_size])
 
@@ -291,51 +298,6 @@ def _unsharded(dataset):
     return dataset.with_options(options)
 
 
-def build_model(network, dtype_policy):
-    """The network under a Keras dtype policy, 'float32' or 'mixed_bfloat16'."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(dtype_policy)
-    try:
-        return MCNN(**network)
-    except ValueError as error:
-        raise InputError(str(error)) from None
-    finally:
-        keras.config.set_dtype_policy(before)
-
-
-def network_arguments(problem, settings):
-    """What to build the network with; one sample tells the channels."""
-    seed = tf.zeros((2,), tf.int64)
-    image, target = problem.sample(seed, settings.image_size, "train")
-    scale = target.shape[0] / image.shape[0]
-    if scale not in (1, 2) or target.shape[0] != target.shape[1]:
-        raise InputError(
-            f"the problem {problem.name!r} gives targets of {tuple(target.shape)} for images of "
-            f"{tuple(image.shape)}; the same size or twice the size is expected"
-        )
-    return {
-        "input_channels": image.shape[-1],
-        "output_channels": target.shape[-1],
-        "preset": settings.preset,
-        "filters": settings.filters,
-        "branches": settings.branches,
-        "cell": settings.cell,
-        "normalization": settings.normalization,
-        "scale": int(scale),
-        "first_layer": problem.first_layer,
-    }
-
-
-def _schedule(settings):
-    warm_up = min(200, settings.steps // 20)
-    return keras.optimizers.schedules.CosineDecay(
-        settings.learning_rate / 20 if warm_up else settings.learning_rate,
-        decay_steps=max(1, settings.steps - warm_up),
-        warmup_target=settings.learning_rate if warm_up else None,
-        warmup_steps=warm_up,
-    )
-
-
 def _config(problem, settings, precision):
     config = {
         "problem": {"name": problem.name, "config": problem.config()},
@@ -354,18 +316,6 @@ def _require_same(started, asked):
                     f"the run was started with {key} {started[part].get(key)}, not {value}; "
                     "resume it with its own settings, or start another in a new folder"
                 )
-
-
-def _require_divisible(shape, stride):
-    """The images that a problem makes, which need not be as large as image_size."""
-    for size in shape:
-        if size % stride:
-            below = size // stride * stride
-            offered = f"{below} or {below + stride}" if below else str(stride)
-            raise InputError(
-                f"images of {shape[0]}x{shape[1]} pixels are no multiple of {stride}, the total "
-                f"stride of this network; choose image_size so that they have {offered}"
-            )
 
 
 @contextmanager

@@ -34,6 +34,8 @@ class Settings:
         training ends as that of a plain U-Net.
     growing : bool
         Train the coarse outputs first and fade the finer ones in over the first half.
+    adversarial : float
+        Weight of a discriminator's judgement of the finest outputs; 0 for none.
     learning_rate : float
         Of Adam, at the start of a cosine decay to zero that follows a short warm-up.
     precision : {'auto', 'float32', 'bfloat16'}
@@ -62,6 +64,7 @@ class Settings:
     loss: str = "absolute"
     loss_weights: str = "constant"
     growing: bool = False
+    adversarial: float = 0.0
     learning_rate: float = 5e-4
     precision: str = "auto"
     gpus: int | None = None
@@ -78,6 +81,13 @@ class Settings:
             )
         if not self.learning_rate > 0:
             raise InputError(f"learning_rate {self.learning_rate} must be positive")
+        if not self.adversarial >= 0:
+            raise InputError(f"adversarial {self.adversarial} must be 0 or a positive weight")
+        if self.adversarial and self.growing:
+            raise InputError(
+                "a growing network has no full-size output to judge at first; choose "
+                "either adversarial or growing"
+            )
         if not 0 <= self.seed < 2**31:
             raise InputError(f"seed {self.seed} must lie in 0..{2**31 - 1}")
         choices_of = {"loss": LOSSES, "loss_weights": LOSS_WEIGHTS, "precision": PRECISIONS}

@@ -1,0 +1,61 @@
+"""Put a trained model into the package: float16 weights, and its story in its card.
+
+    python data_tools/ship_model.py runs/denoise/model.h5 mcnn_keras/weights/denoise.h5 \\
+        --command "mcnn-keras train denoise" --description "STEM frames, 4.0 M parameters" \\
+        --metrics runs/fig5/metrics.json
+
+The file stays one that mcnn_keras.load and keras.models.load_model open; half the precision of the
+weights is far below what training leaves undecided, and the script prints what it changes.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+import mcnn_keras as mcnn
+from mcnn_keras.evaluation import evaluate
+from mcnn_keras.files import replacing
+from mcnn_keras.saving import ATTRIBUTE, read_card
+
+parser = argparse.ArgumentParser()
+parser.add_argument("model", type=Path)
+parser.add_argument("output", type=Path)
+parser.add_argument("--command", required=True, help="that made the model")
+parser.add_argument("--description", required=True, help="a line for `mcnn-keras models`")
+parser.add_argument("--metrics", type=Path, help="a .json of measured quality, for the card")
+arguments = parser.parse_args()
+
+card = read_card(arguments.model)
+card["command"], card["description"] = arguments.command, arguments.description
+if arguments.metrics:
+    card["metrics"]["measured"] = json.loads(arguments.metrics.read_text())
+
+
+def copy_halved(source, target):
+    """Copy a group with its attributes, floating-point arrays in half precision."""
+    target.attrs.update(source.attrs)
+    for name, item in source.items():
+        if isinstance(item, h5py.Group):
+            copy_halved(item, target.create_group(name))
+        else:
+            halved = np.asarray(item).astype(np.float16)
+            if not np.isfinite(halved).all():
+                raise SystemExit(f"{item.name} does not fit into float16")
+            target.create_dataset(name, data=halved)
+
+
+with (
+    replacing(arguments.output) as part,
+    h5py.File(arguments.model) as source,
+    h5py.File(part, "w") as target,
+):
+    copy_halved(source, target)
+    target.attrs[ATTRIBUTE] = json.dumps(card)
+
+print(f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.1f} MB")
+for path in (arguments.model, arguments.output):
+    answers = evaluate(mcnn.load(path))
+    print(f"{path}: {answers['network']}")

@@ -1,0 +1,34 @@
+"""The discriminator of the adversarial term: does an answer look like a target, at each scale?"""
+
+import keras
+from keras import layers
+
+
+def discriminator(channels=1, scales=3, filters=(16, 32, 64), name="discriminator"):
+    """Build a patch discriminator for the finest outputs of an MCNN.
+
+    Parameters
+    ----------
+    channels : int
+        Channels of each output.
+    scales : int
+        Number of outputs that are looked at, the full size and its halves.
+    filters : sequence of int
+        Of the convolutions, each of which halves its image.
+
+    Returns
+    -------
+    keras.Model
+        From a list of (batch, height / 2^k, width / 2^k, channels) to a list of maps, linear,
+        float32: towards one where a patch looks like a target's, towards zero elsewhere.
+    """
+    images = [keras.Input((None, None, channels), name=f"scale_{k + 1}") for k in range(scales)]
+    judgements = []
+    for k, x in enumerate(images, 1):
+        for i, width in enumerate(filters, 1):
+            x = layers.Conv2D(width, 4, strides=2, padding="same", name=f"scale_{k}_conv_{i}")(x)
+            x = layers.LeakyReLU(negative_slope=0.2, name=f"scale_{k}_act_{i}")(x)
+        judgements.append(
+            layers.Conv2D(1, 3, padding="same", dtype="float32", name=f"scale_{k}_judgement")(x)
+        )
+    return keras.Model(images, judgements, name=name)

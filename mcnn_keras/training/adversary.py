@@ -1,0 +1,74 @@
+"""The adversarial term: a discriminator that learns beside the network, and what it adds."""
+
+import keras
+import tensorflow as tf
+
+from ..network import discriminator
+
+SCALES = 3
+CLIP_NORM = 1.0
+
+
+class Adversary:
+    """A discriminator with an optimiser of its own (least squares, Mao et al. 2017).
+
+    Parameters
+    ----------
+    channels : int
+        Of the target.
+    outputs : int
+        How many the network has; the finest three of them are looked at.
+    learning_rate : float
+    """
+
+    def __init__(self, channels, outputs, learning_rate):
+        self.scales = min(SCALES, outputs)
+        self.model = discriminator(channels, self.scales)
+        self.optimizer = keras.optimizers.Adam(learning_rate)
+        self.optimizer.build(self.model.trainable_variables)
+
+    @property
+    def variables(self):
+        """All that a checkpoint must hold."""
+        return [*self.model.variables, *self.optimizer.variables]
+
+    def error(self, outputs):
+        """How far the outputs are from being taken for targets, for each sample: (batch,)."""
+        return self._distance(outputs, 1.0)
+
+    def learn(self, outputs, targets, batch_size):
+        """One step of the discriminator, on outputs through which no gradient flows back.
+
+        Parameters
+        ----------
+        outputs, targets : list of (batch, height, width, channels) tensor
+            From fine to coarse.
+        batch_size : int
+            Over all devices.
+        """
+        outputs = [tf.stop_gradient(output) for output in outputs]
+        with tf.GradientTape() as tape:
+            loss = self._distance(outputs, 0.0) + self._distance(targets, 1.0)
+            loss = tf.reduce_sum(loss) / batch_size
+        variables = self.model.trainable_variables
+        apply_clipped(self.optimizer, tape.gradient(loss, [v.value for v in variables]), variables)
+
+    def _distance(self, images, wanted):
+        images = list(images[: self.scales])
+        judgements = keras.tree.flatten(self.model(images, training=True))
+        return tf.add_n([
+            tf.reduce_mean((judgement - wanted) ** 2, axis=(1, 2, 3)) for judgement in judgements
+        ]) / len(judgements)  # fmt: skip
+
+
+def apply_clipped(optimizer, gradients, variables):
+    """Apply the gradient of the whole batch, its norm clipped, inside a replica.
+
+    One outlying batch must not throw a network without normalisation off its course.
+    """
+    replicas = tf.distribute.get_replica_context()
+    gradients = replicas.all_reduce("SUM", gradients)
+    gradients, _ = tf.clip_by_global_norm(gradients, CLIP_NORM)
+    # The optimiser sums over replicas once more.
+    gradients = [g / replicas.num_replicas_in_sync for g in gradients]
+    optimizer.apply(gradients, variables)

@@ -1,0 +1,65 @@
+"""What a run is made of: the network for a problem, and the learning rate at each step."""
+
+import keras
+import tensorflow as tf
+
+from ..errors import InputError
+from ..network import MCNN
+
+
+def build_model(network, dtype_policy):
+    """The network under a Keras dtype policy, 'float32' or 'mixed_bfloat16'."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(dtype_policy)
+    try:
+        return MCNN(**network)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def network_arguments(problem, settings):
+    """What to build the network with; one sample tells the channels."""
+    seed = tf.zeros((2,), tf.int64)
+    image, target = problem.sample(seed, settings.image_size, "train")
+    scale = target.shape[0] / image.shape[0]
+    if scale not in (1, 2) or target.shape[0] != target.shape[1]:
+        raise InputError(
+            f"the problem {problem.name!r} gives targets of {tuple(target.shape)} for images of "
+            f"{tuple(image.shape)}; the same size or twice the size is expected"
+        )
+    return {
+        "input_channels": image.shape[-1],
+        "output_channels": target.shape[-1],
+        "preset": settings.preset,
+        "filters": settings.filters,
+        "branches": settings.branches,
+        "cell": settings.cell,
+        "normalization": settings.normalization,
+        "scale": int(scale),
+        "first_layer": problem.first_layer,
+    }
+
+
+def require_divisible(shape, stride):
+    """The images that a problem makes, which need not be as large as image_size."""
+    for size in shape:
+        if size % stride:
+            below = size // stride * stride
+            offered = f"{below} or {below + stride}" if below else str(stride)
+            raise InputError(
+                f"images of {shape[0]}x{shape[1]} pixels are no multiple of {stride}, the total "
+                f"stride of this network; choose image_size so that they have {offered}"
+            )
+
+
+def schedule(settings):
+    """The learning rate: a short warm-up, then half a cosine down to zero."""
+    warm_up = min(200, settings.steps // 20)
+    return keras.optimizers.schedules.CosineDecay(
+        settings.learning_rate / 20 if warm_up else settings.learning_rate,
+        decay_steps=max(1, settings.steps - warm_up),
+        warmup_target=settings.learning_rate if warm_up else None,
+        warmup_steps=warm_up,
+    )
