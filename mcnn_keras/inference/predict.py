@@ -71,7 +71,7 @@ def predict_stack(model, stack, batch_size=16):
     for start in range(0, len(stack), batch_size):
         batch = stack[start : start + batch_size]
         normalized, undos = zip(*(normalize(i, card["normalization"]) for i in batch), strict=True)
-        padded, inner = _pad(np.stack(normalized), stride(model), card["network"]["scale"])
+        padded, inner = _pad(np.stack(normalized), stride(model), card)
         answers = compute(padded).numpy()[(slice(None), *inner)]
         results += [undo(answer) for undo, answer in zip(undos, answers, strict=True)]
     results = np.stack(results).astype(np.float32)
@@ -94,15 +94,17 @@ def _check(image, model):
         raise InputError("the image has pixels that are NaN or infinite; fill or cut them first")
 
 
-def _pad(images, stride, scale):
+def _pad(images, stride, card):
     """Mirror the images up to the next size that the stride divides, and where to cut the answer.
 
-    At least one stride is mirrored on each side: the coarsest features just inside the border are
-    made from the network's own zero padding, and would draw a frame into the answer.
+    Of images larger than those in training at least one stride is mirrored on each side: there the
+    coarsest features just inside the border differ from those farther in, as they are made from
+    the network's own zero padding, and would draw a frame into the answer.
     """
-    widths, inner = [], []
+    widths, inner, scale = [], [], card["network"]["scale"]
+    margin = stride if max(images.shape[1:3]) > card["training"]["image_size"] else 0
     for n in images.shape[1:3]:
-        total = -(-(n + 2 * stride) // stride) * stride
+        total = -(-(n + 2 * margin) // stride) * stride
         before = (total - n) // 2
         widths.append((before, total - n - before))
         inner.append(slice(scale * before, scale * (before + n)))

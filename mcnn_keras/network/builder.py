@@ -140,6 +140,28 @@ def MCNN(
     return keras.Model(image, [outputs[m] for m in sorted(outputs)], name=name)
 
 
+def build(arguments, precision="float32"):
+    """Build an MCNN whose layers compute in a precision; weights and outputs stay in float32.
+
+    Parameters
+    ----------
+    arguments : dict
+        Of `MCNN`.
+    precision : {'float32', 'bfloat16'}
+
+    Returns
+    -------
+    keras.Model
+    """
+    policies = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(_choice("precision", precision, policies))
+    try:
+        return MCNN(**arguments)
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
 def stride(model):
     """The number of pixels that height and width of the model's input must be multiples of.
 

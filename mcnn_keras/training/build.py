@@ -4,19 +4,15 @@ import keras
 import tensorflow as tf
 
 from ..errors import InputError
-from ..network import MCNN
+from ..network import build
 
 
-def build_model(network, dtype_policy):
-    """The network under a Keras dtype policy, 'float32' or 'mixed_bfloat16'."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(dtype_policy)
+def build_model(network, precision):
+    """The network in a precision; what is wrong with its arguments is the user's to mend."""
     try:
-        return MCNN(**network)
+        return build(network, precision)
     except ValueError as error:
         raise InputError(str(error)) from None
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def network_arguments(problem, settings):

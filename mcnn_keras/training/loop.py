@@ -101,7 +101,7 @@ def train(problem, output=None, resume=False, strategy=None, **settings):
 
     keras.utils.set_random_seed(settings.seed)
     with strategy.scope():
-        model = build_model(network, "mixed_bfloat16" if precision == "bfloat16" else "float32")
+        model = build_model(network, precision)
         optimizer = keras.optimizers.Adam(schedule(settings))
         optimizer.build(model.trainable_variables)
         adversary = None

@@ -1,0 +1,94 @@
+"""Figure 7 of the paper: frames denoised a second, beside the classical methods, in one run.
+
+    python experiments/fig7_speed.py [--model denoise]              # 4 minutes on two cores
+
+For 128x128 to 1024x1024 pixels: medians over warmed-up repetitions of the network, in float32 and
+in bfloat16, on batches of frames, and of BM3D and PGURE-SVT (15 frames together, per frame).
+Wanted at 128x128: 440 frames a second (the paper's, on a GPU) and 400 times BM3D. Also printed: the
+share of this machine's float32 convolution rate that inference reaches. Writes metrics.json.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+import mcnn_keras as mcnn
+from mcnn_keras.classical.denoisers import bm3d
+from mcnn_keras.classical.pgure_svt import pgure_svt
+from mcnn_keras.files import replacing
+from mcnn_keras.inference.predict import predict_stack
+from mcnn_keras.saving import model_path
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--model", default="denoise", help="a shipped model's name, or a file")
+parser.add_argument("--sizes", type=int, nargs="+", default=[128, 256, 512, 1024])
+parser.add_argument("--output", type=Path, default=Path("runs/fig7"))
+arguments = parser.parse_args()
+rng = np.random.default_rng(0)
+
+
+def seconds(compute, repetitions=7):
+    compute()
+    times = []
+    for _ in range(repetitions):
+        began = time.perf_counter()
+        compute()
+        times.append(time.perf_counter() - began)
+    return float(np.median(times))
+
+
+def convolutions(model, size):
+    """Multiplications and additions of a network's convolutions for one frame."""
+    total = 0
+    shaped = model(np.zeros((1, size, size, 1), np.float32))
+    del shaped
+    for layer in model.layers:
+        if layer.__class__.__name__ in ("Conv2D", "Conv2DTranspose"):
+            kernel = layer.kernel.shape
+            scale = size / 2 ** _halvings(layer.name, model)
+            total += 2 * int(np.prod(kernel)) * scale**2
+    return total
+
+
+def _halvings(name, model):
+    """How often the image has been halved where a layer works (the larger of its two sides)."""
+    part, number, *_ = name.split("_")
+    return {"encoder": int(number), "decoder": int(number), "output": int(number) - 1}[part]
+
+
+def convolution_rate():
+    """Floating-point operations a second of a 64-to-64-channel 3x3 convolution, float32."""
+    image = tf.random.stateless_normal((8, 128, 128, 64), (0, 0))
+    kernel = tf.random.stateless_normal((3, 3, 64, 64), (0, 1))
+    convolve = tf.function(lambda: tf.nn.conv2d(image, kernel, 1, "SAME"))
+    return 2 * 8 * 128**2 * 64**2 * 9 / seconds(lambda: convolve().numpy())
+
+
+rows = []
+rate = convolution_rate()
+models = {p: mcnn.load(model_path(arguments.model), precision=p) for p in ("float32", "bfloat16")}
+for size in arguments.sizes:
+    count = max(1, 64 * 128**2 // size**2)
+    frames = rng.poisson(2.0, (count, size, size, 1)).astype(np.float32)
+    row = {"size": size}
+    for precision, model in models.items():
+        row[precision] = count / seconds(lambda m=model, f=frames: predict_stack(m, f))
+    row["BM3D"] = 1 / seconds(lambda f=frames[0, ..., 0]: bm3d(f, 0.9), 3 if size < 512 else 1)
+    sequence = rng.poisson(2.0, (15, size, size)).astype(float)
+    row["PGURE-SVT"] = 15 / seconds(lambda s=sequence: pgure_svt(s), 3 if size < 512 else 1)
+    work = convolutions(models["float32"], size)
+    row["share of the convolution rate"] = row["float32"] * work / rate
+    rows.append(row)
+    best = max(row["float32"], row["bfloat16"])
+    print(f"{size:>5}x{size:<5}" + "  ".join(f"{k} {v:.3g}" for k, v in row.items() if k != "size")
+          + f"  times BM3D {best / row['BM3D']:.0f}, times PGURE-SVT {best / row['PGURE-SVT']:.0f}",
+          flush=True)  # fmt: skip
+print("frames a second; wanted at 128x128: 440, and 400 times BM3D")
+
+arguments.output.mkdir(parents=True, exist_ok=True)
+with replacing(arguments.output / "metrics.json") as part:
+    part.write_text(json.dumps({"convolution rate": rate, "rows": rows}, indent=2))
