@@ -4,8 +4,8 @@ import numpy as np
 
 from ..errors import InputError
 
-# Pixels beyond this many deviations from the mean say nothing of a frame's scale.
-OUTLIER = 6.0
+# The share of the highest and of the lowest pixels that say nothing of a frame's scale.
+OUTLIERS = 1e-3
 
 
 def normalize(image, normalization):
@@ -62,15 +62,17 @@ def _contrast(image):
 def _frame(image):
     """As `mcnn_keras.problems.denoise.frame_scale`; an empty frame has no deviation."""
     image = image.astype(np.float64)
-    mean, deviation = image.mean(), image.std()
-    for _ in range(2):
-        reach = OUTLIER * deviation
-        drawn = np.clip(image, mean - reach, mean + reach)
-        mean, deviation = drawn.mean(), drawn.std()
+    count = max(1, int(OUTLIERS * image.size))
+    ordered = np.partition(image, [count - 1, image.size - count], axis=None)
+    low, high = ordered[count - 1], ordered[image.size - count]
+    kept = np.clip(image, low, high)
+    middle, deviation = kept.mean(), kept.std()
+    image = np.clip(image, middle + 2 * (low - middle), middle + 2 * (high - middle))
+    mean = image.mean()
     # The rounding of a constant is no deviation.
     if deviation <= 1e-9 * abs(mean):
         return np.zeros_like(image), mean, 0.0
-    return np.clip((image - mean) / deviation, -OUTLIER, OUTLIER), mean, deviation
+    return (image - mean) / deviation, mean, deviation
 
 
 def _first_mean_free(answer):

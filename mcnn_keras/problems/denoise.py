@@ -27,8 +27,8 @@ CHANCES = {
 }  # fmt: skip
 # Counting noise is drawn exactly up to this mean rate and from its normal limit above.
 MOST_COUNTS = 30.0
-# Pixels beyond this many deviations from the mean say nothing of a frame's scale.
-OUTLIER = 6.0
+# The share of the highest and of the lowest pixels that say nothing of a frame's scale: hot ones.
+OUTLIERS = 1e-3
 
 
 class Denoise(Problem):
@@ -55,9 +55,9 @@ class Denoise(Problem):
 
     Notes
     -----
-    A frame's scale is its own: the network sees (frame - mean) / deviation, with pixels beyond six
-    deviations drawn in, and answers the clean frame in the same scale. The answer's mean is set to
-    the frame's, as noise changes the mean of a frame by less than any network can know it.
+    A frame's scale is its own: the network sees (frame - mean) / deviation, with outlying pixels
+    drawn in (see `frame_scale`), and answers the clean frame in the same scale. The answer's
+    mean is set to the frame's, as noise changes it by less than any network can know.
     """
 
     name = "denoise"
@@ -163,9 +163,8 @@ class Denoise(Problem):
 
     def normalize(self, image, target):
         """Image and target less their means, in the image's deviations."""
-        mean, deviation = frame_scale(image)
-        drawn = tf.clip_by_value((image - mean) / deviation, -OUTLIER, OUTLIER)
-        return drawn, (target - tf.reduce_mean(target)) / deviation
+        image, mean, deviation = frame_scale(image)
+        return (image - mean) / deviation, (target - tf.reduce_mean(target)) / deviation
 
     def config(self):
         """The constructor's arguments as JSON can hold them."""
@@ -179,9 +178,25 @@ class Denoise(Problem):
 
 
 def frame_scale(image):
-    """Mean and deviation of a frame, outliers drawn in; `mcnn_keras.inference` does the same."""
-    mean, deviation = tf.reduce_mean(image), tf.math.reduce_std(image)
-    for _ in range(2):
-        drawn = tf.clip_by_value(image, mean - OUTLIER * deviation, mean + OUTLIER * deviation)
-        mean, deviation = tf.reduce_mean(drawn), tf.math.reduce_std(drawn)
-    return mean, tf.maximum(deviation, 1e-12)
+    """A frame with its outliers drawn in, its mean and its deviation.
+
+    The deviation is that between the quantiles at a thousandth from either end. Pixels that lie
+    more than twice as far from the middle as these quantiles are drawn in to that distance: hot
+    ones, but hardly ever a pixel of an atom. `mcnn_keras.inference` does the same.
+
+    Parameters
+    ----------
+    image : (height, width, 1) tensor
+
+    Returns
+    -------
+    image : (height, width, 1) tensor
+    mean, deviation : scalar tensor
+    """
+    values = tf.reshape(image, [-1])
+    count = max(1, int(OUTLIERS * values.shape[0]))
+    high, low = tf.math.top_k(values, count)[0][-1], -tf.math.top_k(-values, count)[0][-1]
+    kept = tf.clip_by_value(values, low, high)
+    middle, deviation = tf.reduce_mean(kept), tf.math.reduce_std(kept)
+    image = tf.clip_by_value(image, middle + 2 * (low - middle), middle + 2 * (high - middle))
+    return image, tf.reduce_mean(image), tf.maximum(deviation, 1e-12)
