@@ -61,15 +61,18 @@ def test_photographs_come_early_and_every_second_time():
     assert same == [not (n < 40 and n % 2 == 0) for n in numbers]
 
 
-def test_inference_scales_frames_as_training_does(problem, rng):
-    frame = rng.poisson(3.0, (48, 48, 1)).astype(np.float32)
-    frame[5, 7] = 500  # a hot pixel
+@pytest.mark.parametrize("dose", [3.0, 0.05, 1e-3])
+def test_inference_scales_frames_as_training_does(problem, rng, dose):
+    frame = rng.poisson(dose, (48, 48, 1)).astype(np.float32)
+    frame[5, 7] = 500 * dose  # a hot pixel
+    frame[9, 9] = 1
     target = rng.random((48, 48, 1)).astype(np.float32)
     image, target_in_training = problem.normalize(tf.constant(frame), tf.constant(target))
     normalized, undo = normalize(frame, problem.normalization)
     np.testing.assert_allclose(normalized, image, atol=1e-4)
     back = undo(np.asarray(target_in_training))
     np.testing.assert_allclose(back - back.mean(), target - target.mean(), atol=1e-4)
+    assert np.abs(normalized).max() < 40
 
 
 def test_a_result_is_in_the_units_of_its_frame(model, rng):

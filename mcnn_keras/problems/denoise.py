@@ -181,8 +181,9 @@ def frame_scale(image):
     """A frame with its outliers drawn in, its mean and its deviation.
 
     The deviation is that between the quantiles at a thousandth from either end. Pixels that lie
-    more than twice as far from the middle as these quantiles are drawn in to that distance: hot
-    ones, but hardly ever a pixel of an atom. `mcnn_keras.inference` does the same.
+    more than twice as far from the middle as these quantiles, and six deviations at least, are
+    drawn in to that distance: hot ones, but hardly ever a pixel of an atom.
+    `mcnn_keras.inference` does the same.
 
     Parameters
     ----------
@@ -198,5 +199,8 @@ def frame_scale(image):
     high, low = tf.math.top_k(values, count)[0][-1], -tf.math.top_k(-values, count)[0][-1]
     kept = tf.clip_by_value(values, low, high)
     middle, deviation = tf.reduce_mean(kept), tf.math.reduce_std(kept)
-    image = tf.clip_by_value(image, middle + 2 * (low - middle), middle + 2 * (high - middle))
+    # Where nearly all pixels are empty, the few counts are no outliers but all there is.
+    deviation = tf.maximum(deviation, tf.math.reduce_std(values) / 4)
+    low, high = (tf.maximum(tf.abs(q - middle), 3 * deviation) for q in (low, high))
+    image = tf.clip_by_value(image, middle - 2 * low, middle + 2 * high)
     return image, tf.reduce_mean(image), tf.maximum(deviation, 1e-12)
