@@ -1,6 +1,6 @@
 """Error of phase networks on unseen simulated targets, beside zero and transport of intensity.
 
-    python experiments/phase_one_and_two_planes.py                  # 50 minutes on two cores
+    python experiments/phase_one_and_two_planes.py                  # 42 minutes on two cores
 
 Trains the default network for -108 um in full; and on equal, smaller budgets of 128x128 pixels
 -52, 52 and both planes, and -108 with either of the two inputs.
@@ -22,7 +22,7 @@ from mcnn_keras.training.checkpoints import RunFolder
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--epochs", type=int, default=32)
-parser.add_argument("--small-epochs", type=int, default=8)
+parser.add_argument("--small-epochs", type=int, default=4)
 parser.add_argument("--samples", type=int, default=128, help="unseen test samples")
 parser.add_argument("--output", type=Path, default=Path("runs/phase_planes"))
 arguments = parser.parse_args()

@@ -85,21 +85,23 @@ def line_offsets(image, deviation, seed):
     return image + deviation * tf.random.stateless_normal((image.shape[0], 1), seed)
 
 
-def afterglow(image, decay):
+def afterglow(image, decay, taps=10):
     """Smear each scan line along the scan, as a detector slower than the scan does.
 
     Parameters
     ----------
     image : (height, width) tensor
     decay : float or tensor
-        Share of the signal that a pixel hands on to the next, 0 to 0.7.
+        What a pixel shows of the one before it, in parts of what it shows of itself: 0 to 0.7.
+    taps : int
+        Pixels over which it reaches; with 2, a pixel's charge falls into the next at most, and
+        the decay may be up to 1.
 
     Returns
     -------
     tf.Tensor
         Of the same sum but for what leaves at the end of a line.
     """
-    taps = 10  # 0.7^10 is 3 %
     kernel = decay ** tf.range(taps - 1, -1, -1, dtype=tf.float32)
     kernel /= tf.reduce_sum(kernel)
     padded = tf.pad(image, ((0, 0), (taps - 1, 0)), mode="SYMMETRIC")

@@ -17,10 +17,12 @@ from .crystals import CRYSTALS, LAYERS, atoms_within, cell_vectors
 from .draws import between
 
 # How many of a hundred specimens are of each family.
-FAMILIES = {"columns": 24, "clusters": 30, "foils": 20, "lone_atoms": 20, "blank": 6}
+FAMILIES = {
+    "columns": 22, "clusters": 27, "foils": 20, "lone_atoms": 18, "particles": 7, "blank": 6,
+}  # fmt: skip
 # What differs between instruments and specimens.
 RANGES = {
-    "pixel_size": (0.05, 0.30),
+    "pixel_size": (0.05, 0.45),
     "energy": (60e3, 300e3),  # eV
     "semi_angle": (0.018, 0.032),  # rad, of a corrected lens
     "defocus": (-60.0, 60.0),
@@ -34,12 +36,14 @@ RANGES = {
     "lone_atoms": (0.003, 0.06),  # a square Angstrom
     "displacement": (0.03, 0.12),  # of each atom from its site, standard deviation
     "vacancies": (0.0, 0.06),
+    "particle": (0.03, 0.25),  # radius, of the field
 }
 UNCORRECTED = 0.25  # of the lenses
 # The largest piece of crystal: fields wider than twice this show its rim.
 REACH = 50.0
 MARGIN = 16
 MOST_LONE_ATOMS = 256
+MOST_PARTICLES = 16
 LONE_ELEMENTS = (29, 46, 47, 57, 74, 77, 78, 79, 92)
 # Directions that are looked along, in cell vectors.
 ZONES = ((0, 0, 1), (1, 1, 0), (1, 1, 1), (1, 1, 2), (0, 1, 3), (1, 0, 0))
@@ -61,8 +65,8 @@ class Specimens:
     -----
     `columns` are the authors' set: Gaussian columns near a jittered grid. `clusters` are faceted
     crystals of a few to some thousand atoms, `foils` crystals that fill the field, with an edge or
-    a grain boundary in some, `lone_atoms` single atoms and dimers; all but the columns on an
-    amorphous support in some. `blank` is empty.
+    a grain boundary in some, `lone_atoms` single atoms and dimers; all of these on an amorphous
+    support in some. `particles` are smooth grains at a low magnification, `blank` is empty.
     """
 
     def __init__(self, families=None):
@@ -182,6 +186,25 @@ class Specimens:
         projected = _lone_atoms(seeds[1], shape, pixel_size)
         projected += _support(seeds[2], shape, pixel_size)
         return _image(seeds[3], projected, pixel_size)
+
+    def _particles(self, seed, size):
+        """Ellipsoids on an uneven ground, at a magnification that shows no atoms."""
+        seeds = tf.unstack(tf.random.split(seed, 2))
+        count, ground, slope, turn = tf.unstack(tf.random.stateless_uniform((4,), seeds[0]))
+        u = tf.random.stateless_uniform((MOST_PARTICLES, 6), seeds[1])[:, :, None, None]
+        y, x = np.mgrid[: 1 : size * 1j, : 1 : size * 1j].astype(np.float32)
+        radius = between(u[:, 0], *RANGES["particle"], logarithmic=True)
+        angle, stretch = math.pi * u[:, 1], between(u[:, 2], 1.0, 1.8)
+        dy, dx = y - (1.3 * u[:, 3] - 0.15), x - (1.3 * u[:, 4] - 0.15)
+        along = dy * tf.sin(angle) + dx * tf.cos(angle)
+        across = (dy * tf.cos(angle) - dx * tf.sin(angle)) * stretch
+        # The projected thickness of a ball, its rim softened by a tenth.
+        inside = 1.0 - (along**2 + across**2) / radius**2
+        height = radius * tf.sqrt(0.1 * tf.nn.softplus(10.0 * inside)) * between(u[:, 5], 0.5, 1.0)
+        present = tf.range(MOST_PARTICLES, dtype=tf.float32) < 1.0 + count * MOST_PARTICLES
+        picture = tf.reduce_sum(tf.where(present[:, None, None], height, 0.0), axis=0)
+        tilt = y * tf.sin(2 * math.pi * turn) + x * tf.cos(2 * math.pi * turn)
+        return picture + 0.1 * ground * (1.0 + slope * tilt)
 
     def _crystal(self, seed, reach):
         """Atoms of a random crystal within a radius of its centre, turned, and their elements."""

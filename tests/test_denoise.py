@@ -1,11 +1,14 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+import tifffile
 
-from mcnn_keras import InputError, predict, train
+from mcnn_keras import InputError, evaluate, predict, save, train
+from mcnn_keras.cli import main
 from mcnn_keras.inference.normalize import normalize
 from mcnn_keras.problems import Denoise, from_card
 from mcnn_keras.problems.denoise import RANGES
+from mcnn_keras.saving import shipped
 from mcnn_keras.training.pipeline import fixed_set, stream
 
 
@@ -97,3 +100,36 @@ def test_wrong_arguments_are_told():
         Denoise(photographs=-1)
     with pytest.raises(InputError, match="cats"):
         Denoise(families={"cats": 1})
+
+
+def test_the_command_denoises_files_in_order(model, rng, tmp_path, capfd):
+    frames = rng.poisson(3.0, (5, 40, 48)).astype(np.uint16)
+    frames[2] = 7
+    tifffile.imwrite(tmp_path / "frames.tif", frames, photometric="minisblack")
+    save(model, tmp_path / "m.h5")
+    with pytest.raises(SystemExit) as end:
+        arguments = [tmp_path / "frames.tif", "--output", tmp_path / "clean.tif"]
+        main(["denoise", *map(str, arguments), "--model", str(tmp_path / "m.h5")])
+    assert end.value.code == 0, capfd.readouterr().err
+    clean = tifffile.imread(tmp_path / "clean.tif")
+    assert clean.shape == frames.shape
+    assert clean.dtype == np.float32
+    np.testing.assert_allclose(clean.mean((1, 2)), frames.mean((1, 2)), rtol=0.02)
+    np.testing.assert_array_equal(clean[2], 7)
+    for frame, answer in zip(frames, clean, strict=True):
+        np.testing.assert_allclose(predict(model, frame), answer, atol=1e-4)
+
+
+def test_models_are_listed(capfd):
+    with pytest.raises(SystemExit) as end:
+        main(["models"])
+    assert end.value.code == 0
+    assert all(name in capfd.readouterr().out for name in shipped())
+
+
+def test_evaluation_stands_beside_the_best_blur(model):
+    answers = evaluate(model, samples=6)
+    assert set(answers) == {"network", "zero", "Gaussian blur"}
+    blur, zero = (answers[name]["mae"]["image"] for name in ("Gaussian blur", "zero"))
+    assert 0 < blur < zero
+    assert answers["Gaussian blur"]["with"]["pixels"] > 0

@@ -1,11 +1,13 @@
 import keras
 import numpy as np
 import pytest
+import scipy.ndimage
 import tensorflow as tf
 
 from mcnn_keras import MCNN, Optics
 from mcnn_keras.classical import tie
-from mcnn_keras.network import stride
+from mcnn_keras.network import build, discriminator, stride
+from mcnn_keras.network.low_pass import LowPass
 from mcnn_keras.network.physical import FocusEstimates
 from mcnn_keras.optics import transfer_function
 
@@ -14,7 +16,12 @@ SMALL = {"filters": (4, 6, 8)}
 
 @pytest.mark.parametrize(
     ("preset", "low", "high", "branches"),
-    [("light", 2e6, 5e6, 6), ("paper", 47.5e6, 52.5e6, 7), ("paper-bottleneck", 19e6, 21e6, 3)],
+    [
+        ("fast", 5e5, 2e6, 6),
+        ("light", 2e6, 5e6, 6),
+        ("paper", 47.5e6, 52.5e6, 7),
+        ("paper-bottleneck", 19e6, 21e6, 3),
+    ],
 )
 def test_presets_are_as_large_as_they_claim(preset, low, high, branches):
     model = MCNN(preset=preset)
@@ -85,14 +92,32 @@ def test_unknown_choices_are_refused(arguments):
 
 
 def test_heads_stay_in_float32_under_mixed_precision():
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        model = MCNN(branches=1, **SMALL)
-    finally:
-        keras.config.set_dtype_policy("float32")
+    model = build({"branches": 1, **SMALL}, "bfloat16")
+    assert keras.config.dtype_policy().name == "float32"
     outputs = model(np.zeros((1, 8, 8, 1), np.float32))
     assert {o.dtype for o in outputs} == {tf.float32}
     assert model.get_layer("encoder_1_conv").compute_dtype == "bfloat16"
+
+
+def test_the_discriminator_judges_each_scale():
+    judge = discriminator(2, scales=3)
+    images = [np.zeros((4, 64 >> k, 64 >> k, 2), np.float32) for k in range(3)]
+    assert [tuple(j.shape) for j in judge(images)] == [(4, n, n, 1) for n in (8, 4, 2)]
+
+
+def test_the_low_pass_layer_blurs_as_the_paper_says(rng):
+    image = rng.random((20, 23)).astype(np.float32)
+    channels = np.asarray(LowPass()(image[None, ..., None]))[0]
+    assert channels.shape == (20, 23, 4)
+    for c, size in ((0, 5), (1, 7)):
+        expected = scipy.ndimage.uniform_filter(image, size, mode="reflect")
+        np.testing.assert_allclose(channels[..., c], expected, atol=1e-5)
+    y, x = np.mgrid[-7:8, -7:8]
+    for c, width in ((2, np.sqrt(20)), (3, np.sqrt(30))):
+        kernel = np.exp(-(y**2 + x**2) / width)
+        expected = scipy.ndimage.convolve(image, kernel / kernel.sum(), mode="reflect")
+        np.testing.assert_allclose(channels[..., c], expected, atol=1e-5)
+    assert not LowPass().trainable_weights
 
 
 class TestFocusEstimates:

@@ -69,6 +69,8 @@ def test_afterglow_decays_along_the_scan_and_keeps_the_sum():
     assert smeared.sum() == pytest.approx(1, rel=1e-5)
     np.testing.assert_allclose(smeared[1, 11:15] / smeared[1, 10:14], 0.5, rtol=1e-4)
     assert smeared[1, :10].sum() == smeared[0].sum() == 0
+    spilt = noise.afterglow(tf.constant(point), 1.0, taps=2).numpy()
+    np.testing.assert_allclose(spilt[1, 9:14], [0, 0.5, 0.5, 0, 0], atol=1e-6)
     np.testing.assert_allclose(noise.afterglow(tf.ones((4, 30)), 0.6), 1, rtol=1e-5)
     np.testing.assert_allclose(noise.afterglow(tf.constant(point), 0.0), point, atol=1e-7)
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from mcnn_keras import InputError, Optics, load, save, train
+from mcnn_keras import InputError, Optics, load, save, saving, train
 from mcnn_keras.problems import Phase
 from mcnn_keras.saving import ATTRIBUTE, read_card
 
@@ -138,3 +138,29 @@ def test_the_large_presets_save_and_load(preset, tmp_path, phase_problem, tiny):
     save(run.model, tmp_path / "large.h5")
     image = np.ones((1, 128, 128, 1), np.float32)
     np.testing.assert_array_equal(load(tmp_path / "large.h5")(image)[0], run.model(image)[0])
+
+
+def test_a_loaded_model_computes_in_the_precision_asked_for(path, trained, image):
+    model = load(path, precision="bfloat16")
+    assert model.get_layer("encoder_1_conv").compute_dtype == "bfloat16"
+    np.testing.assert_allclose(model(image)[0], trained.model(image)[0], atol=0.05)
+
+
+def test_shipped_models_are_known_by_name(path, tmp_path, monkeypatch):
+    monkeypatch.setattr(saving, "WEIGHTS", tmp_path)
+    (tmp_path / "cells.h5").write_bytes(path.read_bytes())
+    assert list(saving.shipped()) == ["cells"]
+    assert load("cells").card == read_card(path)
+    with pytest.raises(InputError, match="or cells"):
+        load("cels")
+
+
+def test_every_shipped_model_loads_and_tells_where_it_comes_from():
+    total = 0
+    for name, file in saving.shipped().items():
+        card = load(name).card
+        assert card["command"].startswith("mcnn-keras train ")
+        assert card["description"]
+        assert file.stat().st_size < 20e6
+        total += file.stat().st_size
+    assert total < 60e6

@@ -1,5 +1,6 @@
 """Denoising of scanning transmission electron microscope (STEM) images."""
 
+import numpy as np
 import tensorflow as tf
 
 from .. import noise
@@ -16,17 +17,20 @@ RANGES = {
     "background": (0.0, 1.0),  # counts beside the image's, in means of the image
     "jitter": (0.0, 0.6),  # pixels
     "decay": (0.0, 0.6),  # of the afterglow
+    "spill": (0.0, 1.0),  # of each pixel into the next
     "line_offsets": (0.0, 0.4),  # deviations of the noise
     "hot_share": (1e-5, 5e-4),  # of the pixels
     "hot_height": (5.0, 40.0),  # deviations of the noise
 }
 # In how many of the frames each of these happens.
 CHANCES = {
-    "counting_alone": 0.4, "jitter": 0.3, "decay": 0.3, "line_offsets": 0.25, "hot": 0.2,
-    "clipped": 0.25,
+    "counting_alone": 0.4, "jitter": 0.3, "decay": 0.15, "spill": 0.3, "line_offsets": 0.25,
+    "hot": 0.2, "clipped": 0.25,
 }  # fmt: skip
 # Counting noise is drawn exactly up to this mean rate and from its normal limit above.
 MOST_COUNTS = 30.0
+# Standard deviations, in pixels, of the blurs to compare with.
+BLURS = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6)
 # The share of the highest and of the lowest pixels that say nothing of a frame's scale: hot ones.
 OUTLIERS = 1e-3
 
@@ -84,6 +88,23 @@ class Denoise(Problem):
     def first_layer(self):
         """The low-pass filters, where they were chosen."""
         return {"name": "low_pass"} if self.low_pass else None
+
+    @property
+    def baselines(self):
+        """The Gaussian blur that is best on the set."""
+        from ..classical.denoisers import best_strength, gaussian
+
+        def blur(images, targets):
+            answers, pixels = best_strength(
+                gaussian,
+                images[..., 0],
+                targets[..., 0],
+                BLURS,
+                lambda a, t: -np.mean((a - t) ** 2),
+            )
+            return np.stack(answers)[..., None], {"pixels": pixels}
+
+        return {"Gaussian blur": blur}
 
     def sample(self, seed, size, split="train"):
         """One pair of network input and target, see `Problem.sample`."""
@@ -143,11 +164,12 @@ class Denoise(Problem):
         image += tf.sqrt(1.0 - share) * deviation * tf.random.stateless_normal(
             image.shape, seeds[2]
         )  # fmt: skip
-        image = tf.cond(
-            u[5] < CHANCES["decay"],
-            lambda: noise.afterglow(image, between(u[6], *RANGES["decay"])),
-            lambda: image,
-        )
+        image = tf.case([
+            (u[5] < CHANCES["decay"],
+             lambda: noise.afterglow(image, between(u[6], *RANGES["decay"]))),
+            (u[5] > 1.0 - CHANCES["spill"],
+             lambda: noise.afterglow(image, between(u[6], *RANGES["spill"]), taps=2)),
+        ], default=lambda: image)  # fmt: skip
         offsets = between(u[7], *RANGES["line_offsets"]) * deviation
         offsets = tf.where(u[8] < CHANCES["line_offsets"], offsets, 0.0)
         image = noise.line_offsets(image, offsets, seeds[3])
