@@ -1,8 +1,8 @@
 """Figure 7 of the paper: frames denoised a second, beside the classical methods, in one run.
 
-    python experiments/fig7_speed.py [--model denoise]              # 4 minutes on two cores
+    python experiments/fig7_speed.py [--model denoise]              # 10 minutes on two cores
 
-For 128x128 to 1024x1024 pixels: medians over warmed-up repetitions of the network, in float32 and
+For 128x128 to 512x512 pixels (--sizes for others): medians over warmed-up repetitions of the network, in float32 and
 in bfloat16, on batches of frames, and of BM3D and PGURE-SVT (15 frames together, per frame).
 Wanted at 128x128: 440 frames a second (the paper's, on a GPU) and 400 times BM3D. Also printed: the
 share of this machine's float32 convolution rate that inference reaches. Writes metrics.json.
@@ -21,11 +21,11 @@ from mcnn_keras.classical.denoisers import bm3d
 from mcnn_keras.classical.pgure_svt import pgure_svt
 from mcnn_keras.files import replacing
 from mcnn_keras.inference.predict import predict_stack
-from mcnn_keras.saving import model_path
+from mcnn_keras.network import stride
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--model", default="denoise", help="a shipped model's name, or a file")
-parser.add_argument("--sizes", type=int, nargs="+", default=[128, 256, 512, 1024])
+parser.add_argument("--sizes", type=int, nargs="+", default=[128, 256, 512])
 parser.add_argument("--output", type=Path, default=Path("runs/fig7"))
 arguments = parser.parse_args()
 rng = np.random.default_rng(0)
@@ -43,21 +43,18 @@ def seconds(compute, repetitions=7):
 
 def convolutions(model, size):
     """Multiplications and additions of a network's convolutions for one frame."""
+    # Frames larger than those in training are mirrored by a stride beyond each border.
+    if size > model.card["training"]["image_size"]:
+        size += 2 * stride(model)
     total = 0
-    shaped = model(np.zeros((1, size, size, 1), np.float32))
-    del shaped
     for layer in model.layers:
         if layer.__class__.__name__ in ("Conv2D", "Conv2DTranspose"):
-            kernel = layer.kernel.shape
-            scale = size / 2 ** _halvings(layer.name, model)
-            total += 2 * int(np.prod(kernel)) * scale**2
+            part, number, *rest = layer.name.split("_")
+            # Of a transposed convolution the size of its input counts.
+            finer = part == "output" or (part == "decoder" and rest != ["up"])
+            pixels = (size / 2 ** (int(number) - finer)) ** 2
+            total += 2 * int(np.prod(layer.kernel.shape)) * pixels
     return total
-
-
-def _halvings(name, model):
-    """How often the image has been halved where a layer works (the larger of its two sides)."""
-    part, number, *_ = name.split("_")
-    return {"encoder": int(number), "decoder": int(number), "output": int(number) - 1}[part]
 
 
 def convolution_rate():
@@ -70,7 +67,7 @@ def convolution_rate():
 
 rows = []
 rate = convolution_rate()
-models = {p: mcnn.load(model_path(arguments.model), precision=p) for p in ("float32", "bfloat16")}
+models = {p: mcnn.load(arguments.model, precision=p) for p in ("float32", "bfloat16")}
 for size in arguments.sizes:
     count = max(1, 64 * 128**2 // size**2)
     frames = rng.poisson(2.0, (count, size, size, 1)).astype(np.float32)

@@ -110,7 +110,7 @@ def load(path, precision="float32"):
     path : str or Path
         The .h5 file, or a shipped model's name, such as "denoise".
     precision : {'float32', 'bfloat16'}
-        What it computes in; bfloat16 is faster on processors that know it, and good to three
+        What it computes in; bfloat16 is faster on processors that know it, and good to two
         digits.
 
     Returns
@@ -121,10 +121,13 @@ def load(path, precision="float32"):
     Raises
     ------
     InputError
-        If the file is missing, damaged, or was not written by this package.
+        If the file is missing, damaged, or was not written by this package, or the precision is
+        not known.
     """
     from .network import build
 
+    if precision not in ("float32", "bfloat16"):
+        raise InputError(f"precision {precision!r} is not known; choose 'float32' or 'bfloat16'")
     path = model_path(path)
     card = read_card(path)
     try:

@@ -28,7 +28,7 @@ RANGES = {
     "defocus": (-60.0, 60.0),
     "spherical_aberration": (-2e4, 2e4),
     "uncorrected_aberration": (0.5e7, 1.3e7),
-    "source": (0.15, 0.45),  # standard deviation
+    "source": (0.15, 0.45),  # standard deviation; 0.6 pixels at least
     "exponent": (1.5, 1.9),  # of the atomic number
     "radius": (3.0, 28.0),  # of a cluster
     "foil": (4.0, 60.0),  # thickness
@@ -38,10 +38,14 @@ RANGES = {
     "vacancies": (0.0, 0.06),
     "particle": (0.03, 0.25),  # radius, of the field
 }
-UNCORRECTED = 0.25  # of the lenses
+# Of the lenses; at the finest pixels their wide probes would reach beyond the margin.
+UNCORRECTED, FINEST_UNCORRECTED = 0.25, 0.1
+# A foil's lattice lies anywhere; its atoms must still cover the corners.
+OFFSET = 3.0
 # The largest piece of crystal: fields wider than twice this show its rim.
 REACH = 50.0
-MARGIN = 16
+# Pixels around the field, from which probes reach in.
+MARGIN = 32
 MOST_LONE_ATOMS = 256
 MOST_PARTICLES = 16
 LONE_ELEMENTS = (29, 46, 47, 57, 74, 77, 78, 79, 92)
@@ -108,7 +112,9 @@ class Specimens:
         draws = [getattr(self, f"_{name}") for name in names]
         branches = [functools.partial(draw, seeds[1], size) for draw in draws]
         picture = tf.maximum(tf.switch_case(tf.minimum(family, len(names) - 1), branches), 0.0)
-        return picture / tf.maximum(tf.reduce_max(picture), 1e-12)
+        highest = tf.reduce_max(picture)
+        # A specimen whose few atoms all lie outside is as blank as the blank ones.
+        return tf.where(highest > 1e-6, picture / tf.maximum(highest, 1e-6), tf.ones_like(picture))
 
     def _blank(self, seed, size):
         return tf.ones((size, size))
@@ -159,14 +165,17 @@ class Specimens:
         seeds = tf.unstack(tf.random.split(seed, 6))
         shape, pixel_size = (size + 2 * MARGIN,) * 2, _pixel_size(seeds[0])
         kind, turn, thickness = tf.unstack(tf.random.stateless_uniform((3,), seeds[1]))
-        reach = tf.minimum(pixel_size * shape[0] * 0.71 + 5.0, REACH)
         thickness = between(thickness, *RANGES["foil"], logarithmic=True)
+        corner = pixel_size * shape[0] * 0.71 + OFFSET
+        reach = tf.minimum(tf.sqrt(corner**2 + thickness**2 / 4), REACH)
         # The border: whole fields for half of the foils.
         place = tf.where(kind < 0.5, 1e3, (kind - 0.75) * 1.2 * pixel_size * size)
         normal = tf.stack([tf.sin(2 * math.pi * turn), tf.cos(2 * math.pi * turn)])
 
         def grain(seed, side):
             positions, elements = self._crystal(seed, reach)
+            away = tf.random.stateless_uniform((1, 2), tf.random.fold_in(seed, 2), -1.0)
+            positions += tf.pad(OFFSET * away, ((0, 0), (0, 1)))
             across = tf.linalg.matvec(positions[:, :2], normal)
             kept = (tf.abs(positions[:, 2]) < thickness / 2) & (side * across < side * place)
             positions, weights = _disordered(seed, positions, elements, kept)
@@ -224,7 +233,7 @@ class Specimens:
 
     def _cluster(self, seed, shape, pixel_size):
         """One crystal within random faces, cut flat to some height, anywhere in the field."""
-        seeds = tf.unstack(tf.random.split(seed, 4))
+        seeds = tf.unstack(tf.random.split(seed, 5))
         u = tf.random.stateless_uniform((6,), seeds[0])
         field = pixel_size * shape[0]
         largest = tf.clip_by_value(0.6 * field, 6.0, RANGES["radius"][1])
@@ -235,7 +244,7 @@ class Specimens:
         distances = radius * (1.0 + 0.2 * tf.random.stateless_uniform((len(FACES),), seeds[3], -1))
         beyond = tf.reduce_max(tf.matmul(positions, frame @ FACES.T) - distances, axis=1)
         # Some atoms cling to the surface.
-        chance = tf.random.stateless_uniform(tf.shape(elements), seeds[3])
+        chance = tf.random.stateless_uniform(tf.shape(elements), seeds[4])
         kept = (beyond < 0) | ((beyond < 2.5) & (chance < 0.25 * u[1]))
         kept &= tf.abs(positions[:, 2]) < radius * between(u[2], 0.15, 1.5)
         positions, weights = _disordered(seeds[1], positions, elements, kept)
@@ -263,7 +272,7 @@ def _image(seed, projected, pixel_size):
     u = tf.random.stateless_uniform((8,), seed)
     energy = between(u[0], *RANGES["energy"], logarithmic=True)
     wavelength = stem.electron_wavelength(energy)
-    plain = u[1] < UNCORRECTED
+    plain = (u[1] < UNCORRECTED) & (pixel_size > FINEST_UNCORRECTED)
     # An uncorrected lens is used near its optimum (Scherzer): these two are its classical rules.
     strong = between(u[2], *RANGES["uncorrected_aberration"])
     best_angle = 1.3 * (wavelength / strong) ** 0.25
@@ -277,8 +286,9 @@ def _image(seed, projected, pixel_size):
     )
     fy, fx = stem.frequencies(projected.shape, pixel_size)
     transfer = stem.probe_transfer(tf.sqrt(fy**2 + fx**2), energy, angle, defocus, aberration)
-    # Vibration makes the source's image a little longer one way.
-    source = between(u[5], *RANGES["source"]) * (1.0 + 0.2 * u[6:8])
+    # Vibration makes the source's image a little longer one way. Below 0.6 pixels the image would
+    # hold frequencies that its pixels cannot show.
+    source = tf.maximum(between(u[5], *RANGES["source"]), 0.6 * pixel_size) * (1.0 + 0.2 * u[6:8])
     picture = stem.image(projected, pixel_size, transfer, tf.unstack(source))
     return picture[MARGIN:-MARGIN, MARGIN:-MARGIN]
 

@@ -157,6 +157,11 @@ def image(projected, pixel_size, transfer, source_size=(0.0, 0.0)):
     -------
     tf.Tensor
         (height, width), float32, of the same sum.
+
+    Notes
+    -----
+    Frequencies beyond those of the pixels are cut off: probe and source together should be wider
+    than a pixel or so.
     """
     shape = projected.shape
     fy, fx = frequencies(shape, pixel_size)

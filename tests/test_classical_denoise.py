@@ -62,6 +62,13 @@ def test_patches_follow_the_motion():
     np.testing.assert_allclose(places[:, index, 1], places[3, index, 1])
 
 
+def test_every_pixel_of_a_drifting_image_is_covered():
+    y, x = np.mgrid[:48, :48]
+    frames = np.stack([5 + np.sin((y + 2 * t) / 4) * np.cos((x - t) / 5) for t in range(9)])
+    noisy = frames + 0.1 * np.random.default_rng(0).standard_normal(frames.shape)
+    assert np.abs(pgure_svt(noisy) - frames).max() < 1
+
+
 def test_a_long_sequence_comes_back_whole(truth):
     assert pgure_svt(np.concatenate([truth, truth])[:13], window=5).shape == (13, 64, 64)
     np.testing.assert_allclose(pgure_svt(np.full((3, 16, 16), 5.0)), 5)

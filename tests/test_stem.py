@@ -124,6 +124,24 @@ def test_crystals_have_their_distances_and_densities(name, distance, density):
     assert set(elements) == set(CRYSTALS[name].elements)
 
 
+@pytest.mark.parametrize(
+    ("name", "centre", "neighbour", "distance"),
+    [
+        ("SrTiO3", 38, 8, 3.905 / math.sqrt(2)),
+        ("SrTiO3", 38, 22, 3.905 * math.sqrt(3) / 2),
+        ("SrTiO3", 22, 8, 3.905 / 2),
+        ("MgO", 12, 8, 4.21 / 2),
+        ("CeO2", 58, 8, 5.41 * math.sqrt(3) / 4),
+        ("GaAs", 31, 33, 5.65 * math.sqrt(3) / 4),
+    ],
+)
+def test_each_element_has_its_own_neighbours(name, centre, neighbour, distance):
+    positions, elements = atoms_within(name, 12.0)
+    middle = positions[elements == centre][0]
+    apart = np.linalg.norm(positions[elements == neighbour] - middle, axis=1)
+    assert apart.min() == pytest.approx(distance, rel=1e-3)
+
+
 def test_layers_stay_one_layer():
     positions, elements = atoms_within("MoS2", 15.0)
     assert sorted(set(positions[:, 2].round(2))) == pytest.approx([-1.6, 0, 1.6])

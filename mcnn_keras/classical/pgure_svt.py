@@ -1,9 +1,10 @@
 """PGURE-SVT: denoising of image sequences by low rank, its threshold chosen from the data.
 
 Patches that follow the motion through some frames make a matrix of nearly low rank; its singular
-values are lowered by the threshold for which an unbiased estimate of the risk under mixed Poisson
-and Gaussian noise (PGURE) is least. After Furnival, Leary and Midgley, Ultramicroscopy 174 (2017),
-112, and Le Montagner, Angelini and Olivo-Marin, IEEE Trans. Image Processing 23 (2014), 1255.
+values are lowered by the threshold for which an estimate of the risk under mixed Poisson and
+Gaussian noise (PGURE, here to first order in the gain) is least. After Furnival, Leary and Midgley,
+Ultramicroscopy 174 (2017), 112, and Le Montagner, Angelini and Olivo-Marin, IEEE Trans. Image
+Processing 23 (2014), 1255.
 """
 
 import numpy as np
@@ -12,9 +13,10 @@ from ..errors import InputError
 
 # Of the random probe that measures the divergence of the denoiser, in deviations of the noise.
 PROBE = 0.1
+SMALLEST = 16
 
 
-def pgure_svt(frames, patch=4, window=15, step=2, motion=2, strengths=24, seed=0):
+def pgure_svt(frames, patch=4, window=15, step=1, motion=2, strengths=24, seed=0):
     """Denoise a sequence of frames.
 
     Parameters
@@ -42,14 +44,16 @@ def pgure_svt(frames, patch=4, window=15, step=2, motion=2, strengths=24, seed=0
     Raises
     ------
     InputError
-        If there are fewer than two frames, or they are smaller than a patch.
+        If there are fewer than two frames, they are smaller than 16 pixels, or not finite.
     """
     frames = np.asarray(frames, np.float64)
-    if frames.ndim != 3 or len(frames) < 2 or min(frames.shape[1:]) < patch:
+    if frames.ndim != 3 or len(frames) < 2 or min(frames.shape[1:]) < SMALLEST:
         raise InputError(
             f"an array of shape {frames.shape} was given; PGURE-SVT takes (frames, height, width) "
-            f"of at least two frames and {patch}x{patch} pixels"
+            f"of at least two frames and {SMALLEST}x{SMALLEST} pixels"
         )
+    if not np.isfinite(frames).all():
+        raise InputError("the frames have pixels that are NaN or infinite; fill or cut them first")
     window = min(window, len(frames))
     result = np.empty_like(frames)
     done = 0
@@ -104,9 +108,9 @@ def _denoise_window(frames, patch, step, motion, strengths, seed):
         return frames
     places = _follow(frames, patch, step, motion)
     gain, offset = noise_line(frames)
-    variance = np.maximum(gain * frames + offset, 1e-12 * frames.var())
+    variance = gain * frames + offset
     delta = np.random.default_rng(seed).choice([-1.0, 1.0], frames.shape)
-    size = PROBE * np.sqrt(variance.mean())
+    size = PROBE * np.sqrt(max(variance.mean(), 1e-12 * frames.var()))
     plain, probed = (_Shrinkage(f, places, patch) for f in (frames, frames + size * delta))
     # From no threshold to one that leaves nothing.
     best = (np.inf, None)
@@ -145,7 +149,16 @@ def _follow(frames, patch, step, motion):
                 costs.append(cost[centre[:, 0], centre[:, 1]] * (1 + 0.02 * (y * y + x * x)))
             moved = places[i] + np.array(shifts)[np.argmin(costs, axis=0)]
             places[i + way] = np.clip(moved, 0, (height - patch, width - patch))
-    return places
+    # Patches that moved away leave pixels uncovered: unmoved ones take their place.
+    covered = np.zeros(frames.shape, bool)
+    for dy in range(patch):
+        for dx in range(patch):
+            index = np.arange(count)[:, None], places[..., 0] + dy, places[..., 1] + dx
+            covered[index] = True
+    bare = ~covered.all(axis=0)
+    needed = [bare[y : y + patch, x : x + patch].any() for y, x in start]
+    still = np.broadcast_to(start[needed], (count, sum(needed), 2))
+    return np.concatenate([places, still], axis=1)
 
 
 class _Shrinkage:
@@ -173,5 +186,4 @@ class _Shrinkage:
         projector = (self.vectors * kept[:, None, :]) @ self.vectors.swapaxes(1, 2)
         answers = projector @ self.matrices + self.means
         total = np.bincount(self.index.ravel(), answers.ravel(), minlength=self.weights.size)
-        mean = total / np.maximum(self.weights, 1)
-        return mean.reshape(self.shape)
+        return (total / self.weights).reshape(self.shape)

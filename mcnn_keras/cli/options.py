@@ -135,7 +135,8 @@ def denoise_problem(values):
 
     photographs = values.pop("photographs")
     if photographs is None:
-        photographs = values["samples"] * values.get("epochs", 1) // 4
+        epochs = values.get("epochs", 1) if values.get("fresh", True) else 1
+        photographs = values["samples"] * epochs // 4
     return Denoise(
         photographs=photographs, low_pass=values.pop("low_pass"), images=values.pop("images")
     )

@@ -66,12 +66,14 @@ def _frame(image):
     ordered = np.partition(image, [count - 1, image.size - count], axis=None)
     low, high = ordered[count - 1], ordered[image.size - count]
     kept = np.clip(image, low, high)
-    middle, deviation = kept.mean(), max(kept.std(), image.std() / 4)
-    low, high = (max(abs(q - middle), 3 * deviation) for q in (low, high))
-    image = np.clip(image, middle - 2 * low, middle + 2 * high)
+    middle, deviation, whole = kept.mean(), kept.std(), image.std()
+    if deviation <= 1e-6 * whole:  # a few counts on nothing are no outliers
+        deviation = whole
+    else:
+        low, high = (max(abs(q - middle), 3 * deviation) for q in (low, high))
+        image = np.clip(image, middle - 2 * low, middle + 2 * high)
     mean = image.mean()
-    # The rounding of a constant is no deviation.
-    if deviation <= 1e-9 * abs(mean):
+    if deviation <= 1e-6 * abs(mean):
         return np.zeros_like(image), mean, 0.0
     return (image - mean) / deviation, mean, deviation
 

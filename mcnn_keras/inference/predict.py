@@ -10,6 +10,8 @@ from .normalize import normalize
 
 # Height and width, in pixels, of the smallest image that is taken.
 SMALLEST = 32
+# Of the images that are computed together.
+PIXELS = 2**20
 _compiled = weakref.WeakKeyDictionary()
 
 
@@ -42,7 +44,7 @@ def predict(model, images):
     return predict_stack(model, image[None])[0]
 
 
-def predict_stack(model, stack, batch_size=16):
+def predict_stack(model, stack, batch_size=None):
     """Invert measurements of one size, each as `predict` does, several at a time.
 
     Parameters
@@ -51,8 +53,8 @@ def predict_stack(model, stack, batch_size=16):
         As for `predict`.
     stack : (images, height, width, channels) array
         The measurements.
-    batch_size : int
-        How many at a time, which single images far larger than 256x256 do not need.
+    batch_size : int, optional
+        How many at a time; by default as many as make a million pixels.
 
     Returns
     -------
@@ -65,8 +67,11 @@ def predict_stack(model, stack, batch_size=16):
         As `predict`.
     """
     card, compute = model.card, full_size_function(model)
+    if not len(stack):
+        raise InputError("no image was given; give at least one")
     for image in stack:
         _check(image, model)
+    batch_size = batch_size or max(1, PIXELS // stack[0, ..., 0].size)
     results = []
     for start in range(0, len(stack), batch_size):
         batch = stack[start : start + batch_size]

@@ -143,11 +143,11 @@ class Denoise(Problem):
     def detect(self, image, seed):
         """Counting noise, read-out noise, and the detector's faults."""
         seeds = tf.unstack(tf.random.split(seed, 6))
-        u = tf.unstack(tf.random.stateless_uniform((12,), seeds[0]))
+        u = tf.unstack(tf.random.stateless_uniform((13,), seeds[0]))
         image = image[..., 0]
         signal = tf.math.reduce_variance(image)
         # An empty frame has no contrast to compare with: its mean stands for it.
-        signal = tf.where(signal > 1e-8, signal, 0.02 * tf.reduce_mean(image) ** 2)
+        signal = tf.where(signal > 1e-8, signal, 0.02 * tf.reduce_mean(image) ** 2 + 1e-8)
         snr = between(u[0], *RANGES["contrast_snr"])
         variance = signal * 10.0 ** (-snr / 10.0)
         share = tf.where(u[1] < CHANCES["counting_alone"], 1.0, between(u[2], *RANGES["counting"]))
@@ -177,7 +177,7 @@ class Denoise(Problem):
         image = tf.cond(
             u[10] < CHANCES["hot"],
             lambda: noise.hot_pixels(
-                image, hot, between(u[9], *RANGES["hot_height"]) * deviation, seeds[4]
+                image, hot, between(u[12], *RANGES["hot_height"]) * deviation, seeds[4]
             ),
             lambda: image,
         )
@@ -186,7 +186,9 @@ class Denoise(Problem):
     def normalize(self, image, target):
         """Image and target less their means, in the image's deviations."""
         image, mean, deviation = frame_scale(image)
-        return (image - mean) / deviation, (target - tf.reduce_mean(target)) / deviation
+        # Nothing can be told from an empty frame, and nothing is to be learned from it.
+        scale = tf.where(deviation > 1e-6 * tf.abs(mean), 1.0 / tf.maximum(deviation, 1e-12), 0.0)
+        return (image - mean) * scale, (target - tf.reduce_mean(target)) * scale
 
     def config(self):
         """The constructor's arguments as JSON can hold them."""
@@ -221,8 +223,10 @@ def frame_scale(image):
     high, low = tf.math.top_k(values, count)[0][-1], -tf.math.top_k(-values, count)[0][-1]
     kept = tf.clip_by_value(values, low, high)
     middle, deviation = tf.reduce_mean(kept), tf.math.reduce_std(kept)
-    # Where nearly all pixels are empty, the few counts are no outliers but all there is.
-    deviation = tf.maximum(deviation, tf.math.reduce_std(values) / 4)
     low, high = (tf.maximum(tf.abs(q - middle), 3 * deviation) for q in (low, high))
-    image = tf.clip_by_value(image, middle - 2 * low, middle + 2 * high)
-    return image, tf.reduce_mean(image), tf.maximum(deviation, 1e-12)
+    drawn = tf.clip_by_value(image, middle - 2 * low, middle + 2 * high)
+    # Where nearly all pixels are empty, the few counts are no outliers but all there is.
+    whole = tf.math.reduce_std(values)
+    sparse = deviation <= 1e-6 * whole
+    image = tf.where(sparse, image, drawn)
+    return image, tf.reduce_mean(image), tf.where(sparse, whole, deviation)
