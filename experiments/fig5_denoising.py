@@ -4,10 +4,10 @@
 
 Prints four tables and writes metrics.json and pictures:
 
-1. The paper's set: 64 frames of 512x512 with 200 to 400 Gaussian columns, the noise of each raised
-   until its SNR is below -10 dB. The best blur is the best for each frame. Wanted: 20 dB, or within 2 dB of the limit of an estimator that
+1. The paper's set: 64 frames of 512x512 with 225 to 400 Gaussian columns, the noise of each raised
+   until its SNR is below -10 dB. Wanted: 20 dB, or within 2 dB of the limit of an estimator that
    knows the shape and fits position and height of each column: SNR + 10 log10(pixels / (3
-   columns)).
+   columns)). The best blur is the best for each frame.
 2. A mixed set of all families at 128x128 and 256x256, SNR -12 to 5 dB. Wanted: 7 dB above the best
    classical method, each with the parameter that is best for its own mean over this very set, and
    not below it in any tenth of the set.

@@ -2,10 +2,11 @@
 
     python experiments/fig7_speed.py [--model denoise]              # 10 minutes on two cores
 
-For 128x128 to 512x512 pixels (--sizes for others): medians over warmed-up repetitions of the network, in float32 and
-in bfloat16, on batches of frames, and of BM3D and PGURE-SVT (15 frames together, per frame).
-Wanted at 128x128: 440 frames a second (the paper's, on a GPU) and 400 times BM3D. Also printed: the
-share of this machine's float32 convolution rate that inference reaches. Writes metrics.json.
+For 128x128 to 512x512 pixels (--sizes for others): medians over warmed-up repetitions of the
+network, in float32 and in bfloat16, on batches of frames, and of BM3D and PGURE-SVT (15 frames
+together, per frame). Wanted at 128x128: 440 frames a second (the paper's, on a GPU) and 400 times
+BM3D. Also printed: the share of this machine's float32 convolution rate that inference reaches.
+Writes metrics.json.
 """
 
 import argparse
