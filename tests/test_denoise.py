@@ -145,3 +145,11 @@ def test_evaluation_stands_beside_the_best_blur(model):
     blur, zero = (answers[name]["mae"]["image"] for name in ("Gaussian blur", "zero"))
     assert 0 < blur < zero
     assert answers["Gaussian blur"]["with"]["pixels"] > 0
+
+
+def test_a_black_picture_stays_finite(problem):
+    black = tf.zeros((32, 32, 1))
+    for i in range(30):
+        image = problem.detect(black, tf.constant([1, i], tf.int64))
+        assert np.isfinite(image).all()
+        assert np.isfinite(problem.normalize(image, black)[0]).all()

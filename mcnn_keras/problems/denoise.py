@@ -154,7 +154,7 @@ class Denoise(Problem):
         background = tf.where(u[3] < 0.5, 0.0, between(u[4], *RANGES["background"]))
         image += background * tf.reduce_mean(image)
         # The dose at which counting makes its share of the variance.
-        dose = tf.reduce_mean(image) / (share * variance)
+        dose = tf.maximum(tf.reduce_mean(image), 1e-6) / (share * variance)
         image = tf.cond(
             dose * tf.reduce_mean(image) < MOST_COUNTS,
             lambda: noise.poisson(image, dose, seeds[1]),
