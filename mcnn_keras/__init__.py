@@ -21,6 +21,7 @@ _NAMES = {
     "Optics": "optics",
     "Problem": "problems",
     "Run": "training",
+    "Settings": "training",
     "evaluate": "evaluation",
     "load": "saving",
     "predict": "inference.predict",
@@ -36,6 +37,10 @@ __all__ = sorted([*_NAMES, *_MODULES])  # noqa: PLE0605 - a list, though sorted 
 
 
 def __getattr__(name):
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("mcnn-keras")
     if name in _NAMES:
         return getattr(importlib.import_module(f".{_NAMES[name]}", __name__), name)
     if name in _MODULES:

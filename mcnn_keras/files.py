@@ -57,7 +57,8 @@ def read_images(name):
     name, dataset = split_dataset(name)
     path = Path(name)
     if not path.is_file():
-        raise InputError(f"{path} is not there; give the name of an image file")
+        what = "is a folder" if path.is_dir() else "is not there"
+        raise InputError(f"{path} {what}; give the name of an image file")
     try:
         if path.suffix.lower() == ".npy":
             array, colour = np.load(path, allow_pickle=False), False
@@ -69,7 +70,8 @@ def read_images(name):
         raise
     except Exception as error:  # whatever a damaged file makes a reader raise
         raise InputError(
-            f"{path} cannot be read as an image ({reason(error)}); is it damaged?"
+            f"{path} cannot be read as an image ({reason(error)}); is it damaged, or neither PNG, "
+            "JPEG, TIFF, NPY nor HDF5?"
         ) from None
     return _checked_stack(array, colour, path)
 

@@ -163,8 +163,9 @@ def read_card(path):
     """
     path = model_path(path)
     if not path.is_file():
+        what = "is a folder" if path.is_dir() else "is not there"
         known = "".join(f", or {name}" for name in shipped())
-        raise InputError(f"the model {path} is not there; give the name of a .h5 file{known}")
+        raise InputError(f"the model {path} {what}; give the name of a .h5 file{known}")
     try:
         with h5py.File(path, "r") as file:
             text = file.attrs[ATTRIBUTE]

@@ -164,3 +164,25 @@ class TestFiles:
         np.save(tmp_path / "a.npy", image)
         with pytest.raises(InputError, match=r"\.tif"):
             predict_files(one_plane, [str(tmp_path / "a.npy")], tmp_path / "out.jpg")
+
+    def test_a_picture_of_the_users_is_never_written_over(self, one_plane, image, tmp_path):
+        np.save(tmp_path / "a.npy", image)
+        (tmp_path / "mine.png").write_text("a photograph")
+        with pytest.raises(InputError, match=r"mine\.png is there already"):
+            predict_files(one_plane, [str(tmp_path / "a.npy")], tmp_path / "mine.tif")
+        assert (tmp_path / "mine.png").read_text() == "a photograph"
+        for _ in range(2):  # one's own results may be made anew
+            predict_files(one_plane, [str(tmp_path / "a.npy")], tmp_path / "new.tif")
+
+    def test_an_error_names_its_file(self, one_plane, image, tmp_path):
+        np.save(tmp_path / "good.npy", image)
+        np.save(tmp_path / "dark.npy", -image)
+        inputs = [str(tmp_path / name) for name in ("good.npy", "dark.npy")]
+        with pytest.raises(InputError, match=r"dark\.npy: image 1 has a mean"):
+            predict_files(one_plane, inputs, tmp_path / "out")
+
+
+def test_only_models_and_numbers_are_taken(trained, image):
+    for model, array in [("m.h5", image), (trained.model, "a.png"), (trained.model, image * 1j)]:
+        with pytest.raises(InputError, match=r"mcnn_keras\.load"):
+            predict(model, array)

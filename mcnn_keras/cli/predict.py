@@ -30,8 +30,8 @@ def predict(model, inputs, output, frames):
     model of one plane answers every image; a model of several planes takes one INPUT per plane,
     or stacks that hold all of its planes, in the order in which it was trained.
 
-    Beside each .tif (float32, in the model's units, with its pixel size) a .png is written, to
-    look at.
+    Beside each .tif (float32, in the model's units, with its pixel size) a .png of its first image
+    is written, to look at.
 
     \b
     Examples:
@@ -63,8 +63,12 @@ def denoise(inputs, output, frames, model):
 def run_prediction(model, inputs, output, frames):
     """Read all inputs, predict, and write the results."""
     from ..inference.batch import execute, plan
+    from ..saving import read_card
 
     jobs = plan(model, inputs, output, _frame_numbers(frames))
+    pixel_size = read_card(model)["pixel_size"]
+    if pixel_size is not None:
+        click.echo(f"pixels are taken to be {pixel_size:g} um, as the model was trained for them")
     import_tensorflow()
     for path in execute(model, jobs):
         click.echo(f"wrote {Path(path)}")

@@ -14,9 +14,10 @@ TIFF_SUFFIXES = (".tif", ".tiff")
 
 @dataclass
 class Job:
-    """One result to make: its measurements, (results, height, width, planes), and its file."""
+    """One result to make: its measurements, (results, height, width, planes), and its files."""
 
     images: np.ndarray
+    source: Path
     output: Path
 
 
@@ -71,7 +72,14 @@ def plan(model, inputs, output, frames=None):
     for path in (file for out in outputs for file in (out, out.with_suffix(".png"))):
         if path.resolve() in sources:
             raise InputError(f"the result {path} would replace an input; name another output")
-    return [Job(images, out) for (_, images), out in zip(measurements, outputs, strict=True)]
+        if path.suffix == ".png" and path.exists() and not path.with_suffix(".tif").exists():
+            raise InputError(
+                f"{path} is there already, and the picture beside the result would replace it; "
+                "name another output"
+            )
+    return [
+        Job(images, path, out) for (path, images), out in zip(measurements, outputs, strict=True)
+    ]
 
 
 def execute(model, jobs):
@@ -96,7 +104,12 @@ def execute(model, jobs):
     from .predict import predict_stack
 
     loaded = load(model)
-    answers = [predict_stack(loaded, job.images) for job in jobs]
+    answers = []
+    for job in jobs:
+        try:
+            answers.append(predict_stack(loaded, job.images))
+        except InputError as error:
+            raise InputError(f"{job.source}: {error}") from None
     return [
         path
         for job, answer in zip(jobs, answers, strict=True)

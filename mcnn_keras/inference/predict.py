@@ -23,7 +23,9 @@ def predict(model, images):
     model : keras.Model
         From `mcnn_keras.load` or a training run's ``run.model``.
     images : (height, width) or (height, width, channels) array
-        The measurement in any unit; of as many channels (planes) as the model was trained for.
+        The measurement, of as many channels (planes) as the model was trained for. Its unit does
+        not matter to phase and denoising models, which normalise it; a model of a problem of
+        one's own takes the values that it was trained on.
 
     Returns
     -------
@@ -38,7 +40,13 @@ def predict(model, images):
         If the number of channels is not the model's, the image is constant, has values that are
         not finite, or is smaller than the network can take.
     """
-    image = np.asarray(images, np.float32)
+    image = np.asarray(images)
+    if not hasattr(model, "card") or image.dtype.kind not in "buif":
+        raise InputError(
+            f"a {type(model).__name__} and an array of type {image.dtype} were given; predict "
+            "takes a model that mcnn_keras.load returned, and real numbers"
+        )
+    image = image.astype(np.float32)
     if image.ndim == 2:
         image = image[..., None]
     return predict_stack(model, image[None])[0]

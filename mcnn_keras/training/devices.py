@@ -28,9 +28,8 @@ def choose_strategy(gpus=None):
     found = tf.config.list_logical_devices("GPU")
     wanted = len(found) if gpus is None else gpus
     if not 0 <= wanted <= len(found):
-        raise InputError(
-            f"{wanted} GPUs were asked for and {len(found)} found; give --gpus 0 to {len(found)}"
-        )
+        offered = f"give --gpus 0 to {len(found)}" if found else "leave --gpus out"
+        raise InputError(f"{wanted} GPUs were asked for and {len(found)} found; {offered}")
     if wanted == 0:
         return tf.distribute.OneDeviceStrategy("/cpu:0")
     return tf.distribute.MirroredStrategy([device.name for device in found[:wanted]])

@@ -161,7 +161,7 @@ class Trainer:
             batches = self.strategy.experimental_distribute_dataset(_unsharded(batches))
         iterator = iter(batches)
         began = saved = time.monotonic()
-        with _interruptible() as interrupted, Progress(s, self.step) as progress:
+        with _interruptible() as interrupted, Progress(s) as progress:
             while self.step < s.steps:
                 self._advance(next(iterator))
                 progress.update(self.step, self.sums, self.history)

@@ -11,18 +11,15 @@ class Progress:
     ----------
     settings : Settings
         Of the run.
-    step : int
-        Where it starts.
     """
 
-    def __init__(self, settings, step):
+    def __init__(self, settings):
         self.settings = settings
-        self.first = step
+        self.first = None
         self.shown = 0.0
         self.live = sys.stderr.isatty()
 
     def __enter__(self):
-        self.began = time.monotonic()
         return self
 
     def __exit__(self, *_):
@@ -35,6 +32,8 @@ class Progress:
         if not self.live or now - self.shown < 0.3:
             return
         self.shown = now
+        if self.first is None:  # the first step compiles, and tells nothing of the others
+            self.first, self.began = step, now
         s = self.settings
         done = (step - 1) % s.steps_per_epoch + 1
         left = (now - self.began) / max(step - self.first, 1) * (s.steps - step)
