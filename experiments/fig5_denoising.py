@@ -41,7 +41,7 @@ from mcnn_keras.problems import Denoise
 parser = argparse.ArgumentParser()
 parser.add_argument("--model", default="denoise", help="a shipped model's name, or a file")
 parser.add_argument(
-    "--frames", type=int, nargs=2, default=[96, 32], help="at 128 and at 256 pixels"
+    "--frames", type=int, nargs=2, default=[64, 16], help="at 128 and at 256 pixels"
 )
 parser.add_argument("--blank", type=int, default=1000, help="frames of pure noise")
 parser.add_argument("--parts", default="paper,mixed,blank,atoms")
@@ -95,7 +95,7 @@ def paper_frame(rng):
     y, x = (np.exp(-((t - sites[:, i, None]) ** 2) / (2 * variance[:, None])) for i in (0, 1))
     target = (y * height[:, None]).T @ x
     target /= target.max()
-    for level in np.geomspace(1, 50, 200):
+    for level in np.geomspace(1, 50, 60):
         dose = 10 / level  # electrons where the image is one: ten at most
         frame = rng.poisson(target * dose) / dose + rng.normal(0, 0.3 * level**0.5, target.shape)
         frame = np.clip(frame, -2.0 * level, 1 + 4.0 * level)
