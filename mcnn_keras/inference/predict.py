@@ -79,6 +79,9 @@ def predict_stack(model, stack, batch_size=None):
         raise InputError("no image was given; give at least one")
     for image in stack:
         _check(image, model)
+    tile = card["training"]["image_size"]
+    if card["normalization"]["input"] == "frame" and max(stack.shape[1:3]) > tile:
+        return np.stack([_in_tiles(model, image, tile, batch_size) for image in stack])
     batch_size = batch_size or max(1, PIXELS // stack[0, ..., 0].size)
     results = []
     for start in range(0, len(stack), batch_size):
@@ -89,6 +92,36 @@ def predict_stack(model, stack, batch_size=None):
         results += [undo(answer) for undo, answer in zip(undos, answers, strict=True)]
     results = np.stack(results).astype(np.float32)
     return results[..., 0] if results.shape[-1] == 1 else results
+
+
+def _in_tiles(model, image, tile, batch_size):
+    """Denoise a large frame in overlapping tiles of the size of the training images, blended.
+
+    What the coarsest features see then is what they saw in training; each tile has its own scale,
+    so a frame may hold regions of any brightness.
+    """
+    height, width = (min(n, tile) for n in image.shape[:2])
+    corners = [
+        (y, x)
+        for y in _tile_starts(image.shape[0], height)
+        for x in _tile_starts(image.shape[1], width)
+    ]
+    tiles = np.stack([image[y : y + height, x : x + width] for y, x in corners])
+    answers = predict_stack(model, tiles, batch_size)
+    # The weight of a tile falls towards its borders.
+    ramps = [np.sin(np.pi * (np.arange(n) + 0.5) / n) ** 2 + 1e-3 for n in (height, width)]
+    weight = ramps[0][:, None] * ramps[1]
+    total, weights = np.zeros(image.shape[:2]), np.zeros(image.shape[:2])
+    for (y, x), answer in zip(corners, answers, strict=True):
+        total[y : y + height, x : x + width] += weight * answer
+        weights[y : y + height, x : x + width] += weight
+    return (total / weights).astype(np.float32)
+
+
+def _tile_starts(length, tile):
+    """Where tiles begin that cover a length and overlap by a half or a little more."""
+    count = 1 + -(-2 * (length - tile) // tile)
+    return np.linspace(0, length - tile, count).round().astype(int)
 
 
 def _check(image, model):
