@@ -53,7 +53,7 @@ with (
     h5py.File(part, "w") as target,
 ):
     copy_halved(source, target)
-    target.attrs[ATTRIBUTE] = json.dumps(card)
+    target.attrs[ATTRIBUTE] = json.dumps(card, allow_nan=False)
 
 print(f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.1f} MB")
 for path in (arguments.model, arguments.output):

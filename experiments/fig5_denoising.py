@@ -158,7 +158,7 @@ if "mixed" in arguments.parts:
                 )
             scores[name] = np.array([snr(a, t) for a, t in zip(answers, targets, strict=True)])
         best = max(scores, key=lambda name: scores[name].mean())
-        order = np.array_split(np.argsort(noisy), 10)
+        order = np.array_split(np.argsort(noisy), min(10, count))
         margins = [min(float((ours - s)[i].mean()) for s in scores.values()) for i in order]
         results[f"mixed {size}"] = {
             "in": noisy.mean(),

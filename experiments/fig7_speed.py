@@ -21,8 +21,7 @@ import mcnn_keras as mcnn
 from mcnn_keras.classical.denoisers import bm3d
 from mcnn_keras.classical.pgure_svt import pgure_svt
 from mcnn_keras.files import replacing
-from mcnn_keras.inference.predict import predict_stack
-from mcnn_keras.network import stride
+from mcnn_keras.inference.predict import predict_stack, tile_starts
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--model", default="denoise", help="a shipped model's name, or a file")
@@ -44,18 +43,17 @@ def seconds(compute, repetitions=7):
 
 def convolutions(model, size):
     """Multiplications and additions of a network's convolutions for one frame."""
-    # Frames larger than those in training are mirrored by a stride beyond each border.
-    if size > model.card["training"]["image_size"]:
-        size += 2 * stride(model)
+    # Frames larger than those in training are denoised in tiles of that size.
+    tile = min(size, model.card["training"]["image_size"])
     total = 0
     for layer in model.layers:
         if layer.__class__.__name__ in ("Conv2D", "Conv2DTranspose"):
             part, number, *rest = layer.name.split("_")
             # Of a transposed convolution the size of its input counts.
             finer = part == "output" or (part == "decoder" and rest != ["up"])
-            pixels = (size / 2 ** (int(number) - finer)) ** 2
+            pixels = (tile / 2 ** (int(number) - finer)) ** 2
             total += 2 * int(np.prod(layer.kernel.shape)) * pixels
-    return total
+    return total * len(tile_starts(size, tile)) ** 2
 
 
 def convolution_rate():

@@ -74,14 +74,19 @@ def predict_stack(model, stack, batch_size=None):
     InputError
         As `predict`.
     """
-    card, compute = model.card, full_size_function(model)
     if not len(stack):
         raise InputError("no image was given; give at least one")
     for image in stack:
         _check(image, model)
-    tile = card["training"]["image_size"]
-    if card["normalization"]["input"] == "frame" and max(stack.shape[1:3]) > tile:
+    tile = model.card["training"]["image_size"]
+    if model.card["normalization"]["input"] == "frame" and max(stack.shape[1:3]) > tile:
         return np.stack([_in_tiles(model, image, tile, batch_size) for image in stack])
+    return _whole(model, stack, batch_size)
+
+
+def _whole(model, stack, batch_size):
+    """Invert measurements that were checked, each in one piece."""
+    card, compute = model.card, full_size_function(model)
     batch_size = batch_size or max(1, PIXELS // stack[0, ..., 0].size)
     results = []
     for start in range(0, len(stack), batch_size):
@@ -103,11 +108,11 @@ def _in_tiles(model, image, tile, batch_size):
     height, width = (min(n, tile) for n in image.shape[:2])
     corners = [
         (y, x)
-        for y in _tile_starts(image.shape[0], height)
-        for x in _tile_starts(image.shape[1], width)
+        for y in tile_starts(image.shape[0], height)
+        for x in tile_starts(image.shape[1], width)
     ]
     tiles = np.stack([image[y : y + height, x : x + width] for y, x in corners])
-    answers = predict_stack(model, tiles, batch_size)
+    answers = _whole(model, tiles, batch_size)
     # The weight of a tile falls towards its borders.
     ramps = [np.sin(np.pi * (np.arange(n) + 0.5) / n) ** 2 + 1e-3 for n in (height, width)]
     weight = ramps[0][:, None] * ramps[1]
@@ -118,8 +123,14 @@ def _in_tiles(model, image, tile, batch_size):
     return (total / weights).astype(np.float32)
 
 
-def _tile_starts(length, tile):
-    """Where tiles begin that cover a length and overlap by a half or a little more."""
+def tile_starts(length, tile):
+    """Where tiles begin that cover a length and overlap by a half or a little more.
+
+    Parameters
+    ----------
+    length, tile : int
+        Of the image and of a tile along one axis, in pixels.
+    """
     count = 1 + -(-2 * (length - tile) // tile)
     return np.linspace(0, length - tile, count).round().astype(int)
 

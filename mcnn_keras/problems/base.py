@@ -109,8 +109,12 @@ class Problem:
         # The splits draw from different sources and from different seeds.
         seeds = tf.unstack(tf.random.split(tf.random.fold_in(seed, SPLITS.index(split)), 3))
         target = self.targets(seeds[0], size + 2 * self.margin, split)
-        image = self.observe(target, seeds[1])
-        image = self.detect(self._cut(image, size), seeds[2])
+        return self._measured(target, size, *seeds[1:])
+
+    def _measured(self, target, size, observe_seed, detect_seed):
+        """The pair of network input and target that a target picture with its margins makes."""
+        image = self.observe(target, observe_seed)
+        image = self.detect(self._cut(image, size), detect_seed)
         return self.normalize(image, self._cut(target, size))
 
     def _cut(self, array, size):

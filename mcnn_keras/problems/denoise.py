@@ -114,15 +114,14 @@ class Denoise(Problem):
             early = (number < self.photographs) & (number % 2 == 0)
             return tf.cond(
                 early,
-                lambda: self._observed(self._pictures.draw(seed, size), seed),
+                lambda: self._photograph(seed, size),
                 lambda: super(Denoise, self).sample(seed, size, split),
             )
         return super().sample(seed, size, split)
 
-    def _observed(self, picture, seed):
+    def _photograph(self, seed, size):
         seeds = tf.unstack(tf.random.split(tf.random.fold_in(seed, 7), 2))
-        target = picture[..., None]
-        return self.normalize(self.detect(self.observe(target, seeds[0]), seeds[1]), target)
+        return self._measured(self._pictures.draw(seed, size)[..., None], size, *seeds)
 
     def targets(self, seed, size, split):
         """A clean image, its maximum one, (size, size, 1)."""
