@@ -21,7 +21,8 @@ import mcnn_keras as mcnn
 from mcnn_keras.classical.denoisers import bm3d
 from mcnn_keras.classical.pgure_svt import pgure_svt
 from mcnn_keras.files import replacing
-from mcnn_keras.inference.predict import predict_stack, tile_starts
+from mcnn_keras.inference.predict import predict_stack
+from mcnn_keras.inference.tiles import tile_starts
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--model", default="denoise", help="a shipped model's name, or a file")

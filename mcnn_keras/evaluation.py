@@ -65,7 +65,7 @@ def evaluate(model, problem=None, samples=64, seed=1, image_size=None):
 
 def _answers(model, images, batch=8):
     """The network's full-size output for images that are normalised already."""
-    from .inference.predict import full_size_function
+    from .inference.engines import full_size_function
 
     compute = full_size_function(model)
     return np.concatenate(

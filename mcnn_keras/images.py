@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from . import scenes
 from .errors import InputError, reason
-from .files import grey, read_picture
+from .files import grey, open_recording
 
 SIZE = 512
 SPLITS = ("train", "test")
@@ -168,7 +168,7 @@ def _photographs(split, size):
 
     for name in PHOTOGRAPHS[split]:
         picture = getattr(data, name)()
-        yield name, _fit(picture, picture.ndim == 3, size)
+        yield name, _fit(grey(picture) if picture.ndim == 3 else picture, size)
 
 
 def _scenes(split, seed, size):
@@ -194,7 +194,7 @@ def _folder(folder, split, size):
     read, failed, told = 0, 0, ""
     for path in chosen[:MOST_PICTURES]:
         try:
-            picture = _fit(*_read(path), size)
+            picture = _fit(_read(path), size)
         except Exception as error:  # whatever a file that is no picture makes its reader raise
             failed, told = failed + 1, f"{path.name}: {reason(error)}"
             continue
@@ -213,19 +213,14 @@ def _folder(folder, split, size):
 
 
 def _read(path):
-    if path.suffix.lower() == ".npy":
-        return np.load(path, allow_pickle=False), False
-    return read_picture(path)
+    with open_recording(path) as recording:
+        return recording.read(0, 1)[0]
 
 
-def _fit(picture, colour, size):
-    """Grey (the first of a stack), in 0..1, its middle square scaled to `size`."""
+def _fit(picture, size):
+    """In 0..1, its middle square scaled to `size`."""
     from skimage.transform import resize
 
-    picture = grey(picture, colour)
-    picture = picture[0] if picture.ndim == 3 else picture
-    if picture.ndim != 2 or 0 in picture.shape or not np.isfinite(picture).all():
-        raise ValueError(f"not a picture: shape {picture.shape}")
     side = min(picture.shape)
     top, left = (picture.shape[0] - side) // 2, (picture.shape[1] - side) // 2
     square = picture[top : top + side, left : left + side].astype(np.float32)

@@ -108,7 +108,8 @@ def load(path, precision="float32"):
     Parameters
     ----------
     path : str or Path
-        The .h5 file, or a shipped model's name, such as "denoise".
+        The .h5 file, a .onnx file that `mcnn_keras.onnx_file.export` made, or a shipped model's
+        name, such as "denoise".
     precision : {'float32', 'bfloat16'}
         What it computes in; bfloat16 is faster on processors that know it, and good to two
         digits.
@@ -116,7 +117,8 @@ def load(path, precision="float32"):
     Returns
     -------
     keras.Model
-        Rebuilt from the card; nothing in the file is run.
+        Rebuilt from the card; nothing in the file is run. Of a .onnx file an
+        `mcnn_keras.onnx_file.OnnxModel`, which `mcnn_keras.predict` takes just as well.
 
     Raises
     ------
@@ -124,6 +126,10 @@ def load(path, precision="float32"):
         If the file is missing, damaged, or was not written by this package, or the precision is
         not known.
     """
+    if str(path).endswith(".onnx"):
+        from .onnx_file import OnnxModel
+
+        return OnnxModel(path)
     from .network import build
 
     if precision not in ("float32", "bfloat16"):
@@ -161,6 +167,8 @@ def read_card(path):
     InputError
         If the file is missing, damaged, or was not written by this package.
     """
+    if str(path).endswith(".onnx"):
+        return load(path).card
     path = model_path(path)
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "is not there"

@@ -92,6 +92,11 @@ def test_simulate_writes_the_pairs(tmp_path):
         "info nowhere.h5",
         "simulate phase --defocus 5 --output pairs.txt",
         "simulate phase --defocus 5 --output nowhere/pairs.h5",
+        "export nowhere.h5 --output a.onnx",
+        "export denoise --output nowhere/a.onnx",
+        "denoise --output b.tif --tile-size 0 a.tif",
+        "denoise --output b.tif --watch a.tif",
+        "predict nowhere.onnx a.tif --output b.tif",
         "bogus",
     ],
 )
@@ -114,7 +119,10 @@ def test_implausible_units_are_warned_of_in_one_line(tmp_path):
 
 
 def test_every_command_shows_an_example(capfd):
-    commands = [["train", "phase"], ["predict"], ["evaluate"], ["simulate", "phase"], ["info"]]
+    commands = [
+        ["train", "phase"], ["predict"], ["evaluate"], ["simulate", "phase"], ["info"], ["denoise"],
+        ["export"],
+    ]  # fmt: skip
     for command in commands:
         assert run(*command, "--help") == 0
         assert f"mcnn-keras {' '.join(command)} " in capfd.readouterr().out

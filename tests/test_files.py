@@ -5,7 +5,7 @@ import pytest
 import tifffile
 
 from mcnn_keras import InputError
-from mcnn_keras.files import read_images, replacing, to_grey, write_png, write_tiff
+from mcnn_keras.files import Axis, read_images, replacing, to_grey, write_png, write_recording
 
 
 @pytest.fixture
@@ -110,13 +110,14 @@ def test_what_is_no_image_is_refused_in_one_line(tmp_path, name, message):
 
 def test_tiffs_carry_their_pixel_size(tmp_path, rng):
     images = rng.standard_normal((4, 12, 17)).astype(np.float32)
-    write_tiff(tmp_path / "a.tif", images, pixel_size=0.31, labels=list("abcd"))
+    axes = (Axis("frame", 4), Axis("height", 12, 0.31, 0, "um"), Axis("width", 17, 0.31, 0, "um"))
+    write_recording(tmp_path / "a.tif", images, axes, labels=list("abcd"))
     with tifffile.TiffFile(tmp_path / "a.tif") as file:
         np.testing.assert_array_equal(file.asarray(), images)
         assert file.imagej_metadata["unit"] == "um"
         numerator, denominator = file.pages[0].tags["XResolution"].value
         np.testing.assert_allclose(denominator / numerator, 0.31, rtol=1e-6)
-    write_tiff(tmp_path / "b.tif", images[0])
+    write_recording(tmp_path / "b.tif", images[:1])
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "b.tif"), images[0])
 
 

@@ -4,8 +4,8 @@ import tifffile
 
 from mcnn_keras import InputError, Optics, predict, save, train
 from mcnn_keras.files import write_png
-from mcnn_keras.inference.batch import predict_files
 from mcnn_keras.inference.normalize import normalize
+from mcnn_keras.inference.stream import predict_files
 from mcnn_keras.problems import Phase
 
 
@@ -99,7 +99,7 @@ class TestFiles:
         for name in names:
             np.save(name, image)
         written = predict_files(one_plane, names, tmp_path / "out")
-        assert sorted(p.name for p in written) == ["0.png", "0.tif", "1.png", "1.tif"]
+        assert sorted(p.name for p in written) == ["0.npy", "0.png", "1.npy", "1.png"]
         with pytest.raises(InputError, match="folder"):
             predict_files(one_plane, names, tmp_path / "one.tif")
 
@@ -137,7 +137,7 @@ class TestFiles:
         a, b, three, flat = (str(tmp_path / f"{n}.npy") for n in ("a", "b", "three", "flat"))
         before = set(tmp_path.rglob("*"))
         for inputs, message in [
-            ([a], "1 image given.* 2 planes"),
+            ([a], "1 image, .* 2 planes"),
             ([a, b], "differ in size"),
             ([three], "3 images.*--frames"),
             ([a, flat], "constant"),

@@ -31,3 +31,20 @@ def test_the_problem_of_ones_own_trains_and_predicts(small_runs, tmp_path, monke
     exec(compile(code, "README.md", "exec"), names)
     assert names["sharp"].shape == (60, 70)
     assert (tmp_path / "deblur.h5").exists()
+
+
+def test_other_programs_use_it(rng, tmp_path, monkeypatch):
+    hyperspy = pytest.importorskip("hyperspy.api")
+    zarr = pytest.importorskip("zarr")
+    monkeypatch.chdir(tmp_path)
+    frames = rng.poisson(3.0, (2, 40, 48)).astype(np.float32)
+    hyperspy.signals.Signal2D(frames).save("recording.hspy")
+    zarr.open("recording.zarr", mode="w", shape=frames.shape, chunks=(1, 40, 48), dtype="f4")[
+        ...
+    ] = frames
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    names = {}
+    exec(compile(next(b for b in blocks if "hyperspy" in b), "README.md", "exec"), names)
+    clean = zarr.open("clean.zarr", mode="r")[...]
+    np.testing.assert_allclose(names["clean"].data, clean, atol=1e-3)
+    assert clean.std() < frames.std()

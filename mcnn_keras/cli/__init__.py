@@ -8,6 +8,7 @@ import click
 
 from ..errors import InputError, TrainingStopped
 from .evaluate import evaluate, info, models
+from .export import export
 from .predict import denoise, predict
 from .simulate import simulate
 from .train import train
@@ -26,7 +27,7 @@ def cli():
     """
 
 
-for command in (train, predict, denoise, evaluate, simulate, models, info):
+for command in (train, predict, denoise, evaluate, simulate, models, info, export):
     cli.add_command(command)
 
 

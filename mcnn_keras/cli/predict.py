@@ -7,15 +7,39 @@ import click
 from .options import together
 from .quiet import import_tensorflow
 
+TYPES = (
+    "uint8", "int8", "uint16", "int16", "uint32", "int32", "float16", "float32", "float64",
+)  # fmt: skip
+
 prediction_options = together(
     click.argument("inputs", type=click.Path(), nargs=-1, required=True, metavar="INPUT..."),
     click.option(
         "--output", type=click.Path(), required=True,
-        help="A .tif file; a folder where there are several results.",
+        help="A .tif, .ome.tif, .hspy, .zspy, .h5, .zarr, .mrc or .npy file; a folder where there "
+        "are several results.",
     ),
     click.option(
         "--frames", metavar="I,J,...",
-        help="Which images of each stack to use, counted from 0.  [default: all]",
+        help="Which images of each file to use, counted from 0.  [default: all]",
+    ),
+    click.option(
+        "--dtype", type=click.Choice(TYPES),
+        help="Of the result.  [default: the input's, where it holds the result well]",
+    ),
+    click.option("--batch-size", type=int, help="Images that are computed together."),
+    click.option(
+        "--tile-size", type=int,
+        help="Of the tiles of large images, in pixels.  [default: the training size for denoising, "
+        "else by the free memory]",
+    ),
+    click.option(
+        "--precision", type=click.Choice(["auto", "float32", "bfloat16"]), default="float32",
+        show_default=True, help="'auto' measures which is faster; bfloat16 is good to two digits.",
+    ),
+    click.option("--resume", is_flag=True, help="Go on where an interrupted run stopped."),
+    click.option(
+        "--watch", is_flag=True,
+        help="INPUT is a folder; invert images as they are written there, until interrupted.",
     ),
 )  # fmt: skip
 
@@ -23,15 +47,17 @@ prediction_options = together(
 @click.command()
 @click.argument("model", type=click.Path())
 @prediction_options
-def predict(model, inputs, output, frames):
-    """Invert measured images with a trained MODEL.
+def predict(model, inputs, output, **options):
+    """Invert measured images with a trained MODEL, a .h5 or an exported .onnx file.
 
-    INPUT is a PNG, JPEG, TIFF, NPY or HDF5 file (file.h5:/dataset), of one image or a stack. A
-    model of one plane answers every image; a model of several planes takes one INPUT per plane,
-    or stacks that hold all of its planes, in the order in which it was trained.
+    INPUT is a file of one image or a stack, a folder or a pattern: PNG, JPEG, TIFF, NPY, HDF5
+    (file.h5:/dataset), Zarr, and with the extra [em] what microscopes write (dm3, dm4, emd, ser,
+    mrc, hspy, ...; scan.emd:HAADF names one of several images). A model of one plane answers every
+    image; a model of several planes takes one INPUT per plane, or stacks that hold all of its
+    planes, in the order in which it was trained.
 
-    Beside each .tif (float32, in the model's units, with its pixel size) a .png of its first image
-    is written, to look at.
+    The result has the model's units and the input's axes and pixel size. Beside it a .png of its
+    first image is written, to look at.
 
     \b
     Examples:
@@ -39,39 +65,77 @@ def predict(model, inputs, output, frames):
       mcnn-keras predict runs/two/model.h5 under.tif over.tif --output phase.tif
       mcnn-keras predict runs/two/model.h5 stack.tif --frames 4,16 --output phase.tif
     """
-    run_prediction(model, inputs, output, frames)
+    run_prediction(model, inputs, output, **options)
 
 
 @click.command()
 @prediction_options
 @click.option("--model", default="denoise", show_default=True, help="A shipped model, or a file.")
-def denoise(inputs, output, frames, model):
+def denoise(inputs, output, model, **options):
     """Restore noisy electron microscope images, with a model that comes with the package.
 
-    INPUT is a PNG, JPEG, TIFF, NPY or HDF5 file (file.h5:/dataset), of one frame or many. The
-    result has the frames' own order and intensity scale; beside each .tif (float32) a .png of the
-    first frame is written, to look at.
+    INPUT is a file of one frame or many, a folder or a pattern: TIFF, PNG, NPY, HDF5
+    (file.h5:/dataset), Zarr, and with the extra [em] what microscopes write (dm3, dm4, emd, ser,
+    mrc, hspy, ...; scan.emd:HAADF names one of several images). The result has the frames' own
+    order, axes, pixel size and intensity scale; beside it a .png of the first frame is written, to
+    look at.
 
     \b
     Examples:
       mcnn-keras denoise frames.tif --output clean.tif
-      mcnn-keras denoise monday/*.tif --output clean/
+      mcnn-keras denoise monday/*.dm4 --output clean/
+      mcnn-keras denoise recording.mrc --output clean.hspy --resume
     """
-    run_prediction(model, inputs, output, frames)
+    run_prediction(model, inputs, output, **options)
 
 
-def run_prediction(model, inputs, output, frames):
-    """Read all inputs, predict, and write the results."""
-    from ..inference.batch import execute, plan
+def run_prediction(model, inputs, output, frames, watch, precision, **options):
+    """Plan, predict and write; what can be wrong is said before the network is loaded."""
+    from ..errors import InputError
+    from ..inference.measurements import plan
+    from ..inference.stream import execute
     from ..saving import read_card
 
-    jobs = plan(model, inputs, output, _frame_numbers(frames))
-    pixel_size = read_card(model)["pixel_size"]
-    if pixel_size is not None:
-        click.echo(f"pixels are taken to be {pixel_size:g} um, as the model was trained for them")
-    import_tensorflow()
-    for path in execute(model, jobs):
+    for name in ("batch_size", "tile_size"):
+        if options[name] is not None and options[name] < 1:
+            raise InputError(f"{name} {options[name]} is not positive; leave it out, or give more")
+    card, frames = read_card(model), _frame_numbers(frames)
+    if watch:
+        _watch(model, inputs, output, card, frames, precision, options)
+        return
+    jobs = plan(model, card, inputs, output, frames)
+    precision = _precision(model, precision)
+    for path in execute(model, jobs, precision=precision, say=_say, **options):
         click.echo(f"wrote {Path(path)}")
+
+
+def _watch(model, inputs, output, card, frames, precision, options):
+    from ..errors import InputError
+    from ..inference.watch import watch
+
+    if len(inputs) != 1 or not Path(inputs[0]).is_dir():
+        raise InputError(f"--watch takes one folder; {' '.join(inputs)} is none")
+    precision = _precision(model, precision)
+    click.echo(f"watching {inputs[0]}; stop with Ctrl-C", err=True)
+    watch(model, card, Path(inputs[0]), Path(output), frames, precision=precision, say=_say,
+          **options)  # fmt: skip
+
+
+def _precision(model, precision):
+    if Path(model).suffix == ".onnx":
+        if precision == "bfloat16":
+            raise click.UsageError("an .onnx file computes in float32; leave --precision out")
+        return "float32"
+    import_tensorflow()
+    if precision == "auto":
+        from ..training.devices import faster_precision
+
+        return faster_precision()
+    return precision
+
+
+def _say(text):
+    click.echo(text, err=text.startswith(("Warning", "failed")))
 
 
 def _frame_numbers(text):

@@ -59,6 +59,9 @@ def denoise(**values):
     write_samples(denoise_problem(values), **values)
 
 
+AXES = ("sample", "height", "width", "channel")
+
+
 def write_samples(problem, samples, split, output, image_size, seed):
     """Write the first samples of a stream: datasets `images` and `targets`."""
     import json
@@ -67,6 +70,7 @@ def write_samples(problem, samples, split, output, image_size, seed):
 
     from ..errors import InputError
     from ..files import HDF5_SUFFIXES, replacing
+    from ..files.arrays import axis_attributes
     from ..training.pipeline import stream
 
     output = Path(output)
@@ -82,7 +86,8 @@ def write_samples(problem, samples, split, output, image_size, seed):
             for name, array in zip(("images", "targets"), pair, strict=True):
                 if i == 0:
                     shape = (samples, *array.shape[1:])
-                    file.create_dataset(name, shape, "float32", chunks=array.shape)
+                    dataset = file.create_dataset(name, shape, "float32", chunks=array.shape)
+                    dataset.attrs.update(axis_attributes(AXES, shape))
                 file[name][i] = array[0]
         file.attrs["problem"] = json.dumps({"name": problem.name, "config": problem.config()})
         file.attrs["seed"], file.attrs["split"] = seed, split

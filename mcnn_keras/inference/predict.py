@@ -1,18 +1,22 @@
-"""Prediction with a loaded model, for images of any size."""
+"""Prediction with a loaded model, for images of any size.
 
-import weakref
+image -> normalised -> padded, or cut into tiles -> network -> put together -> image's units
+"""
+
+from pathlib import Path
 
 import numpy as np
 
 from ..errors import InputError
-from ..network import stride
+from ..saving import load
+from . import tiles
+from .engines import engine_of
 from .normalize import normalize
 
 # Height and width, in pixels, of the smallest image that is taken.
 SMALLEST = 32
 # Of the images that are computed together.
-PIXELS = 2**20
-_compiled = weakref.WeakKeyDictionary()
+PIXELS = 2**18
 
 
 def predict(model, images):
@@ -21,11 +25,14 @@ def predict(model, images):
     Parameters
     ----------
     model : keras.Model
-        From `mcnn_keras.load` or a training run's ``run.model``.
+        From `mcnn_keras.load` or a training run's ``run.model``; or the name of a model's file,
+        which is then loaded.
     images : (height, width) or (height, width, channels) array
         The measurement, of as many channels (planes) as the model was trained for. Its unit does
         not matter to phase and denoising models, which normalise it; a model of a problem of
-        one's own takes the values that it was trained on.
+        one's own takes the values that it was trained on. Or a dask array, (..., height, width),
+        for a model of one plane: the answer is one, too, computed frame by frame when it is asked
+        for.
 
     Returns
     -------
@@ -40,19 +47,26 @@ def predict(model, images):
         If the number of channels is not the model's, the image is constant, has values that are
         not finite, or is smaller than the network can take.
     """
+    if type(images).__module__.startswith("dask."):
+        from .lazy import predict_lazily
+
+        return predict_lazily(model, images)
+    if isinstance(model, (str, Path)):
+        model = load(model)
     image = np.asarray(images)
-    if not hasattr(model, "card") or image.dtype.kind not in "buif":
+    if image.dtype.kind not in "buif":
         raise InputError(
             f"a {type(model).__name__} and an array of type {image.dtype} were given; predict "
             "takes a model that mcnn_keras.load returned, and real numbers"
         )
+    engine_of(model)
     image = image.astype(np.float32)
     if image.ndim == 2:
         image = image[..., None]
     return predict_stack(model, image[None])[0]
 
 
-def predict_stack(model, stack, batch_size=None):
+def predict_stack(model, stack, batch_size=None, tile_size=None):
     """Invert measurements of one size, each as `predict` does, several at a time.
 
     Parameters
@@ -62,7 +76,10 @@ def predict_stack(model, stack, batch_size=None):
     stack : (images, height, width, channels) array
         The measurements.
     batch_size : int, optional
-        How many at a time; by default as many as make a million pixels.
+        How many at a time; by default as many as make a quarter of a million pixels.
+    tile_size : int, optional
+        Height and width of the tiles of larger images; by default the training size for a model
+        whose images have their own scale, else what the memory at hand allows.
 
     Returns
     -------
@@ -74,69 +91,59 @@ def predict_stack(model, stack, batch_size=None):
     InputError
         As `predict`.
     """
+    engine = engine_of(model)
     if not len(stack):
         raise InputError("no image was given; give at least one")
     for image in stack:
-        _check(image, model)
-    tile = model.card["training"]["image_size"]
-    if model.card["normalization"]["input"] == "frame" and max(stack.shape[1:3]) > tile:
-        return np.stack([_in_tiles(model, image, tile, batch_size) for image in stack])
-    return _whole(model, stack, batch_size)
-
-
-def _whole(model, stack, batch_size):
-    """Invert measurements that were checked, each in one piece."""
-    card, compute = model.card, full_size_function(model)
-    batch_size = batch_size or max(1, PIXELS // stack[0, ..., 0].size)
+        check(image, engine.card)
     results = []
-    for start in range(0, len(stack), batch_size):
-        batch = stack[start : start + batch_size]
-        normalized, undos = zip(*(normalize(i, card["normalization"]) for i in batch), strict=True)
-        padded, inner = _pad(np.stack(normalized), stride(model), card)
-        answers = compute(padded).numpy()[(slice(None), *inner)]
-        results += [undo(answer) for undo, answer in zip(undos, answers, strict=True)]
-    results = np.stack(results).astype(np.float32)
-    return results[..., 0] if results.shape[-1] == 1 else results
+    each = batch_size or max(1, PIXELS // stack[0, ..., 0].size)
+    for start in range(0, len(stack), each):
+        finish, batch = prepared(engine, stack[start : start + each], tile_size)
+        results.append(finish(batch))
+    return np.concatenate(results)
 
 
-def _in_tiles(model, image, tile, batch_size):
-    """Denoise a large frame in overlapping tiles of the size of the training images, blended.
-
-    What the coarsest features see then is what they saw in training; each tile has its own scale,
-    so a frame may hold regions of any brightness.
-    """
-    height, width = (min(n, tile) for n in image.shape[:2])
-    corners = [
-        (y, x)
-        for y in tile_starts(image.shape[0], height)
-        for x in tile_starts(image.shape[1], width)
-    ]
-    tiles = np.stack([image[y : y + height, x : x + width] for y, x in corners])
-    answers = _whole(model, tiles, batch_size)
-    # The weight of a tile falls towards its borders.
-    ramps = [np.sin(np.pi * (np.arange(n) + 0.5) / n) ** 2 + 1e-3 for n in (height, width)]
-    weight = ramps[0][:, None] * ramps[1]
-    total, weights = np.zeros(image.shape[:2]), np.zeros(image.shape[:2])
-    for (y, x), answer in zip(corners, answers, strict=True):
-        total[y : y + height, x : x + width] += weight * answer
-        weights[y : y + height, x : x + width] += weight
-    return (total / weights).astype(np.float32)
-
-
-def tile_starts(length, tile):
-    """Where tiles begin that cover a length and overlap by a half or a little more.
+def prepared(engine, stack, tile_size=None):
+    """What can be done before the network has its turn, and a function that does the rest.
 
     Parameters
     ----------
-    length, tile : int
-        Of the image and of a tile along one axis, in pixels.
+    engine : engine
+    stack : (images, height, width, channels) array
+        Checked.
+    tile_size : int, optional
+        As for `predict_stack`.
+
+    Returns
+    -------
+    finish : callable
+        From the batch to the results, (images, height, width[, channels]).
+    batch : numpy.ndarray or list
     """
-    count = 1 + -(-2 * (length - tile) // tile)
-    return np.linspace(0, length - tile, count).round().astype(int)
+    card = engine.card
+    size = tiles.choose_size(engine, stack.shape[1:3], tile_size)
+    if size is None:
+        normalized, undos = zip(*(normalize(i, card["normalization"]) for i in stack), strict=True)
+        batch, inner = tiles.pad(np.stack(normalized), engine.stride, card)
+
+        def finish(batch):
+            answers = engine.compute(batch)[(slice(None), *inner)]
+            return _squeezed([undo(a) for undo, a in zip(undos, answers, strict=True)])
+
+        return finish, batch
+    method = tiles.blended if card["normalization"]["input"] == "frame" else tiles.joined
+    return lambda images: _squeezed([method(engine, image, size) for image in images]), stack
 
 
-def _check(image, model):
-    channels = model.card["network"]["input_channels"]
+def _squeezed(answers):
+    answers = np.stack(answers).astype(np.float32, copy=False)
+    return answers[..., 0] if answers.shape[-1] == 1 else answers
+
+
+def check(image, card):
+    """Refuse an image, (height, width, channels), that the model of a card cannot take."""
+    channels = card["network"]["input_channels"]
     if image.ndim != 3 or image.shape[-1] != channels:
         raise InputError(
             f"an array of shape {image.shape} was given; (height, width, {channels}) is expected, "
@@ -149,49 +156,3 @@ def _check(image, model):
         )
     if not np.isfinite(image).all():
         raise InputError("the image has pixels that are NaN or infinite; fill or cut them first")
-
-
-def _pad(images, stride, card):
-    """Mirror the images up to the next size that the stride divides, and where to cut the answer.
-
-    Of images larger than those in training at least one stride is mirrored on each side: there the
-    coarsest features just inside the border differ from those farther in, as they are made from
-    the network's own zero padding, and would draw a frame into the answer.
-    """
-    widths, inner, scale = [], [], card["network"]["scale"]
-    margin = stride if max(images.shape[1:3]) > card["training"]["image_size"] else 0
-    for n in images.shape[1:3]:
-        total = -(-(n + 2 * margin) // stride) * stride
-        before = (total - n) // 2
-        widths.append((before, total - n - before))
-        inner.append(slice(scale * before, scale * (before + n)))
-    return np.pad(images, ((0, 0), *widths, (0, 0)), mode="symmetric"), inner
-
-
-def full_size_function(model):
-    """The model's full-size output as a function of a batch, compiled once per model.
-
-    Parameters
-    ----------
-    model : keras.Model
-        With its card.
-
-    Returns
-    -------
-    callable
-        (batch, height, width, channels) of normalised images -> tf.Tensor.
-    """
-    import tensorflow as tf
-
-    if model not in _compiled:
-        import keras
-
-        # Only what output_1 needs.
-        full_size = keras.Model(model.inputs, model.outputs[0])
-        channels = model.card["network"]["input_channels"]
-        _compiled[model] = tf.function(
-            lambda x: full_size(x, training=False),
-            input_signature=[tf.TensorSpec((None, None, None, channels), tf.float32)],
-            autograph=False,
-        )
-    return _compiled[model]

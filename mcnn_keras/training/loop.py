@@ -14,6 +14,7 @@ import tensorflow as tf
 from ..errors import InputError, TrainingStopped
 from ..metrics import correlation, mean_absolute_error
 from ..network import stride
+from ..progress import Progress
 from ..report import write_report
 from ..saving import make_card, save
 from .adversary import Adversary, apply_clipped
@@ -22,7 +23,6 @@ from .checkpoints import RunFolder
 from .devices import choose_strategy, faster_precision
 from .losses import coarse_targets, growth, multiscale_errors, scale_weights
 from .pipeline import fixed_set, stream
-from .progress import Progress
 from .settings import Settings
 
 TEST_SAMPLES = 64

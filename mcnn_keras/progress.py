@@ -1,4 +1,4 @@
-"""The live line of a training run; nothing where there is no terminal to show it."""
+"""The live lines of long work; nothing where there is no terminal to show them."""
 
 import sys
 import time
@@ -43,6 +43,41 @@ class Progress:
             text += f"  test MAE {history[-1]['test_mae']:.4f}"
         text += f"  {duration(left)} left"
         print(f"\r{text:<78}", end="", file=sys.stderr, flush=True)
+
+
+class FrameProgress:
+    """One line that tells frames done, frames a second and time left.
+
+    Parameters
+    ----------
+    count : int
+        Frames in all.
+    first : int
+        Frames that were there at the start.
+    """
+
+    def __init__(self, count, first=0):
+        self.count, self.first = count, first
+        self.began, self.shown = time.monotonic(), 0.0
+        self.live = sys.stderr.isatty() and count > 1
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.live and self.shown:
+            print(file=sys.stderr)
+
+    def update(self, done):
+        """Show how many are done."""
+        now = time.monotonic()
+        if not self.live or (now - self.shown < 0.3 and done < self.count):
+            return
+        self.shown = now
+        rate = (done - self.first) / max(now - self.began, 1e-9)
+        left = duration((self.count - done) / max(rate, 1e-9))
+        text = f"frame {done}/{self.count}  {rate:.0f} frames/s  {left} left"
+        print(f"\r{text:<60}", end="", file=sys.stderr, flush=True)
 
 
 def duration(seconds):

@@ -1,0 +1,38 @@
+"""mcnn-keras export MODEL."""
+
+from pathlib import Path
+
+import click
+
+from .quiet import import_tensorflow
+
+
+@click.command()
+@click.argument("model", type=click.Path())
+@click.option("--format", "kind", type=click.Choice(["onnx"]), default="onnx", show_default=True)
+@click.option("--output", type=click.Path(), required=True, metavar="FILE.onnx")
+def export(model, kind, output):
+    """Write a MODEL in another format, with its card in it.
+
+    An .onnx file is used like the model itself, with ONNX Runtime in TensorFlow's place (extra
+    [onnx]): it starts in a second or two. MODEL is a .h5 file or a shipped model's name.
+
+    \b
+    Examples:
+      mcnn-keras export denoise --format onnx --output denoise.onnx
+      mcnn-keras denoise frames.tif --model denoise.onnx --output clean.tif
+    """
+    from ..errors import InputError
+    from ..saving import read_card
+
+    if str(model).endswith(".onnx"):
+        raise InputError(f"{model} is an ONNX file already; give a .h5 model")
+    read_card(model)  # before TensorFlow takes its time
+    if not Path(output).absolute().parent.is_dir():
+        raise InputError(f"the folder {Path(output).parent} is not there; make it first")
+    import_tensorflow()
+    from ..onnx_file import export as write
+    from ..saving import load
+
+    write(load(model), output)
+    click.echo(f"wrote {output}")

@@ -1,0 +1,23 @@
+"""Files in, files out: recordings of frames with their axes, in whatever microscopes write.
+
+open_recording(name) -> Recording       tiff, pictures, arrays, microscope: by the name's ending
+write_recording(path, frames, ...)      the same endings, where they can be written
+"""
+
+from .arrays import HDF5_SUFFIXES
+from .formats import (
+    open_recording,
+    output_types,
+    read_images,
+    split_name,
+    write_recording,
+)
+from .pictures import to_grey, write_png
+from .recording import Axis, RawFrames, Recording, grey, length
+from .whole import replacing
+
+__all__ = [
+    "HDF5_SUFFIXES", "Axis", "RawFrames", "Recording", "grey", "length", "open_recording",
+    "output_types", "read_images", "replacing", "split_name", "to_grey",
+    "write_png", "write_recording",
+]  # fmt: skip

@@ -1,0 +1,191 @@
+"""NPY, HDF5 and Zarr: arrays, and what they tell of their axes.
+
+HDF5 and Zarr arrays that this package writes name their axes in four attributes of the array,
+`axes`, `scales`, `offsets` and `units`, one entry for each axis, and have a `title`.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from .recording import Axis, RawFrames, axis, recording_of
+from .whole import replacing
+
+HDF5_SUFFIXES = (".h5", ".hdf5")
+ZARR_SUFFIXES = (".zarr",)
+TYPES = (
+    "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float16", "float32",
+    "float64",
+)  # fmt: skip
+
+
+def split_dataset(name):
+    """The file and the array in it of ``file.h5:/dataset``; no array for other names."""
+    for suffix in (*HDF5_SUFFIXES, *ZARR_SUFFIXES):
+        head, mark, tail = str(name).partition(f"{suffix}:")
+        if mark:
+            return head + suffix, tail
+    return str(name), ""
+
+
+def read_npy(path):
+    """A recording of a .npy file."""
+    with open(path, "rb") as file:
+        version = np.lib.format.read_magic(file)
+        headers = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }
+        shape, fortran, dtype = headers[version](file)
+        offset = file.tell()
+    if fortran or len(shape) < 3 or dtype.hasobject:
+        return recording_of(np.load(path, allow_pickle=False), path)
+    recording = recording_of(np.broadcast_to(np.zeros((), dtype), shape), path)
+    recording.data = RawFrames(path, dtype, recording.data.shape, offset)
+    return recording
+
+
+def write_npy(path, frames, shape, dtype, axes, title=""):
+    """Write frames as a .npy file, which has no place for axes or a title."""
+    full = _full_shape(axes, shape)
+    with replacing(path) as part, open(part, "wb") as file:
+        header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": full}
+        np.lib.format.write_array_header_1_0(file, header)
+        for frame in frames:
+            np.asarray(frame, dtype).tofile(file)
+
+
+def read_hdf5(path, dataset=""):
+    """A recording of an array in an HDF5 file, read as it is needed."""
+    import h5py
+
+    file = h5py.File(path, "r")
+    try:
+        found = []
+        file.visititems(
+            lambda key, item: (
+                found.append(key) if isinstance(item, h5py.Dataset) and item.ndim > 1 else None
+            )
+        )
+        array = file[_choose(path, dataset, found)]
+        return _with_axes(array, path, array.attrs, file.close)
+    except BaseException:
+        file.close()
+        raise
+
+
+def write_hdf5(path, frames, shape, dtype, axes, title=""):
+    """Write frames as the dataset `data` of an HDF5 file, one chunk to a frame."""
+    import h5py
+
+    full = _full_shape(axes, shape)
+    chunk = (*(1 for _ in full[:-2]), *full[-2:])
+    with replacing(path) as part, h5py.File(part, "w") as file:
+        array = file.create_dataset("data", full, dtype, chunks=chunk)
+        array.attrs.update(_attributes(axes, full, title))
+        for place, frame in zip(np.ndindex(full[:-2]), frames, strict=True):
+            array[place] = frame
+
+
+def read_zarr(path, dataset=""):
+    """A recording of a Zarr array, or of one in a Zarr group."""
+    import zarr
+
+    opened = zarr.open(str(path), mode="r")
+    if hasattr(opened, "shape"):
+        if dataset:
+            raise InputError(f"{path} is one array; leave :{dataset} out")
+        array = opened
+    else:
+        array = opened[_choose(path, dataset, [*_arrays_of(opened)])]
+    return _with_axes(array, path, dict(array.attrs), None)
+
+
+def _arrays_of(group, prefix=""):
+    yield from (prefix + key for key, array in group.arrays() if array.ndim > 1)
+    for key, inner in group.groups():
+        yield from _arrays_of(inner, f"{prefix}{key}/")
+
+
+def write_zarr(path, frames, shape, dtype, axes, title=""):
+    """Write frames as a Zarr array, one chunk to a frame."""
+    import zarr
+
+    full = _full_shape(axes, shape)
+    chunk = (*(1 for _ in full[:-2]), *full[-2:])
+    with replacing(path) as part:
+        array = zarr.open(str(part), mode="w", shape=full, chunks=chunk, dtype=dtype)
+        array.attrs.update(_attributes(axes, full, title))
+        for place, frame in zip(np.ndindex(full[:-2]), frames, strict=True):
+            array[place] = np.asarray(frame, dtype)
+
+
+def _choose(path, dataset, found):
+    """The array that was named, or the only one."""
+    dataset = dataset.strip("/")
+    if dataset in found:
+        return dataset
+    if dataset or len(found) != 1:
+        name = Path(path).name
+        offered = ", ".join(f"{name}:/{key}" for key in found[:8]) or "none"
+        raise InputError(f"{path} holds these images: {offered}; name one of them")
+    return found[0]
+
+
+def _with_axes(array, path, attributes, close):
+    fields = [attributes.get(key) for key in ("axes", "scales", "offsets", "units")]
+    if any(f is None or len(f) != array.ndim for f in fields):
+        return recording_of(array, path, close=close)
+    scales = [s if np.isfinite(s) else None for s in np.asarray(fields[1], np.float64)]
+    axes = [
+        axis(name, size, scale, offset, unit)
+        for name, size, scale, offset, unit in zip(
+            fields[0], array.shape, scales, fields[2], fields[3], strict=True
+        )
+    ]
+    if axes[-1].name == "channel":  # the planes of each sample, which come last in networks
+        return recording_of(_ChannelsBefore(array), path, [*axes[:-3], axes[-1], *axes[-3:-1]],
+                            close=close)  # fmt: skip
+    return recording_of(array, path, axes, str(attributes.get("title", "")), close=close)
+
+
+class _ChannelsBefore:
+    """A view of (samples, height, width, channels) as (samples, channels, height, width)."""
+
+    def __init__(self, array):
+        self.array, self.dtype, self.ndim = array, array.dtype, array.ndim
+        self.shape = (*array.shape[:-3], array.shape[-1], *array.shape[-3:-1])
+
+    def __getitem__(self, place):
+        *outer, channel = place
+        return self.array[(*outer, slice(None), slice(None), channel)]
+
+
+def _full_shape(axes, shape):
+    """The shape with the axes between the frames as they were, where they still hold."""
+    outer = tuple(a.size for a in axes[:-2])
+    if int(np.prod(outer)) != shape[0]:
+        outer = (shape[0],) if shape[0] > 1 else ()
+    return (*outer, *shape[1:])
+
+
+def _attributes(axes, full, title):
+    axes = [*axes]
+    if len(axes) != len(full):
+        axes = [Axis("frame", n) for n in full[:-2]] + axes[-2:]
+    return {**_described(axes), "title": title}
+
+
+def axis_attributes(names, shape):
+    """The attributes of an array whose axes have names and no scales."""
+    return _described([Axis(name, size) for name, size in zip(names, shape, strict=True)])
+
+
+def _described(axes):
+    return {
+        "axes": [a.name for a in axes],
+        "scales": [float("nan") if a.scale is None else a.scale for a in axes],
+        "offsets": [a.offset for a in axes],
+        "units": [a.units for a in axes],
+    }

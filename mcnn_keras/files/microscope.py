@@ -1,0 +1,174 @@
+"""What microscopes and their programs write, through rosettasciio (extra `em`); MRC, HyperSpy."""
+
+import importlib
+import logging
+import warnings
+
+import numpy as np
+
+from ..errors import InputError
+from .recording import axis, length, recording_of
+from .whole import replacing
+
+# Readers that are asked only if no other takes the file, or that need what is hardly ever there.
+LAST = ("MRCZ",)
+HYPERSPY_SUFFIXES = (".hspy", ".zspy")
+MRC_SUFFIXES = (".mrc",)
+MRC_TYPES = ("int8", "int16", "uint16", "float32")
+# Frames that are handed on together, in bytes.
+CHUNK = 2**22
+
+
+def suffixes():
+    """The endings of the files that rosettasciio reads; none where it is not installed."""
+    try:
+        import rsciio
+    except ImportError:
+        return {}
+    found = {}
+    for plugin in sorted(rsciio.IO_PLUGINS, key=lambda p: p["name"] in LAST):
+        for ending in plugin["file_extensions"]:
+            found.setdefault(f".{ending.lower()}", []).append(plugin["api"])
+    return found
+
+
+def read(path, signal=""):
+    """A recording of an image or a stack of images in a microscope's file.
+
+    Parameters
+    ----------
+    path : Path
+    signal : str
+        Title or number of one of its images, where it holds several.
+
+    Returns
+    -------
+    Recording
+    """
+    readers = suffixes().get(path.suffix.lower(), [])
+    signals, failed = None, None
+    for reader in readers:
+        try:
+            with warnings.catch_warnings(), _quiet():
+                warnings.simplefilter("ignore")  # odd metadata; what counts is the pixels
+                signals = importlib.import_module(reader).file_reader(str(path), lazy=True)
+            break
+        except Exception as error:  # whatever a reader makes of a file that is not its own
+            failed = failed or error
+    if signals is None:
+        raise failed
+    images = [s for s in signals if _is_image(s)]
+    if not images:
+        raise InputError(
+            f"{path} holds no image but data of shape "
+            + ", ".join(str(tuple(s["data"].shape)) for s in signals[:4])
+        )
+    found = _choose(path, signal, images)
+    data, colour = found["data"], False
+    if data.dtype.names:  # red, green and blue of a picture
+        import dask.array
+
+        data, colour = dask.array.stack([data[c] for c in data.dtype.names[:3]], axis=-1), True
+    axes = [
+        axis(a.get("name"), a["size"], a.get("scale"), a.get("offset"), a.get("units"))
+        for a in found["axes"]
+    ]
+    inner = [a._replace(name=n) for a, n in zip(axes[-2:], ("height", "width"), strict=True)]
+    return recording_of(data, path, [*axes[:-2], *inner], _title(found), colour)
+
+
+def _is_image(signal):
+    navigates = [bool(a.get("navigate")) for a in signal["axes"]]
+    return len(navigates) >= 2 and navigates[-2:] == [False, False] and sum(
+        not n for n in navigates
+    ) == 2  # fmt: skip
+
+
+def _title(signal):
+    return str(signal["metadata"].get("General", {}).get("title") or "")
+
+
+def _choose(path, signal, images):
+    if not signal and len(images) == 1:
+        return images[0]
+    names = {_title(s): s for s in images}
+    if len(names) < len(images):
+        names = {str(i): s for i, s in enumerate(images)}
+    if signal.strip("/") in names:
+        return names[signal.strip("/")]
+    offered = ", ".join(f"{path.name}:{name}" for name in list(names)[:8])
+    raise InputError(f"{path} holds these images: {offered}; name one of them")
+
+
+def write_hyperspy(path, frames, shape, dtype, axes, title=""):
+    """Write frames as HyperSpy's .hspy (HDF5) or .zspy (Zarr).
+
+    Parameters
+    ----------
+    path : Path
+    frames : object
+        With shape (frames, height, width), dtype and slices.
+    shape, dtype, axes, title :
+        Of what is written.
+    """
+    import dask
+    import dask.array
+
+    each = max(1, CHUNK // (shape[1] * shape[2] * 4))
+    data = dask.array.from_array(frames, chunks=(each, -1, -1), name=False).astype(dtype)
+    outer = [a.size for a in axes[:-2]]
+    axes = axes if int(np.prod(outer)) == shape[0] else axes[-2:]
+    if len(axes) == 2 and shape[0] > 1:
+        axes = [axis("frame", shape[0]), *axes]
+    data = data.reshape([a.size for a in axes])
+    described = [
+        {
+            "name": a.name or f"axis {i}", "size": a.size, "scale": a.scale or 1.0,
+            "offset": a.offset, "units": a.units or None, "navigate": i < len(axes) - 2,
+            "index_in_array": i,
+        }
+        for i, a in enumerate(axes)
+    ]  # fmt: skip
+    signal = {
+        "data": data,
+        "axes": described,
+        "metadata": {"General": {"title": title}, "Signal": {"signal_type": ""}},
+        "original_metadata": {},
+        "learning_results": {},
+        "tmp_parameters": {},
+        "attributes": {"_lazy": True},
+        "package_info": {},
+        "models": {},
+    }
+    writer = importlib.import_module(f"rsciio.{path.suffix[1:]}").file_writer
+    # One thread: the frames come from one file, in order.
+    with replacing(path) as part, dask.config.set(scheduler="synchronous"), _quiet():
+        writer(str(part), signal, show_progressbar=False)
+
+
+def write_mrc(path, frames, shape, dtype, axes, title=""):
+    """Write frames as an MRC file, whose header has the pixel size in Angstrom."""
+    import mrcfile
+
+    with replacing(path) as part, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mode = mrcfile.utils.mode_from_dtype(np.dtype(dtype))
+        with mrcfile.new_mmap(part, shape=shape, mrc_mode=mode, overwrite=True) as file:
+            file.set_image_stack()
+            for i, frame in enumerate(frames):
+                file.data[i] = frame
+            y, x = (length(a, "A") or 0.0 for a in axes[-2:])
+            file.voxel_size = (x, y, 0.0)
+            if title:
+                file.add_label(title[:79].encode("ascii", "replace").decode())
+
+
+class _quiet:
+    """Readers log what they find odd; an error is raised all the same."""
+
+    def __enter__(self):
+        self.before = logging.root.manager.disable
+        logging.disable(logging.CRITICAL)
+
+    def __exit__(self, *_):
+        logging.disable(self.before)

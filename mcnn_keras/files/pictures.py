@@ -1,0 +1,86 @@
+"""PNG, JPEG and other pictures: to read, and to look at."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from .recording import grey, recording_of
+from .tiff import SUFFIXES as TIFF_SUFFIXES
+from .whole import replacing
+
+
+def read(path):
+    """A recording of one picture, colours averaged to grey."""
+    array, colour = read_picture(path)
+    return recording_of(array, path, colour=colour)
+
+
+def read_picture(path):
+    """The pixels of a picture file as they are stored.
+
+    Parameters
+    ----------
+    path : Path
+        TIFF (all its pages), or whatever else Pillow reads (the first picture).
+
+    Returns
+    -------
+    array : numpy.ndarray
+    colour : bool
+        Whether the last axis is colour.
+    """
+    import imageio.v3 as iio
+
+    path = Path(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # readers warn of odd tags; what counts is the pixels
+        if path.suffix.lower() in TIFF_SUFFIXES:
+            array = np.stack(list(iio.imiter(path, plugin="pillow")))
+            array = array[0] if len(array) == 1 else array
+            return array, array.ndim > 2 and array.shape[-1] in (3, 4) and array.dtype == np.uint8
+        with iio.imopen(path, "r", plugin="pillow") as file:
+            # Printers' inks are the inverse of light.
+            inks = file.metadata(index=0)["mode"] == "CMYK"
+            array = file.read(index=0, mode="RGB" if inks else None)
+    return array, array.ndim == 3
+
+
+def write_png(path, image, low=None, high=None):
+    """Write a picture to look at.
+
+    Parameters
+    ----------
+    path : Path
+        The file, replaced if it is there.
+    image : (height, width) array
+    low, high : float, optional
+        The values that become black and white; the image's own extremes, hot pixels aside.
+    """
+    import imageio.v3 as iio
+
+    with replacing(path) as part:
+        iio.imwrite(part, to_grey(image, low, high))
+
+
+def to_grey(image, low=None, high=None):
+    """An image as 8-bit grey levels.
+
+    Parameters
+    ----------
+    image : (height, width) array
+    low, high : float, optional
+        The values that become black and white; percentiles 0.2 and 99.8 by default.
+
+    Returns
+    -------
+    numpy.ndarray
+        (height, width), uint8.
+    """
+    low = np.percentile(image, 0.2) if low is None else low
+    high = np.percentile(image, 99.8) if high is None else high
+    scaled = (np.asarray(image, np.float64) - low) / max(high - low, 1e-12)
+    return np.round(255 * np.clip(scaled, 0, 1)).astype(np.uint8)
+
+
+__all__ = ["grey", "read", "read_picture", "to_grey", "write_png"]

@@ -1,0 +1,248 @@
+"""A recording: frames in a file, read as they are needed, with the axes that give them meaning.
+
+any file -> Recording(data, axes, title) -> frames start..stop, (frames, height, width), float32
+"""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import InputError
+
+# Metres in a unit of length; files spell them in many ways.
+LENGTHS = {
+    "m": 1.0, "cm": 1e-2, "mm": 1e-3, "um": 1e-6, "nm": 1e-9, "A": 1e-10, "pm": 1e-12,
+}  # fmt: skip
+SPELLINGS = {
+    "µm": "um", "\u03bcm": "um", "\\u00b5m": "um", "u_m": "um", "micron": "um", "microns": "um",
+    "n_m": "nm", "Å": "A", "\u212b": "A", "angstrom": "A", "Angstrom": "A", "pixel": "",
+    "pixels": "", "<undefined>": "", "none": "",
+}  # fmt: skip
+
+
+class Axis(NamedTuple):
+    """One axis of a recording: its position at index i is offset + i scale, in units.
+
+    A scale of None is not known.
+    """
+
+    name: str
+    size: int
+    scale: float | None = None
+    offset: float = 0.0
+    units: str = ""
+
+
+def axis(name, size, scale=None, offset=0.0, units=""):
+    """An axis from what a file says of it: odd spellings mended, impossible scales not believed."""
+    units = "" if units is None else str(units).strip()
+    units = SPELLINGS.get(units, units)
+    if scale is None or not np.isfinite(scale) or scale <= 0 or (scale == 1 and not units):
+        scale, offset, units = None, 0.0, ""
+    else:
+        scale = float(scale)
+    offset = float(offset or 0.0)
+    return Axis(str(name or ""), int(size), scale, offset if np.isfinite(offset) else 0.0, units)
+
+
+def length(axis, unit):
+    """The scale of an axis in another unit of length, or None where that is not known.
+
+    Parameters
+    ----------
+    axis : Axis
+    unit : {'m', 'cm', 'mm', 'um', 'nm', 'A', 'pm'}
+    """
+    if axis.scale is None or axis.units not in LENGTHS:
+        return None
+    return axis.scale * LENGTHS[axis.units] / LENGTHS[unit]
+
+
+@dataclass
+class Recording:
+    """Frames of one size in a file.
+
+    Parameters
+    ----------
+    data : object
+        With shape (frames, height, width[, colours]), dtype, and slices [start:stop] of frames;
+        an array, or a file's own view of one.
+    axes : tuple of Axis
+        Those between the frames, if there are any, then height and width.
+    title : str
+    path : Path
+        Where it was read from.
+    colour : bool
+        Whether the last axis of `data` is colour, which `read` averages to grey.
+    """
+
+    data: Any
+    axes: tuple
+    title: str = ""
+    path: Path = Path()
+    colour: bool = False
+    _close: Any = field(default=None, repr=False)
+
+    def __post_init__(self):
+        if len(self.data.shape) != 3 + self.colour or 0 in self.data.shape:
+            raise InputError(
+                f"{self.path} has shape {tuple(self.data.shape)}; one image (height, width) or a "
+                "stack (images, height, width) is expected"
+            )
+
+    def __len__(self):
+        return self.data.shape[0]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self._close is not None:
+            self._close()
+
+    @property
+    def dtype(self):
+        """Of the values in the file."""
+        return np.dtype(self.data.dtype)
+
+    @property
+    def size(self):
+        """Height and width in pixels."""
+        return tuple(self.data.shape[1:3])
+
+    def read(self, start=0, stop=None):
+        """Frames as numbers to compute with.
+
+        Returns
+        -------
+        numpy.ndarray
+            (frames, height, width), float32, finite.
+
+        Raises
+        ------
+        InputError
+            If a value is not finite.
+        """
+        stop = len(self) if stop is None else stop
+        frames = np.asarray(self.data[start:stop]).astype(np.float32, copy=False)
+        if self.colour:
+            frames = grey(frames)
+        if not np.isfinite(frames).all():
+            bad = frames.size - np.count_nonzero(np.isfinite(frames))
+            raise InputError(
+                f"{self.path} has {bad} pixels that are NaN or infinite; fill or cut them first"
+            )
+        return frames
+
+    def chosen(self, frames):
+        """The recording of some of its frames, by number; their axes become one."""
+        wrong = [i for i in frames if not 0 <= i < len(self)]
+        if wrong:
+            raise InputError(
+                f"{self.path} has images 0 to {len(self) - 1}, not {wrong[0]}; see --frames"
+            )
+        axes = (Axis("frame", len(frames)),) if len(frames) > 1 else ()
+        return replace(self, data=_Chosen(self.data, list(frames)), axes=axes + self.axes[-2:])
+
+
+def grey(array):
+    """The mean of the colours in the last axis, transparency left out."""
+    return array[..., :3].mean(-1) if array.shape[-1] >= 3 else array[..., 0]
+
+
+def recording_of(array, path, axes=None, title="", colour=False, close=None):
+    """A recording of an array, or of something that is indexed like one, of any number of axes.
+
+    Parameters
+    ----------
+    array : array-like
+        (..., height, width[, colours]), with shape, dtype and indexing by integers and slices.
+    path : Path
+    axes : sequence of Axis, optional
+        One for each but the colours; nameless ones by default.
+    title, colour, close :
+        Of the recording.
+    """
+    shape = tuple(array.shape)
+    inner = 2 + colour
+    if array.dtype.kind not in "uifb":
+        raise InputError(f"{path} holds {array.dtype} values; real numbers are expected")
+    if len(shape) < inner:
+        raise InputError(
+            f"{path} has shape {shape}; one image (height, width) or a stack (images, height, "
+            "width) is expected"
+        )
+    if axes is None:
+        names = ("frame",) if len(shape) == inner + 1 else ("",) * (len(shape) - inner)
+        axes = [Axis(n, s) for n, s in zip((*names, "height", "width"), shape, strict=False)]
+    if len(shape) == inner + 1:
+        data = array
+    elif len(shape) == inner or hasattr(array, "reshape"):
+        data = np.asarray(array[...])[None] if len(shape) == inner else _flat(array, inner)
+    else:
+        data = _Flattened(array, inner)
+    return Recording(data, tuple(axes), title, Path(path), colour, close)
+
+
+def _flat(array, inner):
+    return array.reshape((-1, *array.shape[-inner:]))
+
+
+class _Flattened:
+    """The frames of a file's array of more than three axes, in order."""
+
+    def __init__(self, array, inner):
+        self.array, self.outer = array, array.shape[:-inner]
+        self.shape = (int(np.prod(self.outer)), *array.shape[-inner:])
+        self.dtype = array.dtype
+
+    def __getitem__(self, frames):
+        numbers = range(self.shape[0])[frames]
+        return np.stack([self.array[tuple(np.unravel_index(i, self.outer))] for i in numbers])
+
+
+class _Chosen:
+    """Some frames of a recording, by number."""
+
+    def __init__(self, data, frames):
+        self.data, self.frames = data, frames
+        self.shape, self.dtype = (len(frames), *data.shape[1:]), data.dtype
+
+    def __getitem__(self, frames):
+        return np.concatenate([np.asarray(self.data[i : i + 1]) for i in self.frames[frames]])
+
+
+class RawFrames:
+    """Frames that lie one after the other in a file, read without mapping it into memory.
+
+    Pages of a mapped file count as the program's memory; a day's recording would fill it.
+
+    Parameters
+    ----------
+    path : Path
+    dtype : numpy.dtype
+        With its byte order.
+    shape : tuple of int
+        (frames, ...).
+    offset : int
+        Of the first frame, in bytes.
+    """
+
+    def __init__(self, path, dtype, shape, offset=0):
+        self.path, self.offset = path, offset
+        self.dtype, self.shape = np.dtype(dtype), tuple(shape)
+        self.ndim = len(self.shape)
+
+    def __getitem__(self, frames):
+        if isinstance(frames, tuple):  # as dask asks: a slice of frames, and all of the rest
+            return self[frames[0]][(slice(None), *frames[1:])]
+        start, stop, _ = frames.indices(self.shape[0])
+        each = int(np.prod(self.shape[1:]))
+        count = max(0, stop - start) * each
+        at = self.offset + start * each * self.dtype.itemsize
+        values = np.fromfile(self.path, self.dtype, count, offset=at)
+        if values.size < count:
+            raise EOFError(f"{self.path.name} ends early")
+        return values.reshape(-1, *self.shape[1:])

@@ -1,0 +1,250 @@
+"""TIFF files: page by page, with the pixel sizes of ImageJ, OME and the microscopes' programs."""
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+
+from .recording import Axis, RawFrames, axis, length, recording_of
+from .whole import replacing
+
+SUFFIXES = (".tif", ".tiff", ".btf")
+# What ImageJ's own TIFF dialect holds; others are written as OME-TIFF, BigTIFF where they must.
+IMAGEJ_TYPES = ("uint8", "uint16", "float32")
+# Tags from here on are programs' own.
+PRIVATE = 33000
+IMAGEJ_MOST = 2**32 - 2**20
+TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
+
+
+def read(path):
+    """A recording of the pages of a TIFF file.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    Recording
+    """
+    import tifffile
+
+    file = tifffile.TiffFile(path)
+    try:
+        series = file.series[0]
+        # Frames that were appended one by one are series of their own.
+        alike = [s for s in file.series if s.shape == series.shape and s.dtype == series.dtype]
+        colour = file.pages[0].photometric == tifffile.PHOTOMETRIC.RGB and (
+            series.shape[-1] in (3, 4)
+        )
+        inner = 2 + colour
+        frame = series.shape[-inner:]
+        outer = series.shape[:-inner] if len(alike) == 1 else (len(alike), *series.shape[:-inner])
+        data = _pages(file, alike, (int(np.prod(outer)), *frame))
+        letters = series.axes[: len(series.shape) - inner]
+        axes = _axes(file, path, ("I" if len(alike) > 1 else "") + letters, (*outer, *frame[:2]))
+        recording = recording_of_pages(data, path, axes, _title(file), colour, file.close)
+        recording.data[0:1]  # whether its compression is known, and the first page there
+        return recording
+    except BaseException:
+        file.close()
+        raise
+
+
+def recording_of_pages(data, path, axes, title, colour, close):
+    """A recording whose data are frames in order, whatever axes lie between them."""
+    recording = recording_of(data, path, None, title, colour, close)
+    recording.axes = tuple(axes)
+    return recording
+
+
+class _Pages:
+    """The pages of series of one shape, decoded as they are asked for."""
+
+    def __init__(self, series, shape):
+        self.series, self.shape, self.dtype = series, shape, series[0].dtype
+
+    def __getitem__(self, frames):
+        found = []
+        for number in range(self.shape[0])[frames]:
+            which, page = divmod(number, self.shape[0] // len(self.series))
+            found.append(self.series[which].asarray(key=page).reshape(self.shape[1:]))
+        return np.stack(found)
+
+
+def _pages(file, alike, shape):
+    series = alike[0]
+    if len(alike) == 1 and series.dataoffset is not None:
+        dtype = series.dtype.newbyteorder(file.byteorder)
+        return RawFrames(Path(file.filehandle.path), dtype, shape, series.dataoffset)
+    frames = shape[0] // len(alike)
+    if all(len(s.pages) == frames for s in alike):
+        return _Pages(alike, shape)
+    # Planes that share a page (separate colours, tiled volumes).
+    return np.concatenate([s.asarray().reshape(-1, *shape[1:]) for s in alike])
+
+
+def _axes(file, path, letters, shape):
+    names = {"T": "time", "Z": "z", "C": "channel", "I": "frame", "Q": "frame", "S": "sample"}
+    outer = [Axis(names.get(c, c.lower()), n) for c, n in zip(letters, shape, strict=False)]
+    inner = [("height", shape[-2]), ("width", shape[-1])]
+    found = _imagej(file) or _ome(file) or _vendor(file, path)
+    between = found.get("between", {}) if found else {}
+    outer = [axis(a.name, a.size, *between[a.name]) if a.name in between else a for a in outer]
+    scales = found["inner"] if found else ((None, 0.0, ""), (None, 0.0, ""))
+    return (*outer, *(axis(*n, *s) for n, s in zip(inner, scales, strict=True)))
+
+
+def _imagej(file):
+    if not file.is_imagej:
+        return None
+    found = file.imagej_metadata or {}
+    tags, unit = file.pages[0].tags, found.get("unit", "")
+    inner = []
+    for name, origin in (("YResolution", "yorigin"), ("XResolution", "xorigin")):
+        numerator, denominator = tags[name].value if name in tags else (0, 1)
+        scale = denominator / numerator if numerator and unit else None
+        # ImageJ's origins are the pixel at which the coordinate is zero.
+        offset = -float(found.get(origin, 0.0)) * (scale or 0.0)
+        inner.append((scale, offset, unit))
+    between = {}
+    if found.get("finterval"):
+        between["time"] = (found["finterval"], 0.0, found.get("tunit", "s"))
+    if found.get("spacing"):
+        between["z"] = (found["spacing"], 0.0, unit)
+    return {"inner": inner, "between": between}
+
+
+def _ome(file):
+    if not file.is_ome:
+        return None
+    root = ElementTree.fromstring(file.ome_metadata)
+    pixels = root.find(".//{*}Pixels")
+    if pixels is None:
+        return None
+
+    def scale(letter, kind="PhysicalSize", unit="Unit"):
+        value = pixels.get(f"{kind}{letter}")
+        found = pixels.get(f"{kind}{letter}{unit}", "µm" if kind == "PhysicalSize" else "s")
+        return (float(value) if value else None, 0.0, found)
+
+    between = {"z": scale("Z"), "time": scale("", "TimeIncrement")}
+    return {"inner": [scale("Y"), scale("X")], "between": between}
+
+
+def _vendor(file, path):
+    """What rosettasciio makes of the private tags of DigitalMicrograph and other programs."""
+    if all(tag.code < PRIVATE for tag in file.pages[0].tags):
+        return None
+    try:
+        from rsciio.tiff import file_reader
+
+        axes = file_reader(str(path), lazy=True)[0]["axes"]
+    except Exception:  # not installed, or a dialect that it does not know: no pixel size then
+        return None
+    inner = [(a.get("scale"), a.get("offset", 0.0), a.get("units")) for a in axes[-2:]]
+    return {"inner": inner}
+
+
+def _title(file):
+    if file.is_ome:
+        image = ElementTree.fromstring(file.ome_metadata).find(".//{*}Image")
+        return "" if image is None else image.get("Name", "")
+    if file.is_imagej:
+        found = re.search(r"^Title: (.*)$", (file.imagej_metadata or {}).get("Info", ""), re.M)
+        return found.group(1) if found else ""
+    return ""
+
+
+def write(path, frames, shape, dtype, axes, title="", labels=None):
+    """Write frames as a TIFF file with its pixel size, which ImageJ or OME readers understand.
+
+    Parameters
+    ----------
+    path : Path
+        The file, replaced if it is there. A name that ends in .ome.tif makes an OME-TIFF.
+    frames : iterable of (height, width) array
+    shape : tuple of int
+        (frames, height, width).
+    dtype : str
+        One of `TYPES`.
+    axes : sequence of Axis
+    title : str
+    labels : list of str, optional
+        A name for each frame.
+    """
+    import tifffile
+
+    size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    ome = str(path).lower().endswith((".ome.tif", ".ome.tiff"))
+    ome = ome or np.dtype(dtype).name not in IMAGEJ_TYPES or size > IMAGEJ_MOST
+    outer, units = list(axes[:-2]), axes[-1].units
+    letters, full = _letters(outer, shape)
+    scales = [_in_units(a, units) for a in axes[-2:]]
+    if ome:
+        metadata = _ome_metadata(axes, letters, title)
+        options = {"ome": True, "bigtiff": size > IMAGEJ_MOST}
+    else:
+        metadata = {"axes": letters + "YX"}
+        options = {"imagej": True}
+        if None not in scales:
+            metadata["unit"] = units
+            options["resolution"] = (1 / scales[1], 1 / scales[0])
+            for key, a in zip(("yorigin", "xorigin"), axes[-2:], strict=True):
+                if a.offset:
+                    metadata[key] = -a.offset / a.scale
+        for letter, a in zip(letters, outer, strict=False):
+            if letter == "Z" and _in_units(a, units):
+                metadata["spacing"] = _in_units(a, units)
+            if letter == "T" and a.scale:
+                metadata.update(finterval=a.scale, tunit=a.units)
+        if title:
+            metadata["Info"] = f"Title: {title}\n"
+        if labels is not None:
+            metadata["Labels"] = labels
+    frames = (np.asarray(frame, dtype) for frame in frames)
+    with replacing(path) as part:
+        tifffile.imwrite(part, frames, shape=full, dtype=dtype, photometric="minisblack",
+                         metadata=metadata, **options)  # fmt: skip
+
+
+def _letters(outer, shape):
+    """The letters that TIFF dialects know for the axes between frames, and the file's shape."""
+    if len(outer) > 3:
+        outer = []
+    known = {"z": "Z", "channel": "C", "time": "T"}
+    letters, free = [], [c for c in "TZC" if c not in {known.get(a.name) for a in outer}]
+    for a in outer:
+        letter = known.get(a.name)
+        letters.append(letter if letter and letter not in letters else free.pop(0))
+    if "".join(letters) != "".join(sorted(letters, key="TZC".index)):
+        letters = list("TZC")[: len(letters)]
+    sizes = tuple(a.size for a in outer)
+    if not outer and shape[0] > 1:
+        letters, sizes = ["T"], (shape[0],)
+    return "".join(letters), sizes + tuple(shape[1:])
+
+
+def _in_units(a, units):
+    if a.scale is None or a.units == units:
+        return a.scale
+    return length(a, units) if units in ("m", "cm", "mm", "um", "nm", "A", "pm") else None
+
+
+def _ome_metadata(axes, letters, title):
+    spelled = {"um": "µm", "A": "Å"}
+    metadata = {"axes": letters + "YX"}
+    if title:
+        metadata["Name"] = title
+    pairs = [*zip("YX", axes[-2:], strict=True), *zip(letters, axes[:-2], strict=False)]
+    for letter, a in pairs:
+        if a.scale is None:
+            continue
+        if letter == "T":
+            metadata.update(TimeIncrement=a.scale, TimeIncrementUnit=a.units or "s")
+        elif letter in "XYZ" and length(a, "m"):
+            metadata[f"PhysicalSize{letter}"] = a.scale
+            metadata[f"PhysicalSize{letter}Unit"] = spelled.get(a.units, a.units)
+    return metadata

@@ -1,0 +1,68 @@
+"""NumPy twins of the fixed first layers of `mcnn_keras.network`, for engines without Keras.
+
+Each is made with the layer's arguments and takes (batch, height, width, channels), float32.
+"""
+
+import numpy as np
+from scipy import fft, ndimage
+
+
+def low_pass():
+    """See `mcnn_keras.network.low_pass.LowPass`."""
+    y, x = np.mgrid[-7:8, -7:8]
+    squared, reach = y**2 + x**2, np.maximum(abs(y), abs(x))
+    filters = [
+        1.0 * (reach <= 2),
+        1.0 * (reach <= 3),
+        np.exp(-squared / np.sqrt(20)),
+        np.exp(-squared / np.sqrt(30)),
+    ]
+
+    def channels(batch):
+        frames = batch[..., 0].astype(np.float32)
+        return np.stack(
+            [ndimage.convolve(frames, f[None] / f.sum(), mode="reflect") for f in filters], axis=-1
+        )
+
+    return channels
+
+
+def focus_estimates(defocus, wavelength, pixel_size, numerical_aperture=None, refractive_index=1.0,
+                    margin=32):  # fmt: skip
+    """See `mcnn_keras.network.physical.FocusEstimates`."""
+    z = np.asarray(defocus, np.float64)
+    mean = z.mean() if len(z) > 1 else 0.0
+    slopes = np.float32((z - mean) / ((z - mean) ** 2).sum())
+    k = refractive_index / wavelength
+    limit = min(k, (numerical_aperture or np.inf) / wavelength)
+    scale = 2 * np.pi * wavelength / refractive_index
+    period = 256  # TRANSPORT_PERIOD of the layer
+
+    def fade(n):
+        distance = np.arange(n) + 0.5
+        distance = np.minimum(distance, n - distance)
+        return np.sin(0.5 * np.pi * np.minimum(distance / max(margin, 1), 1.0)) ** 2
+
+    def channels(batch):
+        amplitude = np.sqrt(np.maximum(1.0 + batch, 0.0)) - 1.0
+        derivative = (batch * slopes).sum(-1, keepdims=True)
+        fields = np.moveaxis(np.concatenate([amplitude, derivative], axis=-1), -1, 1)
+        if margin:
+            fields = np.pad(fields, ((0, 0), (0, 0), (margin, margin), (margin, margin)),
+                            mode="symmetric")  # fmt: skip
+            fields = fields * np.float32(fade(fields.shape[2])[:, None] * fade(fields.shape[3]))
+        height, width = fields.shape[2:]
+        squared = np.add.outer(
+            fft.fftfreq(height, pixel_size) ** 2, fft.fftfreq(width, pixel_size) ** 2
+        )
+        cycles = squared / (np.sqrt(np.maximum(k**2 - squared, 0.0)) + k)
+        back = np.exp(2j * np.pi * z[:, None, None] * cycles) * (squared < limit**2)
+        gain = scale * squared
+        transport = gain / (gain**2 + (scale / (period * pixel_size) ** 2) ** 2)
+        transfer = np.concatenate([back, transport[None]]).astype(np.complex64)
+        waves = fft.ifft2(fft.fft2(fields.astype(np.complex64)) * transfer)
+        found = np.concatenate([waves[:, :-1].real, waves[:, :-1].imag, waves[:, -1:].real], axis=1)
+        inner = slice(margin, height - margin), slice(margin, width - margin)
+        return np.moveaxis(found[(slice(None), slice(None), *inner)], 1, -1).astype(np.float32)
+
+    return channels

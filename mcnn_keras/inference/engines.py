@@ -1,0 +1,114 @@
+"""What computes: a network in TensorFlow, compiled once, or an exported one in ONNX Runtime.
+
+An engine has a `card`, a `stride` that height and width of its input must be multiples of, and
+`compute`, from a batch of normalised images to the full-size output.
+"""
+
+import weakref
+
+import numpy as np
+
+from ..errors import InputError
+
+_compiled = weakref.WeakKeyDictionary()
+
+
+class TensorFlowEngine:
+    """A network of this package, compiled for any number and size of images.
+
+    Parameters
+    ----------
+    model : keras.Model
+        With its card.
+    """
+
+    def __init__(self, model):
+        from ..network import stride
+
+        self.model, self.card, self.stride = model, model.card, stride(model)
+        self._compute = full_size_function(model)
+
+    def compute(self, batch):
+        """(batch, height, width, channels), float32, to the same of the network's output."""
+        return self._compute(batch).numpy()
+
+
+def engine_of(model):
+    """The engine of what `mcnn_keras.load` returned."""
+    if hasattr(model, "compute"):
+        return model
+    if not hasattr(model, "card"):
+        raise InputError(
+            f"a {type(model).__name__} was given; predict takes a model that mcnn_keras.load "
+            "returned"
+        )
+    return TensorFlowEngine(model)
+
+
+def full_size_function(model):
+    """The model's full-size output as a function of a batch, compiled once per model.
+
+    Parameters
+    ----------
+    model : keras.Model
+        With its card.
+
+    Returns
+    -------
+    callable
+        (batch, height, width, channels) of normalised images -> tf.Tensor.
+    """
+    import tensorflow as tf
+
+    if model not in _compiled:
+        import keras
+
+        # Only what output_1 needs.
+        full_size = keras.Model(model.inputs, model.outputs[0])
+        channels = model.card["network"]["input_channels"]
+        _compiled[model] = tf.function(
+            lambda x: full_size(x, training=False),
+            input_signature=[tf.TensorSpec((None, None, None, channels), tf.float32)],
+            autograph=False,
+        )
+    return _compiled[model]
+
+
+def receptive_radius(engine, threshold=1e-4, size=512):
+    """How far from a pixel of the image its answer depends on others, by measurement.
+
+    Parameters
+    ----------
+    engine : engine
+    threshold : float
+        What counts as a change, in deviations of the answer.
+    size : int
+        Of the image that it is tried on.
+
+    Returns
+    -------
+    int
+        In pixels, at most half the size.
+
+    Notes
+    -----
+    Four patches of an image of noise are changed one by one, and the farthest pixel that
+    answers by more than the threshold is looked for.
+    """
+    size = -(-size // engine.stride) * engine.stride
+    rng = np.random.default_rng(0)
+    channels = engine.card["network"]["input_channels"]
+    image = rng.standard_normal((1, size, size, channels)).astype(np.float32)
+    before = engine.compute(image)[0]
+    scale, limit, farthest = engine.card["network"]["scale"], threshold * before.std(), 0
+    for dy, dx in np.ndindex(2, 2):
+        # Places that differ in where they lie within the strides.
+        y, x = (size // 2 + d * (engine.stride // 2 + 1) for d in (dy, dx))
+        changed = image.copy()
+        changed[0, y, x] += 5.0
+        moved = np.abs(engine.compute(changed)[0] - before).max(-1) > limit
+        rows, columns = np.nonzero(moved)
+        if len(rows):
+            reach = max(np.abs(rows / scale - y).max(), np.abs(columns / scale - x).max())
+            farthest = max(farthest, int(np.ceil(reach)))
+    return min(farthest, size // 2)

@@ -1,0 +1,93 @@
+"""Dask arrays in, dask arrays out: nothing is computed until somebody asks for it."""
+
+import numpy as np
+
+from ..errors import InputError
+from ..saving import read_card
+
+
+def predict_lazily(model, images):
+    """`mcnn_keras.predict` for a dask array, frame by frame.
+
+    Parameters
+    ----------
+    model : keras.Model, OnnxModel, str or Path
+        On several machines, give the name of its file, which each of them then loads for itself;
+        a model that is in memory cannot travel.
+    images : dask.array.Array
+        (..., height, width), for a model of one plane.
+
+    Returns
+    -------
+    dask.array.Array
+        float32, (..., height, width), or (..., height, width, channels) if the model has several
+        outputs; its chunks hold whole frames.
+
+    Raises
+    ------
+    InputError
+        If the model takes several planes, or there are no frames in the array.
+    """
+    card = model.card if hasattr(model, "card") else read_card(model)
+    network = card["network"]
+    if network["input_channels"] != 1:
+        raise InputError(
+            f"the model takes {network['input_channels']} planes, and a dask array is read as "
+            "frames of one; load the frames and call predict on each measurement"
+        )
+    if images.ndim < 2:
+        raise InputError(f"an array of shape {images.shape} was given; frames are expected")
+    whole = images.rechunk({images.ndim - 2: -1, images.ndim - 1: -1})
+    scale, outputs = network["scale"], network["output_channels"]
+    chunks = (*whole.chunks[:-2], *((scale * n,) for n in whole.shape[-2:]))
+    axes = {} if outputs == 1 else {"new_axis": images.ndim}
+    chunks = chunks if outputs == 1 else (*chunks, (outputs,))
+    return whole.map_blocks(
+        _frames,
+        model=Travelling(model if hasattr(model, "card") else str(model)),
+        dtype=np.float32,
+        chunks=chunks,
+        meta=np.empty((0,) * len(chunks), np.float32),
+        **axes,
+    )
+
+
+def _frames(block, model):
+    from .predict import predict_stack
+
+    model = _loaded(model)
+    stack = np.asarray(block, np.float32).reshape(-1, *block.shape[-2:], 1)
+    answers = predict_stack(model, stack)
+    return answers.reshape(*block.shape[:-2], *answers.shape[1:])
+
+
+class Travelling:
+    """A model on its way into dask's graph: by its file's name where it has one."""
+
+    def __init__(self, model):
+        self.model = model
+
+    def __dask_tokenize__(self):
+        return ("mcnn_keras", self.model if isinstance(self.model, str) else id(self.model))
+
+    def __getstate__(self):
+        if not isinstance(self.model, str):
+            raise InputError(
+                "a model in memory cannot travel to other processes; give predict the name of its "
+                "file in place of the model"
+            )
+        return {"model": self.model}
+
+
+_models = {}
+
+
+def _loaded(travelling):
+    model = travelling.model
+    if not isinstance(model, str):
+        return model
+    if model not in _models:
+        from ..saving import load
+
+        _models[model] = load(model)
+    return _models[model]

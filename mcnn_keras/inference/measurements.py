@@ -1,0 +1,261 @@
+"""Which files make which results: inputs -> measurements -> jobs, before any network is loaded."""
+
+from dataclasses import dataclass, replace
+from glob import glob
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..files import Axis, length, open_recording, output_types, split_name
+from ..files.formats import WRITABLE, is_image_file
+from ..saving import model_path
+
+
+@dataclass
+class Job:
+    """One result to make: the names of its inputs, and its file."""
+
+    inputs: tuple
+    output: Path
+    frames: list | None = None
+    failed: str = ""
+
+    @property
+    def source(self):
+        """The file that gives the result its name."""
+        return Path(split_name(self.inputs[0])[0])
+
+
+class Measurements:
+    """What a network inverts, read from one or more recordings as it is needed.
+
+    Parameters
+    ----------
+    recordings : list of Recording
+        One; or one for each plane, of one image each.
+    planes : int
+        Images that the model takes together.
+
+    Raises
+    ------
+    InputError
+        If the images do not make whole measurements.
+    """
+
+    def __init__(self, recordings, planes):
+        self.recordings, self.planes = recordings, planes
+        first = recordings[0]
+        outer, self.field = list(first.axes[:-2]), tuple(first.axes[-2:])
+        if planes > 1 and len(recordings) == 1:
+            if len(first) == planes:
+                outer = []
+            elif outer and outer[-1].size == planes:
+                outer = outer[:-1]
+            else:
+                raise InputError(
+                    f"{first.path} holds {len(first)} image{'s' * (len(first) > 1)}, but the model "
+                    f"was trained on {planes} planes; choose {planes} with --frames"
+                )
+        self.outer = tuple(outer)
+        self.count = len(first) // planes if len(recordings) == 1 else 1
+        sizes = {recording.size for recording in recordings}
+        if len(sizes) > 1:
+            raise InputError(f"the planes differ in size: {sorted(sizes)}; crop them to one size")
+        self.size = first.size
+
+    def __len__(self):
+        return self.count
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for recording in self.recordings:
+            recording.__exit__()
+
+    @property
+    def dtype(self):
+        """Of the values in the first file."""
+        return self.recordings[0].dtype
+
+    @property
+    def title(self):
+        """Of the first file."""
+        return self.recordings[0].title
+
+    def read(self, start, stop):
+        """(measurements, height, width, planes), float32."""
+        if len(self.recordings) > 1:
+            return np.stack([r.read(0, 1)[0] for r in self.recordings], axis=-1)[None]
+        frames = self.recordings[0].read(start * self.planes, stop * self.planes)
+        return np.moveaxis(frames.reshape(-1, self.planes, *self.size), 1, -1)
+
+    def result_axes(self, card):
+        """The axes of the result: those of the measurements, and one for several outputs.
+
+        The model's own pixel size, in um, stands in where the files tell none.
+        """
+        scale, outputs = card["network"]["scale"], card["network"]["output_channels"]
+        field = []
+        for a in self.field:
+            if a.scale is None and card["pixel_size"] is not None:
+                a = a._replace(scale=card["pixel_size"], units="um")
+            size = a.scale if a.scale is None else a.scale / scale
+            field.append(a._replace(size=a.size * scale, scale=size))
+        between = (Axis("output", outputs),) if outputs > 1 else ()
+        return (*self.outer, *between, *field)
+
+    def pixel_size(self):
+        """In um, where the files tell it."""
+        return length(self.field[-1], "um")
+
+
+def open_measurements(job, planes):
+    """The measurements of a job; close them after use."""
+    recordings = []
+    try:
+        for name in job.inputs:
+            recording = open_recording(name)
+            recordings.append(recording)
+            if job.frames is not None:
+                recordings[-1] = recording.chosen(job.frames)
+        return Measurements(recordings, planes)
+    except BaseException:
+        for recording in recordings:
+            recording.__exit__()
+        raise
+
+
+def plan(model, card, inputs, output, frames=None):
+    """Sort inputs into results, and give each its file.
+
+    Parameters
+    ----------
+    model : str or Path
+        The model's file, which no result may replace.
+    card : dict
+        Of the model.
+    inputs : sequence of str
+        Files, folders and patterns.
+    output : str or Path
+        A file, or a folder where there are several results.
+    frames : list of int, optional
+        Which images of each file to use.
+
+    Returns
+    -------
+    list of Job
+        Those that cannot be done have `failed` set to the reason.
+
+    Raises
+    ------
+    InputError
+        If nothing can be done.
+    """
+    planes = card["network"]["input_channels"]
+    names = [name for given in inputs for name in expanded(given)]
+    groups, failed = _groups(names, planes, frames)
+    output = Path(output)
+    is_file = bool(WRITABLE.get(output.suffix.lower())) and (
+        not output.is_dir() or output.suffix.lower() in (".zarr", ".zspy")
+    )
+    if len(groups) == 1 and not _folder_given(inputs):
+        if not is_file:
+            output_types(output)
+        outputs = [output]
+    elif is_file or output.is_file():
+        raise InputError(
+            f"{len(groups)} results are to be written and {output} is one file; name a folder"
+        )
+    else:
+        outputs = [output / _result_name(group) for group in groups]
+    if len(set(outputs)) < len(outputs):
+        raise InputError("two inputs have the same name; their results would have, too")
+    jobs = [
+        Job(group, out, frames, failed.get(group, ""))
+        for group, out in zip(groups, outputs, strict=True)
+    ]
+    _keep_what_is_there(jobs, model)
+    return jobs
+
+
+def expanded(name):
+    """The files that a folder, a pattern or a name stands for, in order."""
+    path = Path(name)
+    if path.is_dir() and path.suffix.lower() not in (".zarr", ".zspy"):
+        found = sorted(str(p) for p in path.iterdir() if is_image_file(p))
+        if not found:
+            raise InputError(f"the folder {path} holds no image file")
+        return found
+    if path.exists() or not any(c in str(name) for c in "*?["):
+        return [str(name)]
+    found = sorted(glob(str(name)))
+    if not found:
+        raise InputError(f"no file is called {name}")
+    return found
+
+
+def _folder_given(inputs):
+    return any(Path(name).is_dir() and not is_image_file(Path(name)) for name in inputs)
+
+
+def _groups(names, planes, frames):
+    """The names that make each result, and why those that cannot do so cannot."""
+    if planes > 1 and len(names) > 1:
+        counts = []
+        for name in names:
+            with open_recording(name) as recording:
+                counts.append(len(recording) if frames is None else len(frames))
+        if max(counts) == 1:
+            if len(names) != planes:
+                raise InputError(
+                    f"{len(names)} images given, but the model was trained on {planes} planes; "
+                    f"give {planes}, in the order of its defocus"
+                )
+            names = [tuple(names)]
+    groups = [name if isinstance(name, tuple) else (name,) for name in names]
+    failed = {}
+    for group in groups:
+        try:
+            open_measurements(Job(group, Path(), frames), planes).__exit__()
+        except InputError as error:
+            if len(groups) == 1:
+                raise
+            failed[group] = str(error)
+    if len(failed) == len(groups):
+        raise InputError(f"none of {len(groups)} inputs can be used; {next(iter(failed.values()))}")
+    return groups, failed
+
+
+def _result_name(group):
+    """The input's own name where such files can be written, a TIFF's else."""
+    path, image = split_name(group[0])
+    path = Path(path)
+    suffix = path.suffix if WRITABLE.get(path.suffix.lower()) else ".tif"
+    stem = path.name[: -len(".ome" + suffix)] if path.stem.endswith(".ome") else path.stem
+    if path.stem.endswith(".ome") and suffix != ".tif":
+        stem = path.stem
+    tail = "".join(c if c.isalnum() or c in "-_." else "_" for c in image.strip("/"))
+    return f"{stem}_{tail}{suffix}" if tail else f"{stem}{suffix}"
+
+
+def _keep_what_is_there(jobs, model):
+    """No result may replace an input, nor its picture one of the user's."""
+    sources = {model_path(model).resolve()}
+    sources |= {Path(split_name(name)[0]).resolve() for job in jobs for name in job.inputs}
+    for job in jobs:
+        picture = job.output.with_suffix(".png")
+        for path in (job.output, picture):
+            if path.resolve() in sources:
+                raise InputError(f"the result {path} would replace an input; name another output")
+        if picture.exists() and not job.output.exists():
+            raise InputError(
+                f"{picture} is there already, and the picture beside the result would replace it; "
+                "name another output"
+            )
+
+
+def renamed(job, output):
+    """The job with another result file."""
+    return replace(job, output=output)

@@ -1,0 +1,93 @@
+"""Results on their way to a file: frames appended as they are computed; a kill spoils none."""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from ..files import RawFrames
+
+
+class Spool:
+    """A folder beside the result, with the frames that are done.
+
+    Parameters
+    ----------
+    output : Path
+        The result that is being made.
+    shape : tuple of int
+        (frames, height, width), when all is done.
+    identity : dict
+        What the frames depend on: only a spool of the same is gone on with.
+    resume : bool
+        Go on with what is there.
+    """
+
+    def __init__(self, output, shape, identity, resume=False):
+        self.folder = output.with_name(f".{output.name}.unfinished")
+        self.path, told = self.folder / "frames.raw", self.folder / "identity.json"
+        self.shape, self.frame = tuple(shape), 4 * int(np.prod(shape[1:]))
+        self.identity = json.dumps(identity, sort_keys=True)
+        self.done, self._file = 0, None
+        if resume and told.is_file() and told.read_text() == self.identity and self.path.exists():
+            # A frame that a kill has cut short is made again.
+            self.done = min(self.path.stat().st_size // self.frame, shape[0])
+
+    def append(self, frames):
+        """Add the next frames, (frames, height, width)."""
+        if self._file is None:  # nothing is left behind by what fails before there is a result
+            self._open()
+        np.ascontiguousarray(frames, np.float32).tofile(self._file)
+        self.done += len(frames)
+
+    def _open(self):
+        if not self.done:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir(parents=True)
+            (self.folder / "identity.json").write_text(self.identity)
+        self._file = open(self.path, "ab")  # noqa: SIM115 - closed by leave or remove
+        self._file.truncate(self.done * self.frame)
+
+    def frames(self):
+        """All frames, once they are done, read as they are needed."""
+        if self._file is not None:
+            self._file.flush()
+        return RawFrames(self.path, np.float32, self.shape)
+
+    def leave(self):
+        """Keep what is done for another time."""
+        if self._file is not None:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+
+    def remove(self):
+        """Forget it: the result is written, or never will be."""
+        if self._file is not None:
+            self._file.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def identity(job, model, settings):
+    """What results depend on: the files as they are now, and how they are inverted.
+
+    Parameters
+    ----------
+    job : Job
+    model : Path
+        The model's file.
+    settings : dict
+        Whatever else changes the results.
+    """
+    from ..files import split_name
+
+    files = [Path(split_name(name)[0]) for name in job.inputs]
+    stamps = [(str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
+    digest = hashlib.sha256(Path(model).read_bytes()).hexdigest()
+    return json.loads(
+        json.dumps({"inputs": job.inputs, "files": stamps, "model": digest,
+                    "frames": job.frames, **settings})
+    )  # fmt: skip

@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from mcnn_keras import InputError, load, predict
+
+array = pytest.importorskip("dask.array")
+
+
+@pytest.fixture
+def frames(rng):
+    return rng.random((2, 3, 36, 40)).astype(np.float32) + 1
+
+
+def test_a_dask_array_makes_a_dask_array(trained, frames):
+    lazy = predict(trained.model, array.from_array(frames, chunks=(1, 2, 20, 20)))
+    assert isinstance(lazy, array.Array)
+    assert lazy.shape == frames.shape
+    answers = lazy.compute(scheduler="synchronous")
+    assert answers.dtype == lazy.dtype == np.float32
+    np.testing.assert_allclose(answers[1, 2], predict(trained.model, frames[1, 2]), atol=1e-6)
+
+
+def test_several_planes_are_refused(frames):
+    class TwoPlanes:
+        card = {"network": {"input_channels": 2}}  # noqa: RUF012
+
+    with pytest.raises(InputError, match="takes 2 planes"):
+        predict(TwoPlanes(), array.from_array(frames))
+
+
+def test_workers_load_the_model_for_themselves(trained, frames):
+    distributed = pytest.importorskip("distributed")
+    path = trained.folder / "model.h5"
+    lazy = array.from_array(frames, chunks=(1, 1, -1, -1))
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        answers = client.compute(predict(path, lazy)).result(timeout=120)
+        with pytest.raises(Exception, match="serialize"):
+            client.compute(predict(trained.model, lazy)).result(timeout=60)
+    np.testing.assert_allclose(answers[0, 1], predict(load(path), frames[0, 1]), atol=1e-6)
+
+
+def test_hyperspy_maps_it(trained, frames):
+    signals = pytest.importorskip("hyperspy.signals")
+    signal = signals.Signal2D(frames)
+    signal.axes_manager[-1].scale = 0.2
+    mapped = signal.map(
+        lambda image: predict(trained.model, image), inplace=False, show_progressbar=False
+    )
+    np.testing.assert_allclose(mapped.data[1, 0], predict(trained.model, frames[1, 0]), atol=1e-6)
+    assert mapped.axes_manager[-1].scale == 0.2

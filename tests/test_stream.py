@@ -1,0 +1,233 @@
+"""Long recordings, from file to file."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+import tifffile
+from conftest import TINY
+
+from mcnn_keras import InputError, predict, train
+from mcnn_keras.cli import main
+from mcnn_keras.inference import stream, tiles
+from mcnn_keras.inference.engines import engine_of, receptive_radius
+from mcnn_keras.inference.predict import predict_stack
+from mcnn_keras.inference.stream import predict_files
+from mcnn_keras.inference.watch import watch
+from mcnn_keras.problems import Phase
+
+
+@pytest.fixture
+def one_plane(trained):
+    return trained.folder / "model.h5"
+
+
+@pytest.fixture
+def frames(rng):
+    return rng.random((40, 36, 40)).astype(np.float32) + 1
+
+
+def test_each_frame_comes_back_at_its_place(one_plane, trained, frames, tmp_path):
+    np.save(tmp_path / "in.npy", frames)
+    out, _ = predict_files(
+        one_plane, [str(tmp_path / "in.npy")], tmp_path / "out.npy", batch_size=7
+    )
+    answers = np.load(out)
+    assert answers.shape == frames.shape
+    for i in (0, 6, 7, 39):
+        np.testing.assert_allclose(answers[i], predict(trained.model, frames[i]), atol=1e-6)
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(one_plane, frames, tmp_path, monkeypatch):
+    np.save(tmp_path / "in.npy", frames)
+    inputs = [str(tmp_path / "in.npy")]
+    whole, _ = predict_files(one_plane, inputs, tmp_path / "whole.npy", batch_size=4)
+    counted = []
+
+    def interrupting(engine, stack, tile_size):
+        counted.append(len(stack))
+        if len(counted) == 6:
+            raise KeyboardInterrupt
+        return prepared(engine, stack, tile_size)
+
+    prepared = stream.prepared
+    monkeypatch.setattr(stream, "prepared", interrupting)
+    with pytest.raises(KeyboardInterrupt, match=r"of 40 frames are done; .*--resume"):
+        predict_files(one_plane, inputs, tmp_path / "out.npy", batch_size=4)
+    assert not (tmp_path / "out.npy").exists()
+    spool = tmp_path / ".out.npy.unfinished" / "frames.raw"
+    done = spool.stat().st_size // (36 * 40 * 4)
+    assert 8 <= done <= 20
+    with open(spool, "ab") as file:  # a frame that a kill cut short
+        file.write(b"half a frame")
+    counted.clear()
+    monkeypatch.setattr(stream, "prepared", lambda *a: counted.append(len(a[1])) or prepared(*a))
+    out, _ = predict_files(one_plane, inputs, tmp_path / "out.npy", batch_size=4, resume=True)
+    assert sum(counted) == 40 - done
+    np.testing.assert_array_equal(np.load(out), np.load(whole))
+    assert not spool.exists()
+
+
+def test_what_is_left_of_other_inputs_is_not_gone_on_with(one_plane, frames, tmp_path):
+    folder = tmp_path / ".out.npy.unfinished"
+    folder.mkdir()
+    (folder / "identity.json").write_text('{"inputs": "others"}')
+    (folder / "frames.raw").write_bytes(b"\0" * 36 * 40 * 4 * 10)
+    np.save(tmp_path / "in.npy", frames)
+    out, _ = predict_files(one_plane, [str(tmp_path / "in.npy")], tmp_path / "out.npy", resume=True)
+    assert np.load(out).std(axis=(1, 2)).min() > 0
+
+
+def test_a_killed_command_goes_on(one_plane, rng, tmp_path):
+    frames = rng.random((4000, 32, 32)).astype(np.float32) + 1
+    np.save(tmp_path / "in.npy", frames)
+    command = [
+        sys.executable, "-m", "mcnn_keras", "predict", str(one_plane), str(tmp_path / "in.npy"),
+        "--output", str(tmp_path / "out.npy"), "--batch-size", "1", "--resume",
+    ]  # fmt: skip
+    spool = tmp_path / ".out.npy.unfinished" / "frames.raw"
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as run:
+        while run.poll() is None and not (spool.exists() and spool.stat().st_size > 10 * 4096):
+            time.sleep(0.01)
+        run.send_signal(signal.SIGKILL)
+    assert spool.exists()
+    assert not (tmp_path / "out.npy").exists()
+    command[command.index("--batch-size") + 1] = "64"
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    answers = np.load(tmp_path / "out.npy")
+    assert answers.shape == frames.shape
+    assert answers.std(axis=(1, 2)).min() > 0
+    assert not spool.exists()
+
+
+def test_one_bad_file_does_not_stop_the_others(one_plane, frames, tmp_path, capfd):
+    folder = tmp_path / "day"
+    folder.mkdir()
+    for i in range(3):
+        tifffile.imwrite(folder / f"{i}.tif", frames[i])
+    (folder / "1.tif").write_bytes(b"II*\0 half")
+    (folder / "notes.txt").write_text("no image")
+    with pytest.raises(SystemExit) as end:
+        main(["predict", str(one_plane), str(folder), "--output", str(tmp_path / "out")])
+    assert end.value.code == 2
+    told = capfd.readouterr()
+    assert "1.tif cannot be read" in told.err
+    assert "1 of 3 inputs failed" in told.err.splitlines()[-1]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "0.png", "0.tif", "2.png", "2.tif",
+    ]  # fmt: skip
+
+
+def test_patterns_name_files(one_plane, frames, tmp_path):
+    for i in range(2):
+        np.save(tmp_path / f"in{i}.npy", frames[i])
+    out = predict_files(one_plane, [str(tmp_path / "in*.npy")], tmp_path / "out")
+    assert [p.name for p in out] == ["in0.npy", "in0.png", "in1.npy", "in1.png"]
+    with pytest.raises(InputError, match="no file is called"):
+        predict_files(one_plane, [str(tmp_path / "not*.npy")], tmp_path / "out")
+
+
+def test_pixels_other_than_the_models_are_told(one_plane, frames, tmp_path):
+    told = []
+    for size in (0.31, 0.5):
+        tifffile.imwrite(
+            tmp_path / "in.tif", frames[0], imagej=True, resolution=(1 / size, 1 / size),
+            metadata={"unit": "um"},
+        )  # fmt: skip
+        predict_files(one_plane, [str(tmp_path / "in.tif")], tmp_path / "out.tif", say=told.append)
+        with tifffile.TiffFile(tmp_path / "out.tif") as file:
+            numerator, denominator = file.pages[0].tags["XResolution"].value
+        assert denominator / numerator == pytest.approx(size, rel=1e-5)
+    assert len(told) == 1
+    assert "are 0.5 um, but the model was trained for 0.31 um" in told[0]
+
+
+def test_large_images_in_tiles_are_as_in_one_piece(optics, rng):
+    model = train(Phase([-20.0], optics, input="intensity"), **TINY).model
+    stack = rng.random((1, 200, 232, 1)).astype(np.float32) + 1
+    whole = predict_stack(model, stack)
+    engine = engine_of(model)
+    reach = tiles.radius(engine)
+    assert 4 <= reach < 40
+    tiled = predict_stack(model, stack, tile_size=96)
+    assert np.abs(tiled - whole).max() < 1e-4 * whole.std()
+    with pytest.raises(InputError, match="multiple of 4"):
+        predict_stack(model, stack, tile_size=41)
+    with pytest.raises(InputError, match="give 16"):
+        predict_stack(model, stack, tile_size=12)
+
+
+def test_the_receptive_radius_is_that_of_the_layers():
+    class Blur:
+        """A five-pixel average in place of a network."""
+
+        card = {"network": {"input_channels": 1, "scale": 1}}  # noqa: RUF012
+        stride = 4
+
+        def compute(self, batch):
+            import scipy.ndimage
+
+            return scipy.ndimage.uniform_filter(batch, (1, 5, 11, 1))
+
+    assert receptive_radius(Blur(), size=64) == 5
+
+
+def test_images_are_inverted_as_they_appear(one_plane, frames, tmp_path, monkeypatch):
+    from mcnn_keras.inference import watch as module
+    from mcnn_keras.saving import read_card
+
+    monkeypatch.setattr(module, "REST", 0.3)
+    monkeypatch.setattr(module, "PAUSE", 0.02)
+    source, results = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    ended, told = threading.Event(), []
+
+    def microscope():
+        tifffile.imwrite(source / "a.tif", frames[0])
+        data = (source / "a.tif").read_bytes()
+        with open(source / "b.tif", "wb") as file:  # written in two parts, a while apart
+            file.write(data[:3000])
+            file.flush()
+            time.sleep(0.9)
+            assert not (results / "b.tif").exists()
+            file.write(data[3000:])
+        deadline = time.monotonic() + 20
+        while not (results / "b.tif").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        ended.set()
+
+    thread = threading.Thread(target=microscope)
+    thread.start()
+    watch(one_plane, read_card(one_plane), source, results, stop=ended.is_set, say=told.append)
+    thread.join()
+    assert sorted(p.name for p in results.iterdir()) == ["a.png", "a.tif", "b.png", "b.tif"]
+    assert [t.split("/")[-1] for t in told] == ["a.tif", "b.tif"]
+    with pytest.raises(InputError, match="name another"):
+        watch(one_plane, read_card(one_plane), source, source)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="tells no peak of memory")
+def test_memory_does_not_grow_with_the_recording(one_plane, tmp_path):
+    code = (
+        "import sys\n"
+        "from mcnn_keras.inference.stream import predict_files\n"
+        "predict_files(sys.argv[1], [sys.argv[2]], sys.argv[3])\n"
+        "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])\n"
+    )
+    peaks = []
+    for count in (1000, 4000):
+        frames = np.random.default_rng(0).random((count, 64, 64)).astype(np.float32) + 1
+        np.save(tmp_path / f"{count}.npy", frames)
+        told = subprocess.run(
+            [sys.executable, "-c", code, one_plane, tmp_path / f"{count}.npy", tmp_path / "o.tif"],
+            check=True, capture_output=True, text=True,
+        )  # fmt: skip
+        peaks.append(int(told.stdout.split()[-1]))
+        os.remove(tmp_path / f"{count}.npy")
+    # The longer recording has 66 MB, its result as much.
+    assert peaks[1] < 1.1 * peaks[0] + 1
