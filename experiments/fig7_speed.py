@@ -48,12 +48,13 @@ def convolutions(model, size):
     tile = min(size, model.card["training"]["image_size"])
     total = 0
     for layer in model.layers:
-        if layer.__class__.__name__ in ("Conv2D", "Conv2DTranspose"):
-            part, number, *rest = layer.name.split("_")
-            # Of a transposed convolution the size of its input counts.
-            finer = part == "output" or (part == "decoder" and rest != ["up"])
-            pixels = (tile / 2 ** (int(number) - finer)) ** 2
-            total += 2 * int(np.prod(layer.kernel.shape)) * pixels
+        kind = type(layer).__name__
+        if kind in ("Conv2D", "Conv2DTranspose"):
+            part, number, *_ = layer.name.split("_")
+            # The size at which the kernel is applied: a transposed one's is that of its input.
+            level = int(number) - (part != "encoder") + (kind == "Conv2DTranspose")
+            needed = part != "output" or number == "1"
+            total += needed * 2 * int(np.prod(layer.kernel.shape)) * (tile / 2**level) ** 2
     return total * len(tile_starts(size, tile)) ** 2
 
 

@@ -58,12 +58,11 @@ def operations(model):
     for layer in model.layers:
         kind = type(layer).__name__
         if kind in ("Conv2D", "Conv2DTranspose"):
-            level = {"encoder": 0, "decoder": 1, "output": 1}[layer.name.split("_")[0]]
-            level = int(layer.name.split("_")[1]) - level
+            part, number, *_ = layer.name.split("_")
             # The size at which the kernel is applied: a transposed one's is that of its input.
-            level += kind == "Conv2DTranspose"
-            is_needed = not layer.name.startswith("output_") or layer.name == "output_1"
-            total += is_needed * 2 * np.prod(layer.kernel.shape) / 4**level
+            level = int(number) - (part != "encoder") + (kind == "Conv2DTranspose")
+            needed = part != "output" or number == "1"
+            total += needed * 2 * np.prod(layer.kernel.shape) / 4**level
     return total
 
 

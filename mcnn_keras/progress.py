@@ -52,12 +52,14 @@ class FrameProgress:
     ----------
     count : int
         Frames in all.
-    first : int
+    done : int
         Frames that were there at the start.
+    unit : str
+        What is counted: frames, or tiles of large ones.
     """
 
-    def __init__(self, count, first=0):
-        self.count, self.first = count, first
+    def __init__(self, count, done=0, unit="frame"):
+        self.count, self.first, self.done, self.unit = count, done, done, unit
         self.began, self.shown = time.monotonic(), 0.0
         self.live = sys.stderr.isatty() and count > 1
 
@@ -68,15 +70,16 @@ class FrameProgress:
         if self.live and self.shown:
             print(file=sys.stderr)
 
-    def update(self, done):
-        """Show how many are done."""
+    def add(self, count):
+        """Show that some more are done."""
+        self.done += count
         now = time.monotonic()
-        if not self.live or (now - self.shown < 0.3 and done < self.count):
+        if not self.live or (now - self.shown < 0.3 and self.done < self.count):
             return
         self.shown = now
-        rate = (done - self.first) / max(now - self.began, 1e-9)
-        left = duration((self.count - done) / max(rate, 1e-9))
-        text = f"frame {done}/{self.count}  {rate:.0f} frames/s  {left} left"
+        rate = (self.done - self.first) / max(now - self.began, 1e-9)
+        left = duration((self.count - self.done) / max(rate, 1e-9))
+        text = f"{self.unit} {self.done}/{self.count}  {rate:.0f} {self.unit}s/s  {left} left"
         print(f"\r{text:<60}", end="", file=sys.stderr, flush=True)
 
 

@@ -183,6 +183,6 @@ class TestFiles:
 
 
 def test_only_models_and_numbers_are_taken(trained, image):
-    for model, array in [("m.h5", image), (trained.model, "a.png"), (trained.model, image * 1j)]:
+    for model, array in [(5, image), (trained.model, "a.png"), (trained.model, image * 1j)]:
         with pytest.raises(InputError, match=r"mcnn_keras\.load"):
             predict(model, array)

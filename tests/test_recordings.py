@@ -12,6 +12,8 @@ from mcnn_keras.files import Axis, open_recording, output_types, write_recording
 from mcnn_keras.files.formats import default_type
 from mcnn_keras.files.recording import axis, length
 
+# zarr 2, which rosettasciio needs, speaks of zarr 3.
+pytestmark = pytest.mark.filterwarnings("ignore:The NestedDirectoryStore:FutureWarning")
 FIELD = (Axis("height", 20, 0.25, 1.5, "nm"), Axis("width", 25, 0.5, -2.0, "nm"))
 NAMES = ("a.tif", "a.ome.tif", "a.h5", "a.zarr", "a.hspy", "a.zspy", "a.mrc", "a.npy")
 

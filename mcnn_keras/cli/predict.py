@@ -105,8 +105,7 @@ def run_prediction(model, inputs, output, frames, watch, precision, **options):
         return
     jobs = plan(model, card, inputs, output, frames)
     precision = _precision(model, precision)
-    for path in execute(model, jobs, precision=precision, say=_say, **options):
-        click.echo(f"wrote {Path(path)}")
+    execute(model, jobs, precision=precision, say=_say, **options)
 
 
 def _watch(model, inputs, output, card, frames, precision, options):

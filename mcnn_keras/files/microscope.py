@@ -142,7 +142,13 @@ def write_hyperspy(path, frames, shape, dtype, axes, title=""):
     }
     writer = importlib.import_module(f"rsciio.{path.suffix[1:]}").file_writer
     # One thread: the frames come from one file, in order.
-    with replacing(path) as part, dask.config.set(scheduler="synchronous"), _quiet():
+    with (
+        replacing(path) as part,
+        dask.config.set(scheduler="synchronous"),
+        warnings.catch_warnings(),
+        _quiet(),
+    ):
+        warnings.simplefilter("ignore")  # of what will change in the libraries beneath
         writer(str(part), signal, show_progressbar=False)
 
 

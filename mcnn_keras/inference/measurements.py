@@ -1,6 +1,6 @@
 """Which files make which results: inputs -> measurements -> jobs, before any network is loaded."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
 
@@ -169,7 +169,7 @@ def plan(model, card, inputs, output, frames=None):
             f"{len(groups)} results are to be written and {output} is one file; name a folder"
         )
     else:
-        outputs = [output / _result_name(group) for group in groups]
+        outputs = [output / name for name in _result_names(groups)]
     if len(set(outputs)) < len(outputs):
         raise InputError("two inputs have the same name; their results would have, too")
     jobs = [
@@ -228,14 +228,32 @@ def _groups(names, planes, frames):
     return groups, failed
 
 
-def _result_name(group):
-    """The input's own name where such files can be written, a TIFF's else."""
+def _result_names(groups):
+    """Names for results in a folder; inputs that differ in their endings alone keep these."""
+    names = [result_name(group) for group in groups]
+    stems = [Path(name).stem for name in names]
+    return [
+        result_name(group, whole=stems.count(stem) > 1)
+        for group, stem in zip(groups, stems, strict=True)
+    ]
+
+
+def result_name(group, whole=False):
+    """The input's own name where such files can be written, a TIFF's else.
+
+    Parameters
+    ----------
+    group : tuple of str
+        The inputs of the result.
+    whole : bool
+        Keep the ending of the first input before the result's own.
+    """
     path, image = split_name(group[0])
     path = Path(path)
     suffix = path.suffix if WRITABLE.get(path.suffix.lower()) else ".tif"
-    stem = path.name[: -len(".ome" + suffix)] if path.stem.endswith(".ome") else path.stem
-    if path.stem.endswith(".ome") and suffix != ".tif":
-        stem = path.stem
+    stem = path.name if whole else path.stem
+    if suffix == ".tif" and path.stem.endswith(".ome"):
+        suffix, stem = ".ome.tif", stem.removesuffix(".tif").removesuffix(".ome")
     tail = "".join(c if c.isalnum() or c in "-_." else "_" for c in image.strip("/"))
     return f"{stem}_{tail}{suffix}" if tail else f"{stem}{suffix}"
 
@@ -254,8 +272,3 @@ def _keep_what_is_there(jobs, model):
                 f"{picture} is there already, and the picture beside the result would replace it; "
                 "name another output"
             )
-
-
-def renamed(job, output):
-    """The job with another result file."""
-    return replace(job, output=output)

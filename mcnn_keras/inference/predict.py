@@ -104,7 +104,7 @@ def predict_stack(model, stack, batch_size=None, tile_size=None):
     return np.concatenate(results)
 
 
-def prepared(engine, stack, tile_size=None):
+def prepared(engine, stack, tile_size=None, tick=lambda tiles: None):
     """What can be done before the network has its turn, and a function that does the rest.
 
     Parameters
@@ -114,6 +114,8 @@ def prepared(engine, stack, tile_size=None):
         Checked.
     tile_size : int, optional
         As for `predict_stack`.
+    tick : callable
+        Told how many tiles of a large image are done each time that some are.
 
     Returns
     -------
@@ -133,7 +135,7 @@ def prepared(engine, stack, tile_size=None):
 
         return finish, batch
     method = tiles.blended if card["normalization"]["input"] == "frame" else tiles.joined
-    return lambda images: _squeezed([method(engine, image, size) for image in images]), stack
+    return lambda images: _squeezed([method(engine, i, size, tick) for i in images]), stack
 
 
 def _squeezed(answers):

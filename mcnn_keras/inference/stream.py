@@ -13,8 +13,9 @@ import numpy as np
 from ..errors import InputError, reason
 from ..files import output_types, write_png, write_recording
 from ..files.formats import default_type
-from ..progress import FrameProgress
+from ..progress import FrameProgress, duration
 from ..saving import load, model_path, read_card
+from . import tiles
 from .engines import engine_of
 from .measurements import open_measurements, plan
 from .predict import PIXELS, check, prepared
@@ -22,6 +23,8 @@ from .spool import Spool, identity
 
 # A model's pixel size and the file's may differ by this much before it is worth a word.
 TOLERANCE = 0.03
+# Pixels in tiles from which on time and memory are estimated before they are spent.
+WORTH_A_WORD = 2**24
 # Pixels across the picture beside a result, to look at.
 MOST_SHOWN = 2048
 
@@ -83,8 +86,12 @@ def execute(model, jobs, dtype=None, batch_size=None, tile_size=None, resume=Fal
             if job.failed:
                 raise InputError(job.failed)
             settings = {"tile_size": tile_size, "precision": precision}
-            written += _result(job, engine, model_path(model), settings, dtype, batch_size, resume,
-                               say)  # fmt: skip
+            files = _result(
+                job, engine, model_path(model), settings, dtype, batch_size, resume, say
+            )
+            for path in files:
+                say(f"wrote {path}")
+            written += files
         except InputError as error:
             message = str(error)
             told = message if str(job.source) in message else f"{job.source}: {message}"
@@ -109,7 +116,7 @@ def _result(job, engine, model, settings, dtype, batch_size, resume, say):
         try:
             spool = Spool(job.output, shape, identity(job, model, settings), resume)
             try:
-                _fill(spool, measurements, engine, batch_size, settings["tile_size"])
+                _fill(spool, measurements, engine, batch_size, settings["tile_size"], say)
             except KeyboardInterrupt:
                 spool.leave()
                 raise KeyboardInterrupt(
@@ -135,11 +142,19 @@ def _result(job, engine, model, settings, dtype, batch_size, resume, say):
     return [job.output, picture]
 
 
-def _fill(spool, measurements, engine, batch_size, tile_size):
+def _fill(spool, measurements, engine, batch_size, tile_size, say):
     """Compute the frames that the spool lacks: one thread reads ahead, one writes behind."""
     channels, count = engine.card["network"]["output_channels"], len(measurements)
     each = batch_size or max(1, PIXELS // int(np.prod(measurements.size)))
     first = spool.done // channels
+    tiled = tiles.choose_size(engine, measurements.size, tile_size)
+    parts = tiles.count(engine, measurements.size, tiled) if tiled else 1
+    if tiled and (count - first) * np.prod(measurements.size) > WORTH_A_WORD:
+        seconds, memory = tiles.estimate(engine, measurements.size, tiled)
+        say(
+            f"{parts} tiles of {tiled}x{tiled} for each of {count - first} images: about "
+            f"{duration((count - first) * seconds)} and {memory / 2**30:.1f} GiB beside the program"
+        )
 
     def read(start):
         try:
@@ -150,7 +165,7 @@ def _fill(spool, measurements, engine, batch_size, tile_size):
             raise InputError(f"frame {start} cannot be read ({reason(error)})") from None
         for image in stack:
             check(image, engine.card)
-        return prepared(engine, stack, tile_size)
+        return prepared(engine, stack, tile_size, progress.add if tiled else lambda tiles: None)
 
     def write(answers):
         if answers.ndim == 4:
@@ -160,7 +175,7 @@ def _fill(spool, measurements, engine, batch_size, tile_size):
     with (
         ThreadPoolExecutor(1) as reader,
         ThreadPoolExecutor(1) as writer,
-        FrameProgress(count, first) as progress,
+        FrameProgress(count * parts, first * parts, "tile" if tiled else "frame") as progress,
     ):
         ahead, behind = None, None
         for start in range(first, count, each):
@@ -170,7 +185,8 @@ def _fill(spool, measurements, engine, batch_size, tile_size):
             if behind is not None:
                 behind.result()
             behind = writer.submit(write, answers)
-            progress.update(min(start + each, count))
+            if not tiled:
+                progress.add(min(each, count - start))
         if behind is not None:
             behind.result()
 

@@ -7,6 +7,7 @@ nothing tells where they met.
 """
 
 import os
+import time
 import weakref
 
 import numpy as np
@@ -92,7 +93,7 @@ def pad(images, stride, card):
     return np.pad(images, ((0, 0), *widths, (0, 0)), mode="symmetric"), inner
 
 
-def blended(engine, image, size):
+def blended(engine, image, size, tick=lambda tiles: None):
     """Invert a large image in overlapping tiles of their own scale, a row of them at a time.
 
     What the coarsest features see then is what they saw in training, and an image may hold regions
@@ -104,6 +105,8 @@ def blended(engine, image, size):
     image : (height, width, channels) array
     size : int
         Of the tiles.
+    tick : callable
+        Told how many tiles are done each time that some are.
 
     Returns
     -------
@@ -137,6 +140,7 @@ def blended(engine, image, size):
                     slice(scale * a, scale * (a + n)) for a, n in ((y, height), (x, width))
                 )
                 total[place] += weight * undo(answer)
+            tick(len(some))
     sums = []
     for starts, ramp, n in ((rows, down, image.shape[0]), (columns, across, image.shape[1])):
         sums.append(np.zeros(scale * n, np.float32))
@@ -159,7 +163,7 @@ def tile_starts(length, tile):
     return np.linspace(0, length - tile, count).round().astype(int)
 
 
-def joined(engine, image, size):
+def joined(engine, image, size, tick=lambda tiles: None):
     """Invert a large image in tiles whose halos are as wide as the network looks.
 
     Parameters
@@ -168,6 +172,8 @@ def joined(engine, image, size):
     image : (height, width, channels) array
     size : int
         Of the tiles, halos included.
+    tick : callable
+        As for `blended`.
 
     Returns
     -------
@@ -179,7 +185,7 @@ def joined(engine, image, size):
     padded, inner = pad(normalized[None], stride, engine.card)
     padded = padded[0]
     # Tiles start at whole strides, as the network's own grid does.
-    halo = -(-min(radius(engine), size // 4) // stride) * stride
+    halo = _halo(engine, size)
     core = size - 2 * halo
     outputs = engine.card["network"]["output_channels"]
     answer = np.empty((*(scale * n for n in padded.shape[:2]), outputs), np.float32)
@@ -194,7 +200,52 @@ def joined(engine, image, size):
                 place.append(slice(scale * start, scale * stop))
             tile = np.ascontiguousarray(padded[tuple(around)])[None]
             answer[tuple(place)] = engine.compute(tile)[0][tuple(within)]
+            tick(1)
     return undo(answer[tuple(inner)])
+
+
+def _halo(engine, size):
+    return -(-min(radius(engine), size // 4) // engine.stride) * engine.stride
+
+
+def count(engine, shape, size):
+    """The number of tiles of an image, (height, width)."""
+    if engine.card["normalization"]["input"] == "frame":
+        return int(np.prod([len(tile_starts(n, min(n, size))) for n in shape]))
+    core = size - 2 * _halo(engine, size)
+    # `pad` adds a stride on each side and fills up to whole ones.
+    return int(np.prod([-(-(-(-(n + 2 * engine.stride) // engine.stride) * engine.stride) // core)
+                        for n in shape]))  # fmt: skip
+
+
+def estimate(engine, shape, size):
+    """What an image in tiles will need.
+
+    Parameters
+    ----------
+    engine : engine
+    shape : tuple of int
+        Height and width of the image.
+    size : int
+        Of the tiles.
+
+    Returns
+    -------
+    seconds : float
+        From the time of one batch of tiles.
+    memory : float
+        In bytes, beside the program itself: image, answer, copies and the network's features.
+    """
+    card = engine.card
+    own_scale = card["normalization"]["input"] == "frame"
+    together = max(1, PIXELS // size**2) if own_scale else 1
+    batch = np.zeros((together, size, size, card["network"]["input_channels"]), np.float32)
+    engine.compute(batch)
+    began = time.perf_counter()
+    engine.compute(batch)
+    seconds = (time.perf_counter() - began) / together * count(engine, shape, size)
+    channels = card["network"]["input_channels"] + card["network"]["output_channels"]
+    return seconds, 4 * int(np.prod(shape)) * 2 * channels + BYTES * together * size**2
 
 
 def radius(engine):

@@ -1,12 +1,11 @@
 """Files that a microscope is writing: each is inverted once it is whole."""
 
 import time
-from pathlib import Path
 
 from ..errors import InputError
 from ..files import open_recording
 from ..files.formats import is_image_file
-from .measurements import plan
+from .measurements import plan, result_name
 from .stream import execute
 
 # A file is whole when it has not changed for so long, and can be read.
@@ -49,12 +48,11 @@ def watch(model, card, folder, output, frames=None, stop=lambda: False, say=prin
             if time.monotonic() - since < REST or not _whole(path):
                 continue
             try:
-                jobs = plan(model, card, [str(path)], output / _name(path), frames)
+                jobs = plan(model, card, [str(path)], output / result_name((str(path),)), frames)
                 result = jobs[0].output
                 if not (result.exists() and result.stat().st_mtime_ns >= path.stat().st_mtime_ns):
-                    for written in execute(model, jobs, **options):
-                        if Path(written) == result:
-                            say(f"wrote {written}")
+                    execute(model, jobs, **options)
+                    say(f"wrote {result}")
             except InputError as error:
                 say(f"failed: {error}")
             refused[path] = stamp  # done with, until it changes
@@ -77,9 +75,3 @@ def _whole(path):
     except Exception:  # not yet, or never; it is tried again when it changes
         return False
     return True
-
-
-def _name(path):
-    from .measurements import _result_name
-
-    return _result_name((str(path),))
