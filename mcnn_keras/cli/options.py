@@ -48,6 +48,13 @@ def image_options(image_size=256):
             "--images", type=click.Path(), metavar="DIR",
             help="Folder of target pictures, instead of the bundled ones.",
         ),
+        size_options(image_size),
+    )  # fmt: skip
+
+
+def size_options(image_size):
+    """Options of the samples."""
+    return together(
         click.option(
             "--image-size", type=int, default=image_size, show_default=True, help="In pixels."
         ),
@@ -104,10 +111,51 @@ denoise_options = together(
         "all samples]",
     ),
     click.option(
-        "--low-pass/--no-low-pass", default=True, show_default=True,
+        "--low-pass/--no-low-pass", default=False, show_default=True,
         help="Give the network four blurred copies of the frame, too.",
     ),
 )  # fmt: skip
+
+
+laplacian_options = together(
+    click.option(
+        "--noise", type=float, default=0.01, show_default=True,
+        help="Standard deviation of the noise on the Laplacian of a picture of 0..1.",
+    ),
+)  # fmt: skip
+
+
+paired_options = together(
+    click.option(
+        "--inputs", type=click.Path(), metavar="DIR",
+        help="Folder of images, or file.h5:/dataset of them.",
+    ),
+    click.option(
+        "--targets", type=click.Path(), metavar="DIR",
+        help="Folder of their targets, by the same names, or file.h5:/dataset.",
+    ),
+)  # fmt: skip
+
+
+def paired_problem(values):
+    """The problem of measured pairs that the options describe; says what was matched."""
+    from ..problems import Paired
+
+    inputs, targets = values.pop("inputs"), values.pop("targets")
+    if inputs is None or targets is None:
+        missing = "--inputs" if inputs is None else "--targets"
+        raise click.UsageError(f"{missing} is missing; name the folder of images and of targets")
+    problem = Paired(inputs, targets)
+    for line in problem.report:
+        click.echo(line)
+    return problem
+
+
+def laplacian_problem(values):
+    """The Laplacian problem that the options describe; takes its options out of `values`."""
+    from ..problems import Laplacian
+
+    return Laplacian(noise=values.pop("noise"), images=values.pop("images"))
 
 
 def phase_problem(values):

@@ -8,6 +8,8 @@ from .options import (
     denoise_options,
     denoise_problem,
     image_options,
+    laplacian_options,
+    laplacian_problem,
     phase_options,
     phase_problem,
     together,
@@ -57,6 +59,21 @@ def denoise(**values):
     """
     import_tensorflow()
     write_samples(denoise_problem(values), **values)
+
+
+@simulate.command()
+@laplacian_options
+@image_options(image_size=128)
+@simulation_options
+def laplacian(**values):
+    """Laplacians of pictures, and the pictures.
+
+    \b
+    Example:
+      mcnn-keras simulate laplacian --samples 16 --output pairs.h5
+    """
+    import_tensorflow()
+    write_samples(laplacian_problem(values), **values)
 
 
 AXES = ("sample", "height", "width", "channel")

@@ -9,8 +9,13 @@ from .options import (
     denoise_options,
     denoise_problem,
     image_options,
+    laplacian_options,
+    laplacian_problem,
+    paired_options,
+    paired_problem,
     phase_options,
     phase_problem,
+    size_options,
     training_options,
 )
 from .quiet import import_tensorflow
@@ -55,6 +60,42 @@ def denoise(context, **values):
       mcnn-keras train denoise --preset fast --output runs/denoise-fast
     """
     run_training(context, values, denoise_problem)
+
+
+@train.command()
+@laplacian_options
+@image_options(image_size=128)
+@training_options(samples=768, epochs=32)
+@click.pass_context
+def laplacian(context, **values):
+    """Put a picture together again from its Laplacian: the tutorial problem.
+
+    \b
+    Example:
+      mcnn-keras train laplacian --output runs/laplacian
+    """
+    run_training(context, values, laplacian_problem)
+
+
+@train.command()
+@paired_options
+@size_options(image_size=128)
+@training_options(epochs=16)
+@click.pass_context
+def paired(context, **values):
+    """Learn any image-to-image problem from measured pairs.
+
+    Images and targets are files of the same names in two folders, endings left aside, or two
+    datasets in HDF5 files. Colour pictures have three channels, stacks as many as images. Sizes
+    may differ from pair to pair; a target may be twice as large as its image. What was matched and
+    what was left out is said first; a fifth of the pairs is kept for testing.
+
+    \b
+    Examples:
+      mcnn-keras train paired --inputs noisy/ --targets clean/ --output runs/mine
+      mcnn-keras train paired --inputs pairs.h5:/images --targets pairs.h5:/targets
+    """
+    run_training(context, values, paired_problem)
 
 
 def run_training(context, values, make_problem):

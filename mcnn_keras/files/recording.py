@@ -112,8 +112,15 @@ class Recording:
         """Height and width in pixels."""
         return tuple(self.data.shape[1:3])
 
-    def read(self, start=0, stop=None):
+    def read(self, start=0, stop=None, colours=False):
         """Frames as numbers to compute with.
+
+        Parameters
+        ----------
+        start, stop : int
+            Of the frames.
+        colours : bool
+            Keep red, green and blue, (frames, height, width, 3), where there are such.
 
         Returns
         -------
@@ -128,13 +135,20 @@ class Recording:
         stop = len(self) if stop is None else stop
         frames = np.asarray(self.data[start:stop]).astype(np.float32, copy=False)
         if self.colour:
-            frames = grey(frames)
-        if not np.isfinite(frames).all():
-            bad = frames.size - np.count_nonzero(np.isfinite(frames))
-            raise InputError(
-                f"{self.path} has {bad} pixels that are NaN or infinite; fill or cut them first"
-            )
-        return frames
+            frames = frames[..., :3] if colours else grey(frames)
+        return _finite(frames, self.path)
+
+    def read_channels(self):
+        """All that is there of one image: its colours, or the frames of a stack.
+
+        Returns
+        -------
+        numpy.ndarray
+            (height, width, channels), float32, finite.
+        """
+        if self.colour and len(self) == 1:
+            return self.read(colours=True)[0]
+        return np.moveaxis(self.read(), 0, -1)
 
     def chosen(self, frames):
         """The recording of some of its frames, by number; their axes become one."""
@@ -145,6 +159,15 @@ class Recording:
             )
         axes = (Axis("frame", len(frames)),) if len(frames) > 1 else ()
         return replace(self, data=_Chosen(self.data, list(frames)), axes=axes + self.axes[-2:])
+
+
+def _finite(frames, path):
+    if not np.isfinite(frames).all():
+        bad = frames.size - np.count_nonzero(np.isfinite(frames))
+        raise InputError(
+            f"{path} has {bad} pixels that are NaN or infinite; fill or cut them first"
+        )
+    return frames
 
 
 def grey(array):

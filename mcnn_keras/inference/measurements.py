@@ -47,7 +47,9 @@ class Measurements:
         self.recordings, self.planes = recordings, planes
         first = recordings[0]
         outer, self.field = list(first.axes[:-2]), tuple(first.axes[-2:])
-        if planes > 1 and len(recordings) == 1:
+        # The colours of a picture are its channels, if the model takes three.
+        self.colours = planes == 3 and len(recordings) == 1 and first.colour
+        if planes > 1 and len(recordings) == 1 and not self.colours:
             if len(first) == planes:
                 outer = []
             elif outer and outer[-1].size == planes:
@@ -58,7 +60,8 @@ class Measurements:
                     f"was trained on {planes} planes; choose {planes} with --frames"
                 )
         self.outer = tuple(outer)
-        self.count = len(first) // planes if len(recordings) == 1 else 1
+        frames = 1 if self.colours else planes
+        self.count = len(first) // frames if len(recordings) == 1 else 1
         sizes = {recording.size for recording in recordings}
         if len(sizes) > 1:
             raise InputError(f"the planes differ in size: {sorted(sizes)}; crop them to one size")
@@ -88,6 +91,8 @@ class Measurements:
         """(measurements, height, width, planes), float32."""
         if len(self.recordings) > 1:
             return np.stack([r.read(0, 1)[0] for r in self.recordings], axis=-1)[None]
+        if self.colours:
+            return self.recordings[0].read(start, stop, colours=True)
         frames = self.recordings[0].read(start * self.planes, stop * self.planes)
         return np.moveaxis(frames.reshape(-1, self.planes, *self.size), 1, -1)
 
@@ -206,7 +211,10 @@ def _groups(names, planes, frames):
         counts = []
         for name in names:
             with open_recording(name) as recording:
-                counts.append(len(recording) if frames is None else len(frames))
+                whole = planes == 3 and recording.colour
+                counts.append(
+                    planes if whole else len(recording) if frames is None else len(frames)
+                )
         if max(counts) == 1:
             if len(names) != planes:
                 raise InputError(

@@ -31,19 +31,33 @@ def normalize(image, normalization):
     InputError
         If contrast is asked of an image that is constant or whose mean is not positive.
     """
-    inputs = {"none": _unchanged, "contrast": _contrast, "frame": _frame}
+    inputs = {
+        "none": _unchanged,
+        "contrast": _contrast,
+        "frame": _frame,
+        "fixed": lambda image: _fixed(image, normalization),
+    }
     image, mean, deviation = inputs[normalization["input"]](image)
     outputs = {
         "none": lambda answer: answer,
         "mean-free": lambda answer: answer - answer.mean((0, 1)),
         "first-channel-mean-free": _first_mean_free,
         "frame": lambda answer: (answer - answer.mean((0, 1))) * deviation + mean,
+        "fixed": lambda answer: (
+            answer * np.float32(normalization["output_deviation"])
+            + np.float32(normalization["output_mean"])
+        ),
     }
     return image.astype(np.float32), outputs[normalization["output"]]
 
 
 def _unchanged(image):
     return image, 0.0, 1.0
+
+
+def _fixed(image, normalization):
+    mean, deviation = (np.float32(normalization[f"input_{n}"]) for n in ("mean", "deviation"))
+    return (image - mean) / deviation, mean, deviation
 
 
 def _contrast(image):

@@ -135,7 +135,8 @@ def _result(job, engine, model, settings, dtype, batch_size, resume, say):
             picture = job.output.with_suffix(".png")
             thin = -(-max(shape[1:]) // MOST_SHOWN)
             first = results[: card["network"]["output_channels"]][:, ::thin, ::thin]
-            write_png(picture, np.concatenate(first, 1))
+            colour = list(card["output_names"]) == ["red", "green", "blue"]
+            write_png(picture, np.moveaxis(first, 0, -1) if colour else np.concatenate(first, 1))
             spool.remove()
         except OSError as error:
             raise InputError(f"{job.output} cannot be written: {error.strerror or error}") from None

@@ -3,9 +3,11 @@
 from ..errors import InputError
 from .base import Problem
 from .denoise import Denoise
+from .laplacian import Laplacian
+from .paired import Paired
 from .phase import Phase
 
-PROBLEMS = {"phase": Phase, "denoise": Denoise}
+PROBLEMS = {"phase": Phase, "denoise": Denoise, "laplacian": Laplacian, "paired": Paired}
 
 
 def from_card(card):
@@ -30,4 +32,4 @@ def from_card(card):
     return PROBLEMS[name].from_config(card["problem"]["config"])
 
 
-__all__ = ["PROBLEMS", "Denoise", "Phase", "Problem", "from_card"]
+__all__ = ["PROBLEMS", "Denoise", "Laplacian", "Paired", "Phase", "Problem", "from_card"]

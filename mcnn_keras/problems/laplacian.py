@@ -1,0 +1,86 @@
+"""Inversion of a Laplacian: the tutorial problem, whose exact inverse is known."""
+
+import numpy as np
+import tensorflow as tf
+
+from ..errors import InputError
+from ..images import Pictures
+from .base import Problem
+
+# [1 2 1; 2 4 2; 1 2 1] less 16 in the middle: its transfer function is known in closed form.
+KERNEL = ((1.0, 2.0, 1.0), (2.0, -12.0, 2.0), (1.0, 2.0, 1.0))
+STRENGTHS = tuple(10.0**k for k in np.arange(-3, 1.01, 0.5))
+
+
+class Laplacian(Problem):
+    """A picture from its Laplacian.
+
+    Parameters
+    ----------
+    noise : float
+        Standard deviation of the noise that is added to the Laplacian of a picture of 0..1.
+    images : str or Path, optional
+        A folder of pictures instead of the bundled ones.
+    pictures_seed : int
+        Of the procedural pictures.
+
+    Raises
+    ------
+    InputError
+        If the noise is negative.
+
+    Notes
+    -----
+    The problem of Wang et al. (2020), Fig. 1: edges are all that the network sees, and slow changes
+    have to be put together from them; the mean is lost, and can only be guessed.
+    """
+
+    name = "laplacian"
+    margin = 1
+    output_names = ("picture",)
+
+    def __init__(self, noise=0.01, images=None, pictures_seed=0):
+        if not noise >= 0:
+            raise InputError(f"noise {noise} is negative; give a standard deviation")
+        self.noise = float(noise)
+        self.images = None if images is None else str(images)
+        self.pictures_seed = pictures_seed
+        self._pictures = {}
+        self._kernel = tf.constant(KERNEL)[..., None, None]
+
+    @property
+    def baselines(self):
+        """The inverse in Fourier space, at the regularisation that is best on the set."""
+        from ..classical.denoisers import best_strength
+        from ..classical.laplacian import inverse_laplacian
+
+        def inverse(images, targets):
+            mean = targets.mean()
+            answers, strength = best_strength(
+                lambda image, strength: inverse_laplacian(image, strength) + mean,
+                images[..., 0],
+                targets[..., 0],
+                STRENGTHS,
+                lambda a, t: -np.abs(a - t).mean(),
+            )
+            return np.stack(answers)[..., None], {"regularization": strength}
+
+        return {"Fourier inverse": inverse}
+
+    def targets(self, seed, size, split):
+        """A picture, (size, size, 1), in 0..1."""
+        if split not in self._pictures:
+            self._pictures[split] = Pictures(split, self.images, self.pictures_seed)
+        return self._pictures[split].draw(seed, size)[..., None]
+
+    def observe(self, target, seed):
+        """Its Laplacian; the outermost pixels are the margin's."""
+        return tf.nn.conv2d(target[None], self._kernel, 1, "SAME")[0]
+
+    def detect(self, image, seed):
+        """White noise."""
+        return image + self.noise * tf.random.stateless_normal(tf.shape(image), seed)
+
+    def config(self):
+        """The constructor's arguments as JSON can hold them."""
+        return {"noise": self.noise, "images": self.images, "pictures_seed": self.pictures_seed}

@@ -1,0 +1,228 @@
+"""Any image-to-image problem of which pairs were measured."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from ..errors import InputError
+from ..files import open_recording, split_name
+from ..files.formats import is_image_file
+from .base import Problem
+
+COLOURS = ("red", "green", "blue")
+# One in so many pairs, chosen by name, is kept for testing.
+TEST_SHARE = 5
+
+
+class Paired(Problem):
+    """Images and their targets from two folders, or from two datasets of HDF5 files.
+
+    Parameters
+    ----------
+    inputs, targets : str or Path
+        Folders whose files are matched by name, endings left aside; or ``file.h5:/inputs`` and
+        ``file.h5:/targets``, each (pairs, height, width) or (pairs, height, width, channels). A
+        colour picture has three channels, a stack has as many as it has images.
+
+    Attributes
+    ----------
+    report : list of str
+        What was matched, and what was skipped and why.
+
+    Raises
+    ------
+    InputError
+        If fewer than two pairs can be used.
+
+    Notes
+    -----
+    Sizes may differ from pair to pair; training draws windows. A target may be twice as large as
+    its image. A fifth of the pairs, chosen by a hash of their names, is the test split. The mean
+    and deviation of each channel over the training pairs are taken out of images and targets, and
+    `mcnn_keras.predict` puts them in again.
+    """
+
+    name = "paired"
+
+    def __init__(self, inputs, targets):
+        self.inputs, self.targets_from = str(inputs), str(targets)
+        self.report = []
+        pairs = self._read()
+        self.scale, pairs = self._alike(pairs)
+        names = sorted(pairs, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+        if len(names) < 2:
+            raise InputError(
+                f"{len(names)} pairs can be used of {self.inputs} and {self.targets_from}; at "
+                f"least two are needed, one to train and one to test ({'; '.join(self.report)})"
+            )
+        tests = max(1, len(names) // TEST_SHARE)
+        self.report.insert(0, f"{len(names)} pairs: {len(names) - tests} train, {tests} test")
+        chosen = {"test": names[:tests], "train": names[tests:]}
+        train = [pairs[name] for name in chosen["train"]]
+        self.normalization = {"input": "fixed", "output": "fixed"}
+        for which, kind in enumerate(("input", "output")):
+            mean, deviation = _statistics([pair[which] for pair in train])
+            self.normalization[f"{kind}_mean"] = mean
+            self.normalization[f"{kind}_deviation"] = deviation
+        channels = train[0][1].shape[-1]
+        self.output_names = (
+            ("output",) if channels == 1
+            else COLOURS if channels == 3
+            else tuple(f"output {i}" for i in range(channels))
+        )  # fmt: skip
+        self.units = ("",) * channels
+        self.smallest = min(min(pair[0].shape[:2]) for pair in pairs.values())
+        with tf.init_scope():  # captured by tf.data's functions, rather than copied into them
+            self._held = {
+                split: [_held([pairs[name][which] for name in chosen[split]]) for which in (0, 1)]
+                for split in chosen
+            }
+
+    def _read(self):
+        """Images and targets, (height, width, channels), by name."""
+        if all(split_name(name)[1] or Path(name).is_file() for name in self._sources):
+            images, targets = (_stack(name) for name in self._sources)
+            if len(images) != len(targets):
+                raise InputError(
+                    f"{self.inputs} holds {len(images)} images and {self.targets_from} "
+                    f"{len(targets)} targets; as many are expected"
+                )
+            return {f"{i:06}": pair for i, pair in enumerate(zip(images, targets, strict=True))}
+        found = []
+        for name in self._sources:
+            if not Path(name).is_dir():
+                raise InputError(f"{name} is not a folder; give a folder of images")
+            paths = [p for p in sorted(Path(name).rglob("*")) if p.is_file() and is_image_file(p)]
+            found.append({str(p.relative_to(name).with_suffix("")): p for p in paths})
+        images, targets = found
+        for one, other, what in ((images, targets, "target"), (targets, images, "image")):
+            lonely = sorted(set(one) - set(other))
+            if lonely:
+                self.report.append(f"{len(lonely)} without {what}: {_some(lonely)}")
+        pairs = {}
+        for name in sorted(set(images) & set(targets)):
+            try:
+                pairs[name] = tuple(_channels(found[name]) for found in (images, targets))
+            except InputError as error:
+                self.report.append(f"{name} left out: {error}")
+        return pairs
+
+    @property
+    def _sources(self):
+        return self.inputs, self.targets_from
+
+    def _alike(self, pairs):
+        """The target's size in image sizes, and the pairs that are like most others."""
+        kinds = {}
+        for name, (image, target) in pairs.items():
+            scales = {t / i for t, i in zip(target.shape[:2], image.shape[:2], strict=True)}
+            if len(scales) > 1 or scales.pop() not in (1, 2):
+                self.report.append(
+                    f"{name} left out: the target has {target.shape[0]}x{target.shape[1]} pixels "
+                    f"for an image of {image.shape[0]}x{image.shape[1]}; the same or twice as many "
+                    "are expected"
+                )
+                continue
+            scale = target.shape[0] // image.shape[0]
+            kinds.setdefault((image.shape[-1], target.shape[-1], scale), []).append(name)
+        if not kinds:
+            return 1, {}
+        kind = max(kinds, key=lambda k: len(kinds[k]))
+        for other, names in kinds.items():
+            if other != kind:
+                self.report.append(
+                    f"{len(names)} left out, with {other[0]} and {other[1]} channels and targets "
+                    f"{other[2]} times as large where most have {kind[0]}, {kind[1]} and {kind[2]}:"
+                    f" {_some(names)}"
+                )
+        return kind[2], {name: pairs[name] for name in kinds[kind]}
+
+    def sample(self, seed, size, split="train"):
+        """A window of a pair, see `Problem.sample`."""
+        if size > self.smallest:
+            raise InputError(
+                f"image_size {size} is larger than the smallest image, {self.smallest} pixels; "
+                f"choose image_size up to that"
+            )
+        seeds = tf.unstack(tf.random.split(seed, 2))
+        images, targets = self._held[split]
+        number = tf.random.stateless_uniform((), seeds[0], 0, len(images[1]), tf.int32)
+        shape = tf.gather(images[1], number)
+        room = tf.cast(shape[:2] - size + 1, tf.float32)
+        corner = tf.cast(tf.random.stateless_uniform((2,), seeds[1]) * room, tf.int32)
+        windows = []
+        for (flat, shapes, starts), scale in ((images, 1), (targets, self.scale)):
+            height, width, channels = tf.unstack(tf.gather(shapes, number))
+            first = tf.gather(starts, number)
+            whole = tf.reshape(
+                flat[first : first + tf.cast(height * width * channels, tf.int64)],
+                (height, width, channels),
+            )
+            y, x = tf.unstack(corner * scale)
+            window = whole[y : y + scale * size, x : x + scale * size]
+            windows.append(tf.ensure_shape(window, (scale * size, scale * size, None)))
+        image, target = (
+            tf.ensure_shape(w, (*w.shape[:2], n))
+            for w, n in zip(windows, self._channel_counts, strict=True)
+        )
+        return self.normalize(image, target)
+
+    @property
+    def _channel_counts(self):
+        return [len(self.normalization[f"{kind}_mean"]) for kind in ("input", "output")]
+
+    def normalize(self, image, target):
+        """Image and target less the training set's means, in its deviations."""
+        n = self.normalization
+        return (
+            (image - np.float32(n["input_mean"])) / np.float32(n["input_deviation"]),
+            (target - np.float32(n["output_mean"])) / np.float32(n["output_deviation"]),
+        )
+
+    def config(self):
+        """The constructor's arguments as JSON can hold them."""
+        return {"inputs": self.inputs, "targets": self.targets_from}
+
+
+def _channels(path):
+    """One image of all channels of a file, (height, width, channels), float32."""
+    with open_recording(path) as recording:
+        return recording.read_channels()
+
+
+def _stack(name):
+    """The images of a file as (height, width, channels) each."""
+    with open_recording(name) as recording:
+        frames = recording.read()
+        if len(recording.axes) == 4:  # the channels of each image
+            frames = frames.reshape(-1, recording.axes[-3].size, *recording.size)
+            return list(np.moveaxis(frames, 1, -1))
+        return list(frames[..., None])
+
+
+def _statistics(arrays):
+    """Mean and deviation of each channel over images of any size."""
+    count = sum(a.shape[0] * a.shape[1] for a in arrays)
+    mean = sum(a.sum((0, 1), dtype=np.float64) for a in arrays) / count
+    variance = sum(((a - mean) ** 2).sum((0, 1), dtype=np.float64) for a in arrays) / count
+    deviation = np.sqrt(variance)
+    # A channel that never changes has nothing to be scaled by.
+    deviation[deviation <= 1e-6 * np.abs(mean)] = 1.0
+    return mean.tolist(), np.maximum(deviation, 1e-12).tolist()
+
+
+def _held(arrays):
+    """Images of any size in one block: their values, shapes, and where each begins."""
+    starts = np.cumsum([0, *(a.size for a in arrays)])[:-1]
+    return (
+        tf.constant(np.concatenate([a.ravel() for a in arrays])),
+        tf.constant(np.array([a.shape for a in arrays], np.int32)),
+        tf.constant(starts.astype(np.int64)),
+    )
+
+
+def _some(names, most=3):
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+import scipy.ndimage
+
+from mcnn_keras import InputError, evaluate, train
+from mcnn_keras.classical.laplacian import inverse_laplacian
+from mcnn_keras.cli import main
+from mcnn_keras.problems import Laplacian, from_card
+from mcnn_keras.problems.laplacian import KERNEL
+from mcnn_keras.training.pipeline import fixed_set
+
+TINY = {"image_size": 32, "samples": 64, "epochs": 2, "filters": (8, 8), "branches": 2}
+
+
+def test_the_image_is_the_pictures_laplacian():
+    images, targets = fixed_set(Laplacian(noise=0), "train", 4, 40, 0)
+    assert targets.min() >= 0
+    assert targets.max() <= 1
+    for image, target in zip(images[..., 0], targets[..., 0], strict=True):
+        expected = scipy.ndimage.convolve(target, np.array(KERNEL))[1:-1, 1:-1]
+        np.testing.assert_allclose(image[1:-1, 1:-1], expected, atol=1e-5)
+
+
+def test_noise_is_as_strong_as_stated():
+    clean, noisy = (fixed_set(Laplacian(noise=n), "train", 8, 64, 0)[0] for n in (0, 0.05))
+    np.testing.assert_allclose((noisy - clean).std(), 0.05, rtol=0.02)
+
+
+def test_the_inverse_is_exact_for_mirrored_pictures(rng):
+    picture = rng.random((31, 44))
+    image = scipy.ndimage.convolve(picture, np.array(KERNEL), mode="reflect")
+    np.testing.assert_allclose(inverse_laplacian(image, 0), picture - picture.mean(), atol=1e-9)
+    damped = inverse_laplacian(image, 5.0)
+    assert 0 < damped.std() < picture.std()
+
+
+def test_evaluation_sets_the_inverse_beside_the_network():
+    run = train(Laplacian(), precision="float32", **TINY)
+    assert from_card(run.model.card).config() == Laplacian().config()
+    answers = evaluate(run.model, samples=8)
+    exact = answers["Fourier inverse"]
+    assert exact["mae"]["picture"] < answers["constant"]["mae"]["picture"]
+    assert exact["correlation"] > 0.5
+    assert exact["with"]["regularization"] > 0
+
+
+def test_the_command_trains_it(tmp_path):
+    words = "train laplacian --image-size 64 --samples 8 --epochs 1 --preset fast --output".split()
+    with pytest.raises(SystemExit) as end:
+        main([*words, str(tmp_path / "run")])
+    assert end.value.code == 0
+    assert (tmp_path / "run" / "model.h5").exists()
+
+
+def test_wrong_noise_is_told():
+    with pytest.raises(InputError, match="negative"):
+        Laplacian(noise=-1)
