@@ -4,7 +4,7 @@ import numpy as np
 
 from .errors import InputError
 from .metrics import correlation, mean_absolute_error
-from .problems import from_card
+from .problems import as_problem, from_card
 from .training.pipeline import fixed_set
 
 
@@ -39,7 +39,7 @@ def evaluate(model, problem=None, samples=64, seed=1, image_size=None):
     if samples < 1:
         raise InputError(f"samples is {samples}; it must be at least 1")
     card = model.card
-    problem = problem or from_card(card)
+    problem = from_card(card) if problem is None else as_problem(problem)
     image_size = image_size or card["training"]["image_size"]
     images, targets = fixed_set(problem, "test", samples, image_size, seed)
     answers = {"network": (_answers(model, images), {})}

@@ -24,9 +24,21 @@ from .quiet import import_tensorflow
 CONFIG_NAMES = {"input_kind": "input"}
 
 
-@click.group()
+class Problems(click.Group):
+    """The problems of this package, and those that installed packages offer."""
+
+    def list_commands(self, context):
+        """Their names."""
+        return [*super().list_commands(context), *sorted(_offered())]
+
+    def get_command(self, context, name):
+        """The command of one problem."""
+        return super().get_command(context, name) or _offered().get(name)
+
+
+@click.group(cls=Problems)
 def train():
-    """Train a network from simulated samples of a problem."""
+    """Train a network from simulated samples of a problem, or from measured pairs."""
 
 
 @train.command()
@@ -96,6 +108,47 @@ def paired(context, **values):
       mcnn-keras train paired --inputs pairs.h5:/images --targets pairs.h5:/targets
     """
     run_training(context, values, paired_problem)
+
+
+def _offered():
+    """A command for each problem that another package offers."""
+    from importlib.metadata import entry_points
+
+    return {p.name: _command(p) for p in entry_points(group="mcnn_keras.problems")}
+
+
+def _command(point):
+    @click.command(point.name, help=f"The problem {point.name} of {point.value}.")
+    @click.option(
+        "--set", "arguments", multiple=True, metavar="NAME=VALUE",
+        help="An argument of the problem, its value as JSON or plain text; once for each.",
+    )  # fmt: skip
+    @size_options(image_size=128)
+    @training_options()
+    @click.pass_context
+    def command(context, **values):
+        run_training(context, values, lambda values: _made(point.name, values))
+
+    return command
+
+
+def _made(name, values):
+    import json
+
+    from ..problems import make
+
+    arguments = {}
+    for text in values.pop("arguments"):
+        key, mark, value = text.partition("=")
+        if not mark:
+            raise click.UsageError(
+                f"--set {text!r} is no NAME=VALUE; write for example --set blur=3"
+            )
+        try:
+            arguments[key] = json.loads(value)
+        except ValueError:
+            arguments[key] = value
+    return make(name, **arguments)
 
 
 def run_training(context, values, make_problem):

@@ -1,13 +1,53 @@
-"""The inverse problems; a new one is one new file."""
+"""The inverse problems; a new one is one new file, or another package's entry point."""
 
-from ..errors import InputError
-from .base import Problem
+from importlib.metadata import entry_points
+
+from ..errors import InputError, reason
+from .base import Problem, as_problem
 from .denoise import Denoise
 from .laplacian import Laplacian
 from .paired import Paired
 from .phase import Phase
 
 PROBLEMS = {"phase": Phase, "denoise": Denoise, "laplacian": Laplacian, "paired": Paired}
+# Under which other packages offer problems of theirs.
+ENTRY_POINTS = "mcnn_keras.problems"
+
+
+def offered():
+    """The problems of other packages, by name: entry points that have not been loaded."""
+    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+
+
+def make(name, **arguments):
+    """A problem by its name: one of this package's, or one that another package offers.
+
+    Parameters
+    ----------
+    name : str
+    **arguments
+        Of its constructor.
+
+    Raises
+    ------
+    InputError
+        If it is not known, or cannot be made.
+    """
+    if name in PROBLEMS:
+        return PROBLEMS[name](**arguments)
+    points = offered()
+    if name not in points:
+        raise InputError(
+            f"the problem {name!r} is not known; choose from {', '.join([*PROBLEMS, *points])}"
+        )
+    try:
+        return as_problem(points[name].load()(**arguments))
+    except InputError:
+        raise
+    except Exception as error:  # whatever another package's code raises
+        raise InputError(
+            f"the problem {name!r} of {points[name].value} cannot be made ({reason(error)})"
+        ) from None
 
 
 def from_card(card):
@@ -23,13 +63,17 @@ def from_card(card):
     InputError
         If it is a problem of the user's own, which only the user's code knows.
     """
-    name = card["problem"]["name"]
-    if name not in PROBLEMS:
+    name, points = card["problem"]["name"], offered()
+    if name not in PROBLEMS and name not in points:
         raise InputError(
             f"the model was trained on the problem {name!r}, which is not among "
-            f"{', '.join(PROBLEMS)}; pass the problem object in Python instead"
+            f"{', '.join([*PROBLEMS, *points])}; pass the problem object in Python instead"
         )
-    return PROBLEMS[name].from_config(card["problem"]["config"])
+    config = card["problem"]["config"]
+    return PROBLEMS[name].from_config(config) if name in PROBLEMS else make(name, **config)
 
 
-__all__ = ["PROBLEMS", "Denoise", "Laplacian", "Paired", "Phase", "Problem", "from_card"]
+__all__ = [
+    "PROBLEMS", "Denoise", "Laplacian", "Paired", "Phase", "Problem", "as_problem", "from_card",
+    "make", "offered",
+]  # fmt: skip

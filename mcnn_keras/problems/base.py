@@ -137,3 +137,41 @@ class Problem:
     def from_config(cls, config):
         """The problem that `config` describes."""
         return cls(**config)
+
+
+# What an adapted object cannot bring.
+KEPT = ("from_config", "label")
+
+
+class _Adapted(Problem):
+    """A problem made of an object that is none by descent."""
+
+    def __init__(self, thing):
+        taken = [n for n in dir(Problem) if not n.startswith("_") and n not in KEPT]
+        for name in taken:
+            if hasattr(thing, name):
+                setattr(self, name, getattr(thing, name))
+
+
+def as_problem(thing):
+    """A problem out of any object with a name, `targets` and `observe`.
+
+    Parameters
+    ----------
+    thing : object
+        A `Problem`, or an object with some of its attributes and methods.
+
+    Raises
+    ------
+    InputError
+        If it lacks one of the three.
+    """
+    if isinstance(thing, Problem):
+        return thing
+    missing = [name for name in ("name", "targets", "observe") if not hasattr(thing, name)]
+    if missing:
+        raise InputError(
+            f"a {type(thing).__name__} was given without {' and '.join(missing)}; a problem has a "
+            "name, targets(seed, size, split) and observe(target, seed)"
+        )
+    return _Adapted(thing)

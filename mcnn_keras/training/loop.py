@@ -14,6 +14,7 @@ import tensorflow as tf
 from ..errors import InputError, TrainingStopped
 from ..metrics import correlation, mean_absolute_error
 from ..network import stride
+from ..problems.base import as_problem
 from ..progress import Progress
 from ..report import write_report
 from ..saving import make_card, save
@@ -59,7 +60,7 @@ def train(problem, output=None, resume=False, strategy=None, **settings):
     Parameters
     ----------
     problem : Problem
-        What to learn.
+        What to learn; or any object with a name, `targets` and `observe`.
     output : str or Path, optional
         The run's folder, for model.h5, config.json, history.csv, report.html and checkpoints;
         without it nothing is written.
@@ -85,6 +86,7 @@ def train(problem, output=None, resume=False, strategy=None, **settings):
     KeyboardInterrupt
         After Ctrl-C, once the checkpoint is written.
     """
+    problem = as_problem(problem)
     settings = Settings(**settings)
     strategy = strategy or choose_strategy(settings.gpus)
     folder = None if output is None else RunFolder(output)
