@@ -65,12 +65,12 @@ def side_by_side(image, target, answer):
 
     Parameters
     ----------
-    image, target, answer : (height, width) array
+    image, target, answer : (height, width) or (height, width, colours) array
 
     Returns
     -------
     numpy.ndarray
-        (height, 4 width), uint8; the last three in the truth's grey scale.
+        (height, 4 width[, colours]), uint8; the last three in the truth's grey scale.
     """
     low, high = float(target.min()), float(target.max())
     difference = np.abs(target - answer)
@@ -91,9 +91,10 @@ def _examples(test, answer):
     if targets.shape[1] != images.shape[1]:  # an enlarging network: show the input as large
         factor = targets.shape[1] // images.shape[1]
         images = images.repeat(factor, axis=1).repeat(factor, axis=2)
+    if images.shape[-1] != 3 or targets.shape[-1] != 3:  # not colours: the first of each
+        images, targets, answer = (a[..., 0] for a in (images, targets, answer))
     rows = [
-        side_by_side(images[i, ..., 0], targets[i, ..., 0], answer[i, ..., 0])
-        for i in range(min(EXAMPLES, len(images)))
+        side_by_side(images[i], targets[i], answer[i]) for i in range(min(EXAMPLES, len(images)))
     ]
     buffer = io.BytesIO()
     iio.imwrite(buffer, np.concatenate(rows), extension=".png")

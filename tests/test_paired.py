@@ -152,3 +152,22 @@ def test_what_cannot_be_paired_is_refused(folders, tmp_path):
         Paired(folders[0], tmp_path / "empty")
     with pytest.raises(InputError, match="larger than the smallest image, 40"):
         fixed_set(Paired(*folders), "train", 1, 48, 0)
+
+
+def test_whole_images_are_filled_up_as_inference_does(folders):
+    images, targets = folders
+    problem = Paired(images, targets, whole=True)
+    assert "or another size" in problem.report[-1]
+    found, truth = fixed_set(problem, "train", 3, 32, 0)
+    assert found.shape == truth.shape == (3, 64, 64, 1)
+    n = problem.normalization
+    known = {np.load(path).tobytes() for path in targets.rglob("*.npy")}
+    for target in truth[..., 0] * n["output_deviation"] + n["output_mean"]:
+        inner = target[10:54, 8:56] if len(problem._side) and problem._side[0] == 44 else None
+        inner = target[12:52, 8:56] if problem._side[0] == 40 else inner
+        inner = target[8:56, 8:56] if inner is None else inner
+        assert any(
+            np.allclose(inner, np.frombuffer(k, np.float32).reshape(inner.shape), rtol=1e-5)
+            for k in known
+            if len(k) == inner.size * 4
+        )

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 import tifffile
@@ -232,3 +233,32 @@ def test_memory_does_not_grow_with_the_recording(one_plane, tmp_path):
         os.remove(tmp_path / f"{count}.npy")
     # The longer recording has 66 MB, its result as much.
     assert peaks[1] < 1.1 * peaks[0] + 1
+
+
+def test_a_video_shows_input_result_truth_and_difference(one_plane, frames, tmp_path):
+    np.save(tmp_path / "in.npy", frames[:5])
+    np.save(tmp_path / "truth.npy", frames[:5] - 1)
+    names = ([str(tmp_path / "in.npy")], tmp_path / "out.npy")
+    predict_files(one_plane, *names, video=tmp_path / "a.gif")
+    assert iio.imread(tmp_path / "a.gif", mode="RGB").shape[:3] == (5, 36, 80)
+    written = predict_files(
+        one_plane, *names, video=tmp_path / "b.gif", truth=str(tmp_path / "truth.npy"), fps=4
+    )
+    assert written[-1] == tmp_path / "b.gif"
+    video = iio.imread(tmp_path / "b.gif", mode="RGB")
+    assert video.shape[:3] == (5, 36, 160)
+    assert iio.immeta(tmp_path / "b.gif")["duration"] == 250
+    middle = video[2, :, :40, 0]
+    assert np.corrcoef(middle.ravel(), frames[2].ravel())[0, 1] > 0.95
+    for wrong, message in (
+        ({"video": "a.avi"}, "choose .gif or .mp4"),
+        ({"truth": "a.npy"}, "name one with --video"),
+        ({"video": "a.gif", "truth": str(tmp_path / "in.npy"), "fps": 0}, "fps 0"),
+    ):
+        with pytest.raises(InputError, match=message):
+            predict_files(one_plane, *names, **wrong)
+    np.save(tmp_path / "truth.npy", frames[:4])
+    with pytest.raises(InputError, match=r"4 images of .* 5 of"):
+        predict_files(
+            one_plane, *names, video=tmp_path / "c.gif", truth=str(tmp_path / "truth.npy")
+        )

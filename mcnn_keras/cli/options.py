@@ -125,6 +125,23 @@ laplacian_options = together(
 )  # fmt: skip
 
 
+reflection_options = together(
+    click.option("--distance", type=float, default=0.3, show_default=True, help="Of the wall, m."),
+    click.option(
+        "--screen-width", type=float, default=0.33, show_default=True, help="Of 16:9, in m."
+    ),
+)  # fmt: skip
+
+
+def reflection_problem(values):
+    """The reflection problem that the options describe; takes its options out of `values`."""
+    from ..problems import Reflection
+
+    width = values.pop("screen_width")
+    scene = {"distance": values.pop("distance"), "width": width, "height": width * 9 / 16}
+    return Reflection(scene, images=values.pop("images"))
+
+
 paired_options = together(
     click.option(
         "--inputs", type=click.Path(), metavar="DIR",
@@ -133,6 +150,10 @@ paired_options = together(
     click.option(
         "--targets", type=click.Path(), metavar="DIR",
         help="Folder of their targets, by the same names, or file.h5:/dataset.",
+    ),
+    click.option(
+        "--whole", is_flag=True,
+        help="Learn from whole images, all of one size, rather than from windows of --image-size.",
     ),
 )  # fmt: skip
 
@@ -145,7 +166,7 @@ def paired_problem(values):
     if inputs is None or targets is None:
         missing = "--inputs" if inputs is None else "--targets"
         raise click.UsageError(f"{missing} is missing; name the folder of images and of targets")
-    problem = Paired(inputs, targets)
+    problem = Paired(inputs, targets, whole=values.pop("whole"))
     for line in problem.report:
         click.echo(line)
     return problem

@@ -38,6 +38,15 @@ prediction_options = together(
     ),
     click.option("--resume", is_flag=True, help="Go on where an interrupted run stopped."),
     click.option(
+        "--video", type=click.Path(), metavar="FILE.gif",
+        help="Also a .gif, or .mp4 with imageio-ffmpeg, of input and result side by side.",
+    ),
+    click.option(
+        "--truth", type=click.Path(), metavar="FILE",
+        help="The true answers, shown in the video with the difference.",
+    ),
+    click.option("--fps", type=float, default=2.0, show_default=True, help="Of the video."),
+    click.option(
         "--watch", is_flag=True,
         help="INPUT is a folder; invert images as they are written there, until interrupted.",
     ),

@@ -12,6 +12,8 @@ from .options import (
     laplacian_problem,
     phase_options,
     phase_problem,
+    reflection_options,
+    reflection_problem,
     together,
 )
 from .quiet import import_tensorflow
@@ -74,6 +76,21 @@ def laplacian(**values):
     """
     import_tensorflow()
     write_samples(laplacian_problem(values), **values)
+
+
+@simulate.command()
+@reflection_options
+@image_options(image_size=192)
+@simulation_options
+def reflection(**values):
+    """Photographs of a wall, and what the screen facing it shows.
+
+    \b
+    Example:
+      mcnn-keras simulate reflection --samples 16 --output pairs.h5
+    """
+    import_tensorflow()
+    write_samples(reflection_problem(values), **values)
 
 
 AXES = ("sample", "height", "width", "channel")

@@ -15,13 +15,15 @@ from .options import (
     paired_problem,
     phase_options,
     phase_problem,
+    reflection_options,
+    reflection_problem,
     size_options,
     training_options,
 )
 from .quiet import import_tensorflow
 
 # Options of the problem under the names by which its configuration knows them.
-CONFIG_NAMES = {"input_kind": "input"}
+CONFIG_NAMES = {"input_kind": "input", "screen_width": "width"}
 
 
 class Problems(click.Group):
@@ -87,6 +89,24 @@ def laplacian(context, **values):
       mcnn-keras train laplacian --output runs/laplacian
     """
     run_training(context, values, laplacian_problem)
+
+
+@train.command()
+@reflection_options
+@image_options(image_size=192)
+@training_options()
+@click.pass_context
+def reflection(context, **values):
+    """See what a screen shows in the light that it throws on the wall facing it.
+
+    The image size is the photograph's width; the answer is twice as large. Real pairs are learned
+    by `train paired --whole`.
+
+    \b
+    Example:
+      mcnn-keras train reflection --distance 0.3 --output runs/reflection
+    """
+    run_training(context, values, reflection_problem)
 
 
 @train.command()
@@ -190,6 +210,7 @@ def _take_over(context, values, output):
     started = RunFolder(output).config()
     known = {**started["settings"], **started["problem"]["config"]}
     known.update(known.pop("optics", {}))
+    known.update(known.pop("scene", {}))
     for name in values:
         given = context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
         config_name = CONFIG_NAMES.get(name, name)

@@ -6,12 +6,13 @@ A result appears when all of its frames are done. Until then they are kept in a 
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import InputError, reason
-from ..files import output_types, write_png, write_recording
+from ..files import open_recording, output_types, write_png, write_recording
 from ..files.formats import default_type
 from ..progress import FrameProgress, duration
 from ..saving import load, model_path, read_card
@@ -20,6 +21,7 @@ from .engines import engine_of
 from .measurements import open_measurements, plan
 from .predict import PIXELS, check, prepared
 from .spool import Spool, identity
+from .video import check_video, write_video
 
 # A model's pixel size and the file's may differ by this much before it is worth a word.
 TOLERANCE = 0.03
@@ -27,6 +29,38 @@ TOLERANCE = 0.03
 WORTH_A_WORD = 2**24
 # Pixels across the picture beside a result, to look at.
 MOST_SHOWN = 2048
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to make results.
+
+    Parameters
+    ----------
+    dtype : str, optional
+        Of the results; by default that of the measurements where it holds the results well.
+    batch_size, tile_size : int, optional
+        See `predict_stack`.
+    resume : bool
+        Go on with what an interrupted run has left.
+    precision : {'float32', 'bfloat16'}
+        Of the network.
+    video : str or Path, optional
+        A .gif or .mp4 of input and result side by side, if there is one result.
+    truth : str, optional
+        The file of the true answer, for two more columns of the video.
+    fps : float
+        Of the video, frames a second.
+    """
+
+    dtype: str | None = None
+    batch_size: int | None = None
+    tile_size: int | None = None
+    resume: bool = False
+    precision: str = "float32"
+    video: str | None = None
+    truth: str | None = None
+    fps: float = 2.0
 
 
 def predict_files(model, inputs, output, frames=None, **options):
@@ -46,8 +80,7 @@ def predict_files(model, inputs, output, frames=None, **options):
     return execute(model, jobs, **options)
 
 
-def execute(model, jobs, dtype=None, batch_size=None, tile_size=None, resume=False,
-            precision="float32", say=lambda text: None):  # fmt: skip
+def execute(model, jobs, say=lambda text: None, **options):
     """Make the results of jobs, one after the other.
 
     Parameters
@@ -55,16 +88,10 @@ def execute(model, jobs, dtype=None, batch_size=None, tile_size=None, resume=Fal
     model : str or Path
         A model file, or the name of a shipped one.
     jobs : list of Job
-    dtype : str, optional
-        Of the results; by default that of the measurements where it holds the results well.
-    batch_size, tile_size : int, optional
-        See `predict_stack`.
-    resume : bool
-        Go on with what an interrupted run has left.
-    precision : {'float32', 'bfloat16'}
-        Of the network.
     say : callable
         Takes what the user should know, a line at a time.
+    **options
+        See `Options`.
 
     Returns
     -------
@@ -76,19 +103,15 @@ def execute(model, jobs, dtype=None, batch_size=None, tile_size=None, resume=Fal
     InputError
         If a job cannot be done; with several jobs, after the others are done.
     """
-    for job in jobs:
-        if dtype is not None:
-            _check_type(job.output, dtype)
-    engine = engine_of(load(model, precision))
+    options = Options(**options)
+    _check(options, jobs)
+    engine = engine_of(load(model, options.precision))
     written, failed = [], []
     for job in jobs:
         try:
             if job.failed:
                 raise InputError(job.failed)
-            settings = {"tile_size": tile_size, "precision": precision}
-            files = _result(
-                job, engine, model_path(model), settings, dtype, batch_size, resume, say
-            )
+            files = _result(job, engine, model_path(model), options, say)
             for path in files:
                 say(f"wrote {path}")
             written += files
@@ -106,17 +129,42 @@ def execute(model, jobs, dtype=None, batch_size=None, tile_size=None, resume=Fal
     return written
 
 
-def _result(job, engine, model, settings, dtype, batch_size, resume, say):
+def _check(options, jobs):
+    """What can be known to be wrong before anything is computed."""
+    if options.dtype is not None:
+        for job in jobs:
+            types = output_types(job.output)
+            if options.dtype not in types:
+                raise InputError(
+                    f"{job.output.suffix} files cannot hold {options.dtype} values; choose from "
+                    + ", ".join(types)
+                )
+    if options.video is not None:
+        check_video(options.video)
+        if len(jobs) > 1:
+            raise InputError(
+                f"one video {options.video} was asked of {len(jobs)} results; invert one"
+            )
+    elif options.truth is not None:
+        raise InputError(f"the truth {options.truth} is for a video; name one with --video")
+    if not options.fps > 0:
+        raise InputError(f"fps {options.fps} must be positive")
+
+
+def _result(job, engine, model, options, say):
     """Make one result; returns its files."""
     card = engine.card
+    outputs = card["network"]["output_channels"]
     with open_measurements(job, card["network"]["input_channels"]) as measurements:
         _compare_pixels(measurements, card, job, say)
         axes = measurements.result_axes(card)
         shape = (int(np.prod([a.size for a in axes[:-2]])), *(a.size for a in axes[-2:]))
+        written = [job.output, job.output.with_suffix(".png")]
         try:
-            spool = Spool(job.output, shape, identity(job, model, settings), resume)
+            settings = {"tile_size": options.tile_size, "precision": options.precision}
+            spool = Spool(job.output, shape, identity(job, model, settings), options.resume)
             try:
-                _fill(spool, measurements, engine, batch_size, settings["tile_size"], say)
+                _fill(spool, measurements, engine, options, say)
             except KeyboardInterrupt:
                 spool.leave()
                 raise KeyboardInterrupt(
@@ -127,26 +175,62 @@ def _result(job, engine, model, settings, dtype, batch_size, resume, say):
                 spool.remove()
                 raise
             results = spool.frames()
-            dtype = dtype or default_type(job.output, results, measurements.dtype, say)
-            labels = None
-            if card["network"]["output_channels"] > 1:
-                labels = card["output_names"] * (shape[0] // len(card["output_names"]))
+            dtype = options.dtype or default_type(job.output, results, measurements.dtype, say)
+            labels = card["output_names"] * (shape[0] // outputs) if outputs > 1 else None
             write_recording(job.output, results, axes, measurements.title, dtype, labels=labels)
-            picture = job.output.with_suffix(".png")
-            thin = -(-max(shape[1:]) // MOST_SHOWN)
-            first = results[: card["network"]["output_channels"]][:, ::thin, ::thin]
-            colour = list(card["output_names"]) == ["red", "green", "blue"]
-            write_png(picture, np.moveaxis(first, 0, -1) if colour else np.concatenate(first, 1))
+            _write_picture(written[1], results[:outputs], card)
+            if options.video is not None:
+                _write_video(options, measurements, results, outputs)
+                written.append(Path(options.video))
             spool.remove()
         except OSError as error:
             raise InputError(f"{job.output} cannot be written: {error.strerror or error}") from None
-    return [job.output, picture]
+    return written
 
 
-def _fill(spool, measurements, engine, batch_size, tile_size, say):
+def _write_picture(path, frames, card):
+    """The first result, its outputs side by side, or in colour."""
+    thin = -(-max(frames.shape[1:]) // MOST_SHOWN)
+    frames = frames[:, ::thin, ::thin]
+    colour = list(card["output_names"]) == ["red", "green", "blue"]
+    write_png(path, np.moveaxis(frames, 0, -1) if colour else np.concatenate(frames, 1))
+
+
+def _write_video(options, measurements, results, outputs):
+    """The first plane and the first output of each measurement, as a video."""
+    images = _Column(len(measurements), lambda i: measurements.read(i, i + 1)[0, ..., 0])
+    answers = _Column(len(measurements), lambda i: results[outputs * i : outputs * i + 1][0])
+    if options.truth is None:
+        write_video(options.video, images, answers, fps=options.fps)
+        return
+    with open_recording(options.truth) as truth:
+        if (len(truth), truth.size) != (len(answers), answers.shape[1:]):
+            raise InputError(
+                f"the truth {options.truth} holds {len(truth)} images of {truth.size}; "
+                f"{len(answers)} of {answers.shape[1:]} are expected"
+            )
+        column = _Column(len(truth), lambda i: truth.read(i, i + 1)[0])
+        write_video(options.video, images, answers, column, options.fps)
+
+
+class _Column:
+    """Images that are made when they are asked for, one at a time."""
+
+    def __init__(self, count, get):
+        self.get, self.shape = get, (count, *get(0).shape)
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, frames):
+        return np.stack([self.get(i) for i in range(self.shape[0])[frames]])
+
+
+def _fill(spool, measurements, engine, options, say):
     """Compute the frames that the spool lacks: one thread reads ahead, one writes behind."""
     channels, count = engine.card["network"]["output_channels"], len(measurements)
-    each = batch_size or max(1, PIXELS // int(np.prod(measurements.size)))
+    tile_size = options.tile_size
+    each = options.batch_size or max(1, PIXELS // int(np.prod(measurements.size)))
     first = spool.done // channels
     tiled = tiles.choose_size(engine, measurements.size, tile_size)
     parts = tiles.count(engine, measurements.size, tiled) if tiled else 1
@@ -190,14 +274,6 @@ def _fill(spool, measurements, engine, batch_size, tile_size, say):
                 progress.add(min(each, count - start))
         if behind is not None:
             behind.result()
-
-
-def _check_type(path, dtype):
-    types = output_types(path)
-    if dtype not in types:
-        raise InputError(
-            f"{Path(path).suffix} files cannot hold {dtype} values; choose from {', '.join(types)}"
-        )
 
 
 def _compare_pixels(measurements, card, job, say):

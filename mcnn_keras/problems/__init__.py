@@ -8,8 +8,12 @@ from .denoise import Denoise
 from .laplacian import Laplacian
 from .paired import Paired
 from .phase import Phase
+from .reflection import Reflection
 
-PROBLEMS = {"phase": Phase, "denoise": Denoise, "laplacian": Laplacian, "paired": Paired}
+PROBLEMS = {
+    "phase": Phase, "denoise": Denoise, "reflection": Reflection, "laplacian": Laplacian,
+    "paired": Paired,
+}  # fmt: skip
 # Under which other packages offer problems of theirs.
 ENTRY_POINTS = "mcnn_keras.problems"
 
@@ -74,6 +78,6 @@ def from_card(card):
 
 
 __all__ = [
-    "PROBLEMS", "Denoise", "Laplacian", "Paired", "Phase", "Problem", "as_problem", "from_card",
-    "make", "offered",
+    "PROBLEMS", "Denoise", "Laplacian", "Paired", "Phase", "Problem", "Reflection", "as_problem",
+    "from_card", "make", "offered",
 ]  # fmt: skip

@@ -12,6 +12,8 @@ from ..files.formats import is_image_file
 from .base import Problem
 
 COLOURS = ("red", "green", "blue")
+# Height and width of whole images are filled up, mirrored, to multiples of this.
+FULL = 64
 # One in so many pairs, chosen by name, is kept for testing.
 TEST_SHARE = 5
 
@@ -25,6 +27,9 @@ class Paired(Problem):
         Folders whose files are matched by name, endings left aside; or ``file.h5:/inputs`` and
         ``file.h5:/targets``, each (pairs, height, width) or (pairs, height, width, channels). A
         colour picture has three channels, a stack has as many as it has images.
+    whole : bool
+        Learn from whole images of one size, where what is seen depends on what is far away, rather
+        than from windows. They are filled up, mirrored, to multiples of 64.
 
     Attributes
     ----------
@@ -46,8 +51,8 @@ class Paired(Problem):
 
     name = "paired"
 
-    def __init__(self, inputs, targets):
-        self.inputs, self.targets_from = str(inputs), str(targets)
+    def __init__(self, inputs, targets, whole=False):
+        self.inputs, self.targets_from, self.whole = str(inputs), str(targets), bool(whole)
         self.report = []
         pairs = self._read()
         self.scale, pairs = self._alike(pairs)
@@ -73,6 +78,7 @@ class Paired(Problem):
             else tuple(f"output {i}" for i in range(channels))
         )  # fmt: skip
         self.units = ("",) * channels
+        self._side = train[0][0].shape[:2]
         self.smallest = min(min(pair[0].shape[:2]) for pair in pairs.values())
         with tf.init_scope():  # captured by tf.data's functions, rather than copied into them
             self._held = {
@@ -126,7 +132,8 @@ class Paired(Problem):
                 )
                 continue
             scale = target.shape[0] // image.shape[0]
-            kinds.setdefault((image.shape[-1], target.shape[-1], scale), []).append(name)
+            kind = (image.shape[-1], target.shape[-1], scale)
+            kinds.setdefault((*kind, image.shape[:2]) if self.whole else kind, []).append(name)
         if not kinds:
             return 1, {}
         kind = max(kinds, key=lambda k: len(kinds[k]))
@@ -134,14 +141,14 @@ class Paired(Problem):
             if other != kind:
                 self.report.append(
                     f"{len(names)} left out, with {other[0]} and {other[1]} channels and targets "
-                    f"{other[2]} times as large where most have {kind[0]}, {kind[1]} and {kind[2]}:"
-                    f" {_some(names)}"
+                    f"{other[2]} times as large, where most have {kind[0]}, {kind[1]} and {kind[2]}"
+                    f"{' or another size' if self.whole else ''}: {_some(names)}"
                 )
         return kind[2], {name: pairs[name] for name in kinds[kind]}
 
     def sample(self, seed, size, split="train"):
-        """A window of a pair, see `Problem.sample`."""
-        if size > self.smallest:
+        """A window of a pair, or a whole one; see `Problem.sample`."""
+        if size > self.smallest and not self.whole:
             raise InputError(
                 f"image_size {size} is larger than the smallest image, {self.smallest} pixels; "
                 f"choose image_size up to that"
@@ -150,7 +157,8 @@ class Paired(Problem):
         images, targets = self._held[split]
         number = tf.random.stateless_uniform((), seeds[0], 0, len(images[1]), tf.int32)
         shape = tf.gather(images[1], number)
-        room = tf.cast(shape[:2] - size + 1, tf.float32)
+        sides = self._side if self.whole else (size, size)
+        room = tf.cast(shape[:2] - tf.constant(sides) + 1, tf.float32)
         corner = tf.cast(tf.random.stateless_uniform((2,), seeds[1]) * room, tf.int32)
         windows = []
         for (flat, shapes, starts), scale in ((images, 1), (targets, self.scale)):
@@ -161,13 +169,15 @@ class Paired(Problem):
                 (height, width, channels),
             )
             y, x = tf.unstack(corner * scale)
-            window = whole[y : y + scale * size, x : x + scale * size]
-            windows.append(tf.ensure_shape(window, (scale * size, scale * size, None)))
+            down, right = (scale * n for n in sides)
+            window = whole[y : y + down, x : x + right]
+            windows.append(tf.ensure_shape(window, (down, right, None)))
         image, target = (
             tf.ensure_shape(w, (*w.shape[:2], n))
             for w, n in zip(windows, self._channel_counts, strict=True)
         )
-        return self.normalize(image, target)
+        image, target = self.normalize(image, target)
+        return (filled(image), filled(target, self.scale)) if self.whole else (image, target)
 
     @property
     def _channel_counts(self):
@@ -183,7 +193,23 @@ class Paired(Problem):
 
     def config(self):
         """The constructor's arguments as JSON can hold them."""
-        return {"inputs": self.inputs, "targets": self.targets_from}
+        return {"inputs": self.inputs, "targets": self.targets_from, "whole": self.whole}
+
+
+def filled(image, scale=1):
+    """Mirror an image at its borders up to a multiple of 64 in height and width.
+
+    Parameters
+    ----------
+    image : (height, width, channels) tensor
+    scale : int
+        Of a target beside its image, which is filled up alike.
+    """
+    beyond = [-n % (scale * FULL) for n in image.shape[:2]]
+    # As much on either side as inference does.
+    before = [n // scale // 2 * scale for n in beyond]
+    widths = [(b, n - b) for b, n in zip(before, beyond, strict=True)]
+    return tf.pad(image, (*widths, (0, 0)), mode="SYMMETRIC")
 
 
 def _channels(path):

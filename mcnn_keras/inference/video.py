@@ -1,0 +1,83 @@
+"""Videos of what went in and what came out, side by side."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..files import replacing, to_grey
+
+SUFFIXES = (".gif", ".mp4")
+# Frames of a video at most; a longer recording is thinned out.
+MOST = 500
+
+
+def check_video(path):
+    """Refuse a video that cannot be written.
+
+    Raises
+    ------
+    InputError
+        If its name ends in neither .gif nor .mp4, or .mp4 files need a further package.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise InputError(f"the video {path} ends in {suffix or 'nothing'}; choose .gif or .mp4")
+    if suffix == ".mp4" and not any(map(importlib.util.find_spec, ("imageio_ffmpeg", "av"))):
+        raise InputError("writing .mp4 needs a package; pip install imageio-ffmpeg, or name a .gif")
+
+
+def write_video(path, images, results, truth=None, fps=2.0):
+    """Write input, result and, where it is known, truth and difference side by side.
+
+    Parameters
+    ----------
+    path : Path
+        A .gif or .mp4, replaced if it is there.
+    images, results, truth : array, or object with shape and slices
+        (frames, height, width) each; images may be smaller than the results by a whole factor.
+    fps : float
+        Frames a second.
+    """
+    check_video(path)
+    numbers = np.unique(np.linspace(0, len(results) - 1, min(len(results), MOST)).astype(int))
+
+    def scale(frames):
+        # One grey scale for all frames, from a few of them.
+        some = np.stack([frames[i : i + 1][0] for i in numbers[:: max(1, len(numbers) // 8)]])
+        return tuple(np.percentile(some, (0.2, 99.8)))
+
+    ours = scale(results) if truth is None else scale(truth)
+    columns = [(images, scale(images)), (results, ours)]
+    if truth is not None:
+        columns.append((truth, ours))
+    video = []
+    for i in numbers:
+        tiles = [to_grey(_as_large(f[i : i + 1][0], results), *limits) for f, limits in columns]
+        if truth is not None:
+            difference = np.abs(results[i : i + 1][0] - truth[i : i + 1][0])
+            tiles.append(to_grey(difference, 0, ours[1] - ours[0]))
+        video.append(np.concatenate(tiles, axis=1))
+    _write(Path(path), video, fps)
+
+
+def _as_large(frame, results):
+    factor = results.shape[1] // frame.shape[0]
+    return frame.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def _write(path, video, fps):
+    import imageio.v3 as iio
+
+    with replacing(path) as part:
+        if path.suffix.lower() == ".gif":
+            iio.imwrite(part, video, duration=1000 / fps, loop=0)
+        else:
+            plugin = "FFMPEG" if importlib.util.find_spec("imageio_ffmpeg") else "pyav"
+            codec = {"codec": "libx264", "macro_block_size": 1} if plugin == "FFMPEG" else {
+                "codec": "libx264"}  # fmt: skip
+            # The codec wants even numbers of pixels.
+            video = [np.repeat(f[: f.shape[0] // 2 * 2, : f.shape[1] // 2 * 2, None], 3, 2)
+                     for f in video]  # fmt: skip
+            iio.imwrite(part, np.stack(video), plugin=plugin, fps=fps, **codec)

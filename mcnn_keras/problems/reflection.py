@@ -1,0 +1,174 @@
+"""What a screen shows, from the light that it throws on a wall."""
+
+import numpy as np
+import tensorflow as tf
+
+from ..draws import between
+from ..errors import InputError
+from ..images import SPLITS, Pictures
+from ..transport import Scene, transport_matrix
+from .base import Problem
+from .paired import COLOURS, filled
+
+# Columns of cells over which light is summed; what a wall shows is far smoother.
+CELLS = 64
+GAMMA = 2.2
+# What differs from one shot to another.
+RANGES = {
+    "exposure": (0.9, 1.1),  # of the automatic exposure's choice
+    "counts": (2e3, 1e4),  # a pixel at full exposure
+    "read_out": (0.001, 0.005),  # of full exposure
+    "vibration": (0.0, 1.0),  # pixels
+    "delay": (0.0, 0.02),  # what the film has moved between the two shots, of its width
+}
+# Brightness that the automatic exposure aims at, and how far it goes there: 1 all the way.
+AIM, AUTOMATIC = 0.35, 0.7
+# Light at the corner of the view, that in its middle being one.
+VIGNETTING = 0.7
+# Pairs, and strengths, of the linear inverse to compare with.
+RIDGE_PAIRS = 1024
+STRENGTHS = tuple(10.0**k for k in range(-6, 3))
+
+
+class Reflection(Problem):
+    """A screen's picture from a photograph of the wall that faces it.
+
+    Parameters
+    ----------
+    scene : dict, optional
+        Fields of `mcnn_keras.transport.Scene` that differ from its defaults.
+    images : str or Path, optional
+        A folder of pictures for the screen instead of the bundled ones.
+    pictures_seed : int
+        Of the procedural pictures.
+
+    Notes
+    -----
+    Image sizes are given by their width; the height is 9/16 of it. The target is twice as large
+    as the photograph (Wang et al., 2020, Fig. 4). Both are red, green and blue in 0..1, as shown
+    and as taken; heights and widths are filled up, mirrored, to multiples of 64.
+    """
+
+    name = "reflection"
+    output_names = COLOURS
+    units = ("", "", "")
+
+    def __init__(self, scene=None, images=None, pictures_seed=0):
+        fields = dict(scene or {})
+        unknown = sorted(set(fields) - set(Scene._fields))
+        if unknown:
+            raise InputError(
+                f"a scene has no {unknown[0]!r}; choose from {', '.join(Scene._fields)}"
+            )
+        if "camera" in fields:
+            fields["camera"] = tuple(fields["camera"])
+        self.scene = Scene(**fields).check()
+        self.images = None if images is None else str(images)
+        self.pictures_seed = pictures_seed
+        self._pictures = {}
+        cells = (CELLS * 9 // 16, CELLS)
+        with tf.init_scope():  # captured by tf.data's functions, rather than copied into them
+            self._transport = tf.constant(transport_matrix(self.scene, cells))
+        self._cells = cells
+
+    @property
+    def baselines(self):
+        """The best linear inverse, by ridge regression on pairs of its own."""
+        from ..classical.denoisers import best_strength
+        from ..classical.ridge import Ridge
+
+        def ridge(images, targets):
+            width = images.shape[2]
+            draw = tf.function(lambda n: self.sample(tf.stack([1, n]), width, "train"))
+            pairs = [draw(tf.constant(n)) for n in range(RIDGE_PAIRS)]
+            fitted = Ridge(*(np.stack([p[i] for p in pairs]) for i in (0, 1)))
+            answers, strength = best_strength(
+                lambda image, strength: fitted.predict(image[None], strength)[0],
+                images,
+                targets,
+                STRENGTHS,
+                lambda a, t: -np.abs(a - t).mean(),
+            )
+            return np.stack(answers), {"strength": strength}
+
+        return {"linear inverse": ridge}
+
+    def sample(self, seed, size, split="train"):
+        """A photograph, `size` pixels wide, and the picture; see `Problem.sample`."""
+        seeds = tf.unstack(tf.random.split(tf.random.fold_in(seed, SPLITS.index(split)), 3))
+        target = self.targets(seeds[0], 2 * size, split)
+        image = self.detect(self.observe(target, seeds[1]), seeds[2])
+        return filled(image), filled(target, scale=2)
+
+    def targets(self, seed, size, split):
+        """A colour picture, (9/16 size, size, 3), in 0..1."""
+        if split not in self._pictures:
+            self._pictures[split] = Pictures(split, self.images, self.pictures_seed)
+        seeds = tf.unstack(tf.random.split(seed, 3))
+        height = even_height(size)
+        first, second = (self._pictures[split].draw(s, size)[:height, :, None] for s in seeds[:2])
+        # One picture between two colours, and another's tint over it.
+        colours = tf.random.stateless_uniform((3, 3), seeds[2])
+        dark, bright = 0.4 * colours[0], 0.5 + 0.5 * colours[1]
+        picture = dark + first * (bright - dark) + 0.4 * (second - 0.5) * (colours[2] - 0.5)
+        return tf.clip_by_value(picture, 0.0, 1.0)
+
+    def observe(self, target, seed):
+        """The wall's light at the camera, half the target's size, its mean brightness about one."""
+        height, width = target.shape[0] // 2, target.shape[1] // 2
+        draws = tf.random.stateless_uniform((4,), seed, -1.0)
+        # The film moves on between the two shots, and the camera shakes.
+        moved = _shifted(
+            target, between(tf.abs(draws[0]), *RANGES["delay"]) * 2 * width * draws[1:3]
+        )
+        cells = tf.image.resize(moved**GAMMA, self._cells, "area")
+        light = tf.matmul(self._transport, tf.reshape(cells, (-1, 3)))
+        light = tf.reshape(light, (*self._cells, 3))
+        light = tf.image.resize(light, (height, width), "bicubic")
+        light = _shifted(light, between(tf.abs(draws[3]), *RANGES["vibration"]) * draws[1:3])
+        y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
+        return light * (1 - (1 - VIGNETTING) / 2 * (y**2 + x**2))[..., None]
+
+    def detect(self, image, seed):
+        """Automatic exposure, counting and read-out noise, clipping, and 8-bit levels."""
+        seeds = tf.unstack(tf.random.split(seed, 3))
+        u = tf.random.stateless_uniform((3,), seeds[0])
+        # What a white screen would give is what an exposure that is not automatic is set for.
+        white = tf.reduce_mean(tf.reduce_sum(self._transport, axis=1))
+        mean = tf.maximum(tf.reduce_mean(image), 1e-6)
+        level = AIM * (mean / white) ** (1.0 - AUTOMATIC) * between(u[0], *RANGES["exposure"])
+        image = tf.maximum(image / mean * level, 0.0)
+        counts = between(u[1], *RANGES["counts"], logarithmic=True)
+        read_out = between(u[2], *RANGES["read_out"])
+        deviation = tf.sqrt(image / counts + read_out**2)
+        image += deviation * tf.random.stateless_normal(tf.shape(image), seeds[1])
+        image = tf.clip_by_value(image, 0.0, 1.0) ** (1 / GAMMA)
+        return tf.round(255.0 * image) / 255.0
+
+    def config(self):
+        """The constructor's arguments as JSON can hold them."""
+        return {
+            "scene": {**self.scene._asdict(), "camera": list(self.scene.camera)},
+            "images": self.images,
+            "pictures_seed": self.pictures_seed,
+        }
+
+
+def even_height(width):
+    """The height of a picture of 16:9, an even number of pixels."""
+    return int(width * 9 / 16 / 2) * 2
+
+
+def _shifted(image, shift):
+    """Move an image by a part of a pixel or some, its border repeated."""
+    one, zero = tf.ones(()), tf.zeros(())
+    transform = tf.stack([one, zero, shift[0], zero, one, shift[1], zero, zero])
+    moved = tf.raw_ops.ImageProjectiveTransformV3(
+        images=image[None],
+        transforms=transform[None],
+        output_shape=tf.constant([*image.shape[:2]], tf.int32),
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="NEAREST",
+    )
+    return tf.ensure_shape(moved[0], image.shape)

@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+
+from mcnn_keras import InputError, evaluate, train
+from mcnn_keras.classical.ridge import Ridge
+from mcnn_keras.cli import main
+from mcnn_keras.problems import Reflection, from_card
+from mcnn_keras.problems.reflection import GAMMA
+from mcnn_keras.training.pipeline import fixed_set
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return Reflection()
+
+
+def test_a_sample_is_a_photograph_and_a_picture_twice_as_large(problem):
+    images, targets = fixed_set(problem, "train", 3, 128, 0)
+    assert images.shape == (3, 128, 128, 3)
+    assert targets.shape == (3, 256, 256, 3)
+    for array in (images, targets):
+        assert array.min() >= 0
+        assert array.max() <= 1
+    # 144 rows make 16:9; what lies above and below is their mirror image.
+    np.testing.assert_array_equal(targets[:, 200:], targets[:, 199:143:-1])
+    np.testing.assert_array_equal(targets[:, :56], targets[:, 111:55:-1])
+    again = fixed_set(problem, "train", 3, 128, 0)
+    np.testing.assert_array_equal(images, again[0])
+    assert not np.array_equal(images, fixed_set(problem, "test", 3, 128, 0)[0])
+
+
+def test_the_wall_shows_the_screens_colours_and_side(problem):
+    red_left = np.zeros((36, 64, 3), np.float32)
+    red_left[:, :32, 0] = 1.0
+    red_left[:, 32:, 2] = 1.0
+    wall = problem.observe(red_left, (0, 1)).numpy()
+    assert wall.shape == (18, 32, 3)
+    assert np.abs(wall[..., 1]).max() < 1e-6
+    assert wall[:, :10, 0].mean() > 1.2 * wall[:, -10:, 0].mean()
+    assert wall[:, -10:, 2].mean() > 1.2 * wall[:, :10, 2].mean()
+
+
+def test_exposure_brings_dark_and_bright_screens_together(problem):
+    bright = np.full((18, 32, 3), 0.6, np.float32)
+    taken = [problem.detect(level * bright, (0, 1)).numpy().mean() ** GAMMA for level in (1, 0.1)]
+    np.testing.assert_allclose(taken[0] / taken[1], 10**0.3, rtol=0.1)
+
+
+def test_ridge_finds_a_linear_map(rng):
+    images, weights = rng.standard_normal((60, 4, 3)), rng.standard_normal((12, 5))
+    targets = images.reshape(60, 12) @ weights + 7
+    fitted = Ridge(images, targets)
+    new = rng.standard_normal((8, 4, 3))
+    expected = new.reshape(8, 12) @ weights + 7
+    np.testing.assert_allclose(fitted.predict(new, 1e-9), expected, atol=1e-3)
+    # As strong a regularisation as can be leaves the mean.
+    np.testing.assert_allclose(
+        fitted.predict(new, 1e9), targets.mean(0)[None].repeat(8, 0), atol=1e-3
+    )
+
+
+def test_ridge_is_the_textbooks(rng):
+    images, targets = rng.standard_normal((20, 6)), rng.standard_normal((20, 3))
+    fitted = Ridge(images, targets)
+    x, y = (images - images.mean(0)) / fitted.scale, targets - targets.mean(0)
+    strength = 0.05
+    weights = np.linalg.solve(x.T @ x + strength * 20 * np.eye(6), x.T @ y)
+    np.testing.assert_allclose(
+        fitted.predict(images, strength) - targets.mean(0), x @ weights, atol=1e-4
+    )
+
+
+def test_it_trains_and_is_evaluated(tmp_path, monkeypatch):
+    from mcnn_keras.problems import reflection
+
+    monkeypatch.setattr(reflection, "RIDGE_PAIRS", 16)
+    words = "train reflection --image-size 64 --samples 8 --batch-size 4 --epochs 1 --preset fast"
+    with pytest.raises(SystemExit) as end:
+        main([*words.split(), "--distance", "0.2", "--output", str(tmp_path / "run")])
+    assert end.value.code == 0
+    from mcnn_keras import load
+
+    model = load(tmp_path / "run" / "model.h5")
+    assert from_card(model.card).scene.distance == 0.2
+    answers = evaluate(model, samples=4)
+    assert set(answers) == {"network", "constant", "linear inverse"}
+    assert set(answers["network"]["mae"]) == {"red", "green", "blue"}
+
+
+def test_the_transport_is_kept_out_of_the_graph(problem):
+    settings = {"image_size": 64, "samples": 8, "epochs": 1, "batch_size": 4, "filters": (4, 6)}
+    run = train(problem, **settings)
+    assert run.model.card["network"]["scale"] == 2
+
+
+def test_wrong_scenes_are_told():
+    with pytest.raises(InputError, match="no 'colour'"):
+        Reflection(scene={"colour": 1})
+    with pytest.raises(InputError, match="distance -1 must be positive"):
+        Reflection(scene={"distance": -1})
