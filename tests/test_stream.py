@@ -262,3 +262,20 @@ def test_a_video_shows_input_result_truth_and_difference(one_plane, frames, tmp_
         predict_files(
             one_plane, *names, video=tmp_path / "c.gif", truth=str(tmp_path / "truth.npy")
         )
+
+
+def test_a_full_disk_does_not_lose_what_was_computed(one_plane, frames, tmp_path, monkeypatch):
+    np.save(tmp_path / "in.npy", frames)
+    names = ([str(tmp_path / "in.npy")], tmp_path / "out.tif")
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stream, "write_recording", full)
+        with pytest.raises(InputError, match=r"No space left on device; .* kept for --resume"):
+            predict_files(one_plane, *names)
+    monkeypatch.setattr(stream, "prepared", None)  # nothing is computed again
+    predict_files(one_plane, *names, resume=True)
+    assert tifffile.imread(tmp_path / "out.tif").shape == frames.shape
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.npy", "out.png", "out.tif"]

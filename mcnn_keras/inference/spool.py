@@ -71,6 +71,11 @@ class Spool:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def spool_left(job):
+    """Whether frames of a job that was not finished are kept."""
+    return job.output.with_name(f".{job.output.name}.unfinished").exists()
+
+
 def identity(job, model, settings):
     """What results depend on: the files as they are now, and how they are inverted.
 

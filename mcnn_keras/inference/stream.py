@@ -20,7 +20,7 @@ from . import tiles
 from .engines import engine_of
 from .measurements import open_measurements, plan
 from .predict import PIXELS, check, prepared
-from .spool import Spool, identity
+from .spool import Spool, identity, spool_left
 from .video import check_video, write_video
 
 # A model's pixel size and the file's may differ by this much before it is worth a word.
@@ -160,6 +160,8 @@ def _result(job, engine, model, options, say):
         axes = measurements.result_axes(card)
         shape = (int(np.prod([a.size for a in axes[:-2]])), *(a.size for a in axes[-2:]))
         written = [job.output, job.output.with_suffix(".png")]
+        if options.truth is not None:
+            _check_truth(options.truth, shape, outputs)
         try:
             settings = {"tile_size": options.tile_size, "precision": options.precision}
             spool = Spool(job.output, shape, identity(job, model, settings), options.resume)
@@ -174,18 +176,35 @@ def _result(job, engine, model, options, say):
             except BaseException:
                 spool.remove()
                 raise
-            results = spool.frames()
-            dtype = options.dtype or default_type(job.output, results, measurements.dtype, say)
-            labels = card["output_names"] * (shape[0] // outputs) if outputs > 1 else None
-            write_recording(job.output, results, axes, measurements.title, dtype, labels=labels)
-            _write_picture(written[1], results[:outputs], card)
-            if options.video is not None:
-                _write_video(options, measurements, results, outputs)
-                written.append(Path(options.video))
+            try:
+                results = spool.frames()
+                dtype = options.dtype or default_type(job.output, results, measurements.dtype, say)
+                labels = card["output_names"] * (shape[0] // outputs) if outputs > 1 else None
+                write_recording(job.output, results, axes, measurements.title, dtype, labels)
+                _write_picture(written[1], results[:outputs], card)
+                if options.video is not None:
+                    _write_video(options, measurements, results, outputs)
+                    written.append(Path(options.video))
+            except BaseException:  # a full disk, say: what was computed is not lost
+                spool.leave()
+                raise
             spool.remove()
         except OSError as error:
-            raise InputError(f"{job.output} cannot be written: {error.strerror or error}") from None
+            kept = "; what was computed is kept for --resume" if spool_left(job) else ""
+            raise InputError(
+                f"{job.output} cannot be written: {error.strerror or error}{kept}"
+            ) from None
     return written
+
+
+def _check_truth(name, shape, outputs):
+    with open_recording(name) as truth:
+        expected = (shape[0] // outputs, *shape[1:])
+        if (len(truth), *truth.size) != expected:
+            raise InputError(
+                f"the truth {name} holds {len(truth)} images of {truth.size}; {expected[0]} of "
+                f"{expected[1:]} are expected"
+            )
 
 
 def _write_picture(path, frames, card):
@@ -204,11 +223,6 @@ def _write_video(options, measurements, results, outputs):
         write_video(options.video, images, answers, fps=options.fps)
         return
     with open_recording(options.truth) as truth:
-        if (len(truth), truth.size) != (len(answers), answers.shape[1:]):
-            raise InputError(
-                f"the truth {options.truth} holds {len(truth)} images of {truth.size}; "
-                f"{len(answers)} of {answers.shape[1:]} are expected"
-            )
         column = _Column(len(truth), lambda i: truth.read(i, i + 1)[0])
         write_video(options.video, images, answers, column, options.fps)
 
