@@ -144,6 +144,14 @@ def test_datasets_of_one_file_are_pairs(tmp_path, rng):
     np.testing.assert_allclose(found.sum(-1), targets[..., 0], atol=1e-5)
 
 
+def test_plain_datasets_have_their_channels_last(tmp_path, rng):
+    images = rng.random((6, 20, 24, 3)).astype(np.float32)
+    with h5py.File(tmp_path / "pairs.h5", "w") as file:
+        file["x"], file["y"] = images, images[..., 0]
+    problem = Paired(f"{tmp_path}/pairs.h5:/x", f"{tmp_path}/pairs.h5:/y")
+    assert fixed_set(problem, "train", 2, 16, 0)[0].shape == (2, 16, 16, 3)
+
+
 def test_what_cannot_be_paired_is_refused(folders, tmp_path):
     with pytest.raises(InputError, match="not a folder"):
         Paired(folders[0], tmp_path / "none")

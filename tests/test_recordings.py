@@ -180,3 +180,81 @@ def test_a_microscopes_file_of_several_images_asks_which(tmp_path, rng):
         np.testing.assert_allclose(recording.read()[0].T, images["HAADF"], rtol=1e-6)
         assert recording.axes[-1].units == "nm"
         assert recording.axes[-1].scale == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("names", ["zt", "tcz", "cz", "zo", "tzco", "o"])
+def test_axes_keep_their_meaning_in_tiffs(names, tmp_path, rng):
+    sizes = dict(zip("tzco", (2, 3, 4, 5), strict=True))
+    whole = {"t": "time", "z": "z", "c": "channel", "o": "output"}
+    outer = [
+        Axis(whole[n], sizes[n], 0.5, 0.0, "um") if n == "z" else Axis(whole[n], sizes[n])
+        for n in names
+    ]
+    frames = rng.random((int(np.prod([a.size for a in outer])), 8, 9)).astype(np.float32)
+    field = (Axis("height", 8, 0.2, 0.0, "um"), Axis("width", 9, 0.2, 0.0, "um"))
+    write_recording(tmp_path / "a.tif", frames, (*outer, *field))
+    with open_recording(tmp_path / "a.tif") as recording:
+        np.testing.assert_array_equal(recording.read(), frames)
+        if len(names) < 4:
+            expected = ["channel" if a.name == "output" else a.name for a in outer]
+            assert [a.name for a in recording.axes[:-2]] == expected
+            for a in recording.axes[:-2]:
+                if a.name == "z":
+                    assert a.scale == pytest.approx(0.5)
+                    assert a.units == "um"
+
+
+@pytest.mark.parametrize(
+    ("scale", "units"), [(0.5, "1/Å"), (0.5, "°"), (2e-10, "m"), (2e10, "pm"), (0.2, "A")]
+)
+def test_any_unit_comes_back_from_a_tiff(scale, units, tmp_path):
+    field = (Axis("height", 8, scale, 0.0, units), Axis("width", 9, scale, 0.0, units))
+    write_recording(tmp_path / "a.tif", np.ones((1, 8, 9), np.float32), field)
+    with open_recording(tmp_path / "a.tif") as recording:
+        found = recording.axes[-1]
+        if length(field[0], "m"):
+            assert length(found, "m") == pytest.approx(length(field[0], "m"), rel=1e-5)
+        else:
+            assert (found.units, found.scale) == (units, pytest.approx(scale))
+
+
+def test_compressed_tiffs_keep_their_axes(tmp_path, rng):
+    frames = rng.integers(0, 99, (3, 20, 24), np.uint16)
+    tifffile.imwrite(
+        tmp_path / "a.ome.tif", frames, compression="zlib", ome=True,
+        metadata={"axes": "ZYX", "PhysicalSizeX": 0.2, "PhysicalSizeXUnit": "nm"},
+    )  # fmt: skip
+    with open_recording(tmp_path / "a.ome.tif") as recording:
+        np.testing.assert_array_equal(recording.read(1, 3), frames[1:])
+        assert recording.axes[0].name == "z"
+        assert (recording.axes[-1].scale, recording.axes[-1].units) == (0.2, "nm")
+
+
+def test_thumbnails_and_odd_samples_are_not_taken_for_frames(tmp_path, rng):
+    frames = rng.random((4, 30, 40)).astype(np.float32)
+    with tifffile.TiffWriter(tmp_path / "thumb.tif") as file:
+        file.write(frames[0, ::4, ::4])
+        for frame in frames:
+            file.write(frame)
+    with open_recording(tmp_path / "thumb.tif") as recording:
+        np.testing.assert_array_equal(recording.read(), frames)
+    samples = rng.random((30, 40, 5)).astype(np.float32)
+    tifffile.imwrite(
+        tmp_path / "five.tif", samples, photometric="minisblack", planarconfig="contig"
+    )
+    with open_recording(tmp_path / "five.tif") as recording:
+        np.testing.assert_array_equal(recording.read(), np.moveaxis(samples, -1, 0))
+
+
+def test_damaged_data_in_the_middle_are_told(tmp_path, rng):
+    frames = rng.random((4, 30, 40)).astype(np.float32)
+    tifffile.imwrite(tmp_path / "a.tif", frames, compression="zlib", photometric="minisblack")
+    data = bytearray((tmp_path / "a.tif").read_bytes())
+    middle = len(data) * 3 // 5
+    data[middle : middle + 400] = b"\0" * 400
+    (tmp_path / "a.tif").write_bytes(data)
+    with (
+        open_recording(tmp_path / "a.tif") as recording,
+        pytest.raises(InputError, match=r"a\.tif: frames .* cannot be read"),
+    ):
+        recording.read()

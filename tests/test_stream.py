@@ -17,7 +17,9 @@ from mcnn_keras import InputError, predict, train
 from mcnn_keras.cli import main
 from mcnn_keras.inference import stream, tiles
 from mcnn_keras.inference.engines import engine_of, receptive_radius
+from mcnn_keras.inference.measurements import plan
 from mcnn_keras.inference.predict import predict_stack
+from mcnn_keras.inference.spool import Spool
 from mcnn_keras.inference.stream import predict_files
 from mcnn_keras.inference.watch import watch
 from mcnn_keras.problems import Phase
@@ -208,7 +210,10 @@ def test_images_are_inverted_as_they_appear(one_plane, frames, tmp_path, monkeyp
     watch(one_plane, read_card(one_plane), source, results, stop=ended.is_set, say=told.append)
     thread.join()
     assert sorted(p.name for p in results.iterdir()) == ["a.png", "a.tif", "b.png", "b.tif"]
-    assert [t.split("/")[-1] for t in told] == ["a.tif", "b.tif"]
+    written = [t.split("/")[-1] for t in told if t.startswith("wrote")]
+    assert written == ["a.tif", "b.tif"]
+    # The half of it that rested for a while was told of, and no result was made of it.
+    assert all("b.tif cannot be read" in t for t in told if not t.startswith("wrote"))
     with pytest.raises(InputError, match="name another"):
         watch(one_plane, read_card(one_plane), source, source)
 
@@ -279,3 +284,63 @@ def test_a_full_disk_does_not_lose_what_was_computed(one_plane, frames, tmp_path
     predict_files(one_plane, *names, resume=True)
     assert tifffile.imread(tmp_path / "out.tif").shape == frames.shape
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.npy", "out.png", "out.tif"]
+
+
+def test_measurements_of_several_outputs_are_resumed_whole(tmp_path):
+    shape = (12, 4, 5)
+    frames = np.arange(240, dtype=np.float32).reshape(shape)
+    spool = Spool(tmp_path / "a.npy", shape, {}, together=2)
+    spool.append(frames[:7])  # a kill between the outputs of the fourth measurement
+    spool.leave()
+    again = Spool(tmp_path / "a.npy", shape, {}, together=2, resume=True)
+    assert again.done == 6
+    again.append(frames[6:])
+    np.testing.assert_array_equal(again.frames()[:], frames)
+    again.remove()
+    assert Spool(tmp_path / "a.npy", shape, {"model": "b"}, 2, resume=True).done == 0
+
+
+def test_a_resumed_folder_goes_on_at_the_file_where_it_stopped(one_plane, frames, tmp_path):
+    for i in range(3):
+        np.save(tmp_path / f"in{i}.npy", frames[i : i + 2])
+    inputs, told = [str(tmp_path / "in*.npy")], []
+    predict_files(one_plane, inputs, tmp_path / "out")
+    for ending in ("npy", "png"):
+        (tmp_path / "out" / f"in1.{ending}").unlink()
+    os.utime(tmp_path / "in2.npy")  # written anew since
+    written = predict_files(one_plane, inputs, tmp_path / "out", resume=True, say=told.append)
+    assert [p.name for p in written if p.suffix == ".npy"] == ["in1.npy", "in2.npy"]
+    assert [t for t in told if "already" in t] == [
+        f"{tmp_path / 'out' / 'in0.npy'} is there already"
+    ]
+
+
+def test_results_of_one_name_are_kept_apart(one_plane, frames, tmp_path):
+    np.save(tmp_path / "a.npy", frames[0])
+    tifffile.imwrite(tmp_path / "a.tif", frames[1])
+    written = predict_files(one_plane, [str(tmp_path / "a.*")], tmp_path / "out")
+    assert [p.name for p in written] == ["a.npy.npy", "a.npy.png", "a.tif.tif", "a.tif.png"]
+
+
+def test_the_output_is_refused_before_anything_is_computed(
+    one_plane, frames, tmp_path, monkeypatch
+):
+    np.save(tmp_path / "in.npy", frames[0])
+    monkeypatch.setattr(stream, "prepared", None)
+    (tmp_path / "folder.tif").mkdir()
+    for name, message in (("folder.tif", "folder"), ("a.jpg", "choose"), ("a", "ends in nothing")):
+        with pytest.raises(InputError, match=message):
+            predict_files(one_plane, [str(tmp_path / "in.npy")], tmp_path / name)
+    with pytest.raises(InputError, match="cannot hold int64"):
+        predict_files(one_plane, [str(tmp_path / "in.npy")], tmp_path / "a.tif", dtype="int64")
+
+
+def test_three_photographs_of_a_camera_are_three_planes(tmp_path, rng):
+    card = {"network": {"input_channels": 3}, "normalization": {"input": "contrast"}}
+    for i in range(3):
+        iio.imwrite(tmp_path / f"{i}.png", rng.integers(0, 255, (40, 40, 3), np.uint8))
+    inputs = [str(tmp_path / f"{i}.png") for i in range(3)]
+    (job,) = plan("m.h5", card, inputs, tmp_path / "a.tif")
+    assert job.inputs == tuple(inputs)
+    card["normalization"]["input"] = "none"  # colours
+    assert len(plan("m.h5", card, inputs, tmp_path / "out")) == 3

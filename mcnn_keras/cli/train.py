@@ -1,5 +1,6 @@
 """mcnn-keras train PROBLEM."""
 
+import json
 import shlex
 from pathlib import Path
 
@@ -153,8 +154,6 @@ def _command(point):
 
 
 def _made(name, values):
-    import json
-
     from ..problems import make
 
     arguments = {}
@@ -211,6 +210,9 @@ def _take_over(context, values, output):
     known = {**started["settings"], **started["problem"]["config"]}
     known.update(known.pop("optics", {}))
     known.update(known.pop("scene", {}))
+    if "arguments" in values and not values["arguments"]:
+        config = started["problem"]["config"]
+        values["arguments"] = tuple(f"{name}={json.dumps(v)}" for name, v in config.items())
     for name in values:
         given = context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
         config_name = CONFIG_NAMES.get(name, name)

@@ -68,7 +68,9 @@ def read_hdf5(path, dataset=""):
                 found.append(key) if isinstance(item, h5py.Dataset) and item.ndim > 1 else None
             )
         )
-        array = file[_choose(path, dataset, found)]
+        array = file.get(dataset) if dataset else None  # perhaps through a link
+        if not isinstance(array, h5py.Dataset) or array.ndim < 2:
+            array = file[_choose(path, dataset, found)]
         return _with_axes(array, path, array.attrs, file.close)
     except BaseException:
         file.close()
@@ -144,6 +146,9 @@ def _with_axes(array, path, attributes, close):
             fields[0], array.shape, scales, fields[2], fields[3], strict=True
         )
     ]
+    if axes[-1].name == "channel" and array.ndim == 3:
+        return recording_of(np.moveaxis(array[...], -1, 0), path, [axes[-1], *axes[:-1]],
+                            close=close)  # fmt: skip
     if axes[-1].name == "channel":  # the planes of each sample, which come last in networks
         return recording_of(_ChannelsBefore(array), path, [*axes[:-3], axes[-1], *axes[-3:-1]],
                             close=close)  # fmt: skip

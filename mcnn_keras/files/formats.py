@@ -89,13 +89,7 @@ def _open(path, suffix, image):
     if suffix in arrays.ZARR_SUFFIXES:
         return arrays.read_zarr(path, image)
     if suffix in tiff.SUFFIXES:
-        try:
-            return tiff.read(path)
-        except ValueError as error:
-            # Compressed in a way that Pillow knows without a further package.
-            if "imagecodecs" not in str(error):
-                raise
-        return pictures.read(path)
+        return tiff.read(path)
     if suffix in microscope.suffixes() and suffix not in PICTURES:
         return microscope.read(path, image)
     return pictures.read(path)
@@ -122,10 +116,7 @@ def read_images(name):
         If the file is missing, damaged or no image, or a value is not finite.
     """
     with open_recording(name) as recording:
-        try:
-            return recording.read()
-        except (OSError, EOFError, ValueError) as error:
-            raise InputError(f"{recording.path} cannot be read ({reason(error)})") from None
+        return recording.read()
 
 
 def output_types(path):
@@ -169,14 +160,15 @@ def default_type(path, frames, dtype, say=lambda text: None):
     if dtype.name not in types:
         say(f"{path.name} is written as float32, as its format cannot hold {dtype.name}")
         return "float32"
-    if dtype.kind == "f":
-        return dtype.name
     low, high, spread = np.inf, -np.inf, 0.0
     each = max(1, microscope.CHUNK // (4 * frames.shape[1] * frames.shape[2]))
     for start in range(0, frames.shape[0], each):
         some = np.asarray(frames[start : start + each])
         low, high = min(low, some.min()), max(high, some.max())
         spread = max(spread, float(some.std(axis=(1, 2)).max()))
+    if dtype.kind == "f":
+        fits = max(-low, high) < np.finfo(dtype).max
+        return dtype.name if fits else "float32"
     if dtype.kind == "b":
         dtype = np.dtype("uint8")
     limits = np.iinfo(dtype)

@@ -70,8 +70,8 @@ def read(path, signal=""):
 
         data, colour = dask.array.stack([data[c] for c in data.dtype.names[:3]], axis=-1), True
     axes = [
-        axis(a.get("name"), a["size"], a.get("scale"), a.get("offset"), a.get("units"))
-        for a in found["axes"]
+        axis(a.get("name"), size, a.get("scale"), a.get("offset"), a.get("units"))
+        for a, size in zip(found["axes"], data.shape, strict=False)
     ]
     inner = [a._replace(name=n) for a, n in zip(axes[-2:], ("height", "width"), strict=True)]
     return recording_of(data, path, [*axes[:-2], *inner], _title(found), colour)

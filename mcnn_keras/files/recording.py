@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, reason
 
 # Metres in a unit of length; files spell them in many ways.
 LENGTHS = {
@@ -133,7 +133,14 @@ class Recording:
             If a value is not finite.
         """
         stop = len(self) if stop is None else stop
-        frames = np.asarray(self.data[start:stop]).astype(np.float32, copy=False)
+        try:
+            frames = np.asarray(self.data[start:stop]).astype(np.float32, copy=False)
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever a reader makes of damaged data
+            raise InputError(
+                f"{self.path}: frames {start} to {stop - 1} cannot be read ({reason(error)})"
+            ) from None
         if self.colour:
             frames = frames[..., :3] if colours else grey(frames)
         return _finite(frames, self.path)

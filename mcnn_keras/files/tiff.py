@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from .recording import Axis, RawFrames, axis, length, recording_of
+from .recording import LENGTHS, Axis, RawFrames, axis, length, recording_of
 from .whole import replacing
 
 SUFFIXES = (".tif", ".tiff", ".btf")
@@ -33,31 +33,49 @@ def read(path):
 
     file = tifffile.TiffFile(path)
     try:
-        series = file.series[0]
-        # Frames that were appended one by one are series of their own.
-        alike = [s for s in file.series if s.shape == series.shape and s.dtype == series.dtype]
+        alike = _largest(file.series)
+        series, letters = alike[0], alike[0].axes
         colour = file.pages[0].photometric == tifffile.PHOTOMETRIC.RGB and (
             series.shape[-1] in (3, 4)
         )
         inner = 2 + colour
-        frame = series.shape[-inner:]
-        outer = series.shape[:-inner] if len(alike) == 1 else (len(alike), *series.shape[:-inner])
-        data = _pages(file, alike, (int(np.prod(outer)), *frame))
-        letters = series.axes[: len(series.shape) - inner]
-        axes = _axes(file, path, ("I" if len(alike) > 1 else "") + letters, (*outer, *frame[:2]))
-        recording = recording_of_pages(data, path, axes, _title(file), colour, file.close)
-        recording.data[0:1]  # whether its compression is known, and the first page there
+        shape = series.shape
+        if letters.endswith("S") and not colour:  # samples that are no colours, kept together
+            shape, letters = (*shape[:-3], shape[-1], *shape[-3:-1]), letters[:-3] + "SYX"
+        outer = shape[:-inner] if len(alike) == 1 else (len(alike), *shape[:-inner])
+        whole = (int(np.prod(outer)), *shape[-inner:])
+        data = _pages(file, alike, whole, moved=letters != series.axes)
+        letters = ("I" if len(alike) > 1 else "") + letters[: len(shape) - inner]
+        axes = _axes(file, path, letters, (*outer, *shape[-inner:][:2]))
+        recording = recording_of(data, path, None, _title(file), colour, file.close)
+        recording.axes = tuple(axes)
+        recording.data = _decoded(recording.data, path)
         return recording
     except BaseException:
         file.close()
         raise
 
 
-def recording_of_pages(data, path, axes, title, colour, close):
-    """A recording whose data are frames in order, whatever axes lie between them."""
-    recording = recording_of(data, path, None, title, colour, close)
-    recording.axes = tuple(axes)
-    return recording
+def _largest(series):
+    """The series that are alike, frames appended one by one, and hold most; not the thumbnails."""
+    kinds = {}
+    for s in series:
+        kinds.setdefault((s.shape, s.dtype), []).append(s)
+    return max(kinds.values(), key=lambda alike: len(alike) * alike[0].size)
+
+
+def _decoded(data, path):
+    """The data, if the first page can be read; all of them as Pillow reads them otherwise."""
+    try:
+        data[0:1]
+        return data
+    except ValueError as error:
+        # Compressed in a way that Pillow knows without a further package.
+        if "imagecodecs" not in str(error):
+            raise
+    from .pictures import read_picture
+
+    return read_picture(path)[0].reshape(data.shape)
 
 
 class _Pages:
@@ -74,8 +92,12 @@ class _Pages:
         return np.stack(found)
 
 
-def _pages(file, alike, shape):
+def _pages(file, alike, shape, moved):
     series = alike[0]
+    if moved:
+        return np.concatenate(
+            [np.moveaxis(s.asarray(), -1, -3).reshape(-1, *shape[1:]) for s in alike]
+        )
     if len(alike) == 1 and series.dataoffset is not None:
         dtype = series.dtype.newbyteorder(file.byteorder)
         return RawFrames(Path(file.filehandle.path), dtype, shape, series.dataoffset)
@@ -101,7 +123,7 @@ def _imagej(file):
     if not file.is_imagej:
         return None
     found = file.imagej_metadata or {}
-    tags, unit = file.pages[0].tags, found.get("unit", "")
+    tags, unit = file.pages[0].tags, _unescaped(found.get("unit", ""))
     inner = []
     for name, origin in (("YResolution", "yorigin"), ("XResolution", "xorigin")):
         numerator, denominator = tags[name].value if name in tags else (0, 1)
@@ -111,10 +133,19 @@ def _imagej(file):
         inner.append((scale, offset, unit))
     between = {}
     if found.get("finterval"):
-        between["time"] = (found["finterval"], 0.0, found.get("tunit", "s"))
+        between["time"] = (found["finterval"], 0.0, _unescaped(found.get("tunit", "s")))
     if found.get("spacing"):
         between["z"] = (found["spacing"], 0.0, unit)
     return {"inner": inner, "between": between}
+
+
+def _escaped(unit):
+    """A unit in ASCII, as ImageJ writes it."""
+    return "".join(c if c.isascii() else f"\\u{ord(c):04x}" for c in unit)
+
+
+def _unescaped(unit):
+    return re.sub(r"\\u([0-9a-fA-F]{4})", lambda found: chr(int(found[1], 16)), str(unit))
 
 
 def _ome(file):
@@ -178,19 +209,23 @@ def write(path, frames, shape, dtype, axes, title="", labels=None):
     import tifffile
 
     size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-    ome = str(path).lower().endswith((".ome.tif", ".ome.tiff"))
-    ome = ome or np.dtype(dtype).name not in IMAGEJ_TYPES or size > IMAGEJ_MOST
-    outer, units = list(axes[:-2]), axes[-1].units
-    letters, full = _letters(outer, shape)
-    scales = [_in_units(a, units) for a in axes[-2:]]
+    letters, full = _letters(axes[:-2], shape)
+    outer = axes[:-2] if len(letters) == len(axes) - 2 else ()
+    units, scales = _common_unit(axes[-2:])
+    ome = (
+        str(path).lower().endswith((".ome.tif", ".ome.tiff"))
+        or np.dtype(dtype).name not in IMAGEJ_TYPES
+        or size > IMAGEJ_MOST
+        or letters != "".join(sorted(letters, key="TZC".index))  # ImageJ's only order
+    )
     if ome:
-        metadata = _ome_metadata(axes, letters, title)
+        metadata = _ome_metadata([*outer, *axes[-2:]], letters, title)
         options = {"ome": True, "bigtiff": size > IMAGEJ_MOST}
     else:
         metadata = {"axes": letters + "YX"}
         options = {"imagej": True}
         if None not in scales:
-            metadata["unit"] = units
+            metadata["unit"] = _escaped(units)
             options["resolution"] = (1 / scales[1], 1 / scales[0])
             for key, a in zip(("yorigin", "xorigin"), axes[-2:], strict=True):
                 if a.offset:
@@ -198,10 +233,10 @@ def write(path, frames, shape, dtype, axes, title="", labels=None):
         for letter, a in zip(letters, outer, strict=False):
             if letter == "Z" and _in_units(a, units):
                 metadata["spacing"] = _in_units(a, units)
-            if letter == "T" and a.scale:
-                metadata.update(finterval=a.scale, tunit=a.units)
+            if letter == "T" and a.scale and a.units not in LENGTHS:
+                metadata.update(finterval=a.scale, tunit=_escaped(a.units))
         if title:
-            metadata["Info"] = f"Title: {title}\n"
+            metadata["Info"] = f"Title: {_escaped(title)}\n"
         if labels is not None:
             metadata["Labels"] = labels
     frames = (np.asarray(frame, dtype) for frame in frames)
@@ -212,25 +247,32 @@ def write(path, frames, shape, dtype, axes, title="", labels=None):
 
 def _letters(outer, shape):
     """The letters that TIFF dialects know for the axes between frames, and the file's shape."""
-    if len(outer) > 3:
-        outer = []
-    known = {"z": "Z", "channel": "C", "time": "T"}
-    letters, free = [], [c for c in "TZC" if c not in {known.get(a.name) for a in outer}]
+    if len(outer) > 3 or (not outer and shape[0] > 1):
+        return "T", shape
+    known = {"z": "Z", "channel": "C", "output": "C", "time": "T"}
+    letters, taken = [], {known.get(a.name) for a in outer}
+    free = [c for c in "TZC" if c not in taken]
     for a in outer:
         letter = known.get(a.name)
         letters.append(letter if letter and letter not in letters else free.pop(0))
-    if "".join(letters) != "".join(sorted(letters, key="TZC".index)):
-        letters = list("TZC")[: len(letters)]
-    sizes = tuple(a.size for a in outer)
-    if not outer and shape[0] > 1:
-        letters, sizes = ["T"], (shape[0],)
-    return "".join(letters), sizes + tuple(shape[1:])
+    return "".join(letters), (*(a.size for a in outer), *shape[1:])
+
+
+def _common_unit(axes):
+    """One unit for height and width, in which TIFF's fractions can hold both scales."""
+    units = axes[-1].units
+    scales = [_in_units(a, units) for a in axes]
+    if None not in scales and units in LENGTHS and not 1e-5 < scales[-1] < 1e5:
+        in_metres = scales[-1] * LENGTHS[units]
+        units = min(LENGTHS, key=lambda u: abs(np.log10(in_metres / LENGTHS[u])))
+        scales = [length(a, units) for a in axes]
+    return units, scales
 
 
 def _in_units(a, units):
     if a.scale is None or a.units == units:
         return a.scale
-    return length(a, units) if units in ("m", "cm", "mm", "um", "nm", "A", "pm") else None
+    return length(a, units) if units in LENGTHS else None
 
 
 def _ome_metadata(axes, letters, title):
@@ -242,7 +284,7 @@ def _ome_metadata(axes, letters, title):
     for letter, a in pairs:
         if a.scale is None:
             continue
-        if letter == "T":
+        if letter == "T" and a.units not in LENGTHS:
             metadata.update(TimeIncrement=a.scale, TimeIncrementUnit=a.units or "s")
         elif letter in "XYZ" and length(a, "m"):
             metadata[f"PhysicalSize{letter}"] = a.scale

@@ -1,9 +1,11 @@
 """Dask arrays in, dask arrays out: nothing is computed until somebody asks for it."""
 
+import threading
+
 import numpy as np
 
 from ..errors import InputError
-from ..saving import read_card
+from ..saving import load, model_path, read_card
 
 
 def predict_lazily(model, images):
@@ -35,8 +37,11 @@ def predict_lazily(model, images):
             f"the model takes {network['input_channels']} planes, and a dask array is read as "
             "frames of one; load the frames and call predict on each measurement"
         )
-    if images.ndim < 2:
-        raise InputError(f"an array of shape {images.shape} was given; frames are expected")
+    if images.ndim < 2 or images.dtype.kind not in "buif":
+        raise InputError(
+            f"an array of shape {images.shape} and type {images.dtype} was given; frames of real "
+            "numbers are expected"
+        )
     whole = images.rechunk({images.ndim - 2: -1, images.ndim - 1: -1})
     scale, outputs = network["scale"], network["output_channels"]
     chunks = (*whole.chunks[:-2], *((scale * n,) for n in whole.shape[-2:]))
@@ -68,7 +73,9 @@ class Travelling:
         self.model = model
 
     def __dask_tokenize__(self):
-        return ("mcnn_keras", self.model if isinstance(self.model, str) else id(self.model))
+        if not isinstance(self.model, str):
+            return ("mcnn_keras", id(self.model))
+        return ("mcnn_keras", self.model, model_path(self.model).stat().st_mtime_ns)
 
     def __getstate__(self):
         if not isinstance(self.model, str):
@@ -79,15 +86,15 @@ class Travelling:
         return {"model": self.model}
 
 
-_models = {}
+_models, _lock = {}, threading.Lock()
 
 
 def _loaded(travelling):
     model = travelling.model
     if not isinstance(model, str):
         return model
-    if model not in _models:
-        from ..saving import load
-
-        _models[model] = load(model)
-    return _models[model]
+    key = (model, model_path(model).stat().st_mtime_ns)
+    with _lock:  # one of a scheduler's threads loads, the others wait
+        if key not in _models:
+            _models[key] = load(model)
+        return _models[key]

@@ -11,6 +11,9 @@ from ..files import Axis, length, open_recording, output_types, split_name
 from ..files.formats import WRITABLE, is_image_file
 from ..saving import model_path
 
+# Endings of folders that are files to their readers.
+FOLDERS = (".zarr", ".zspy")
+
 
 @dataclass
 class Job:
@@ -34,8 +37,8 @@ class Measurements:
     ----------
     recordings : list of Recording
         One; or one for each plane, of one image each.
-    planes : int
-        Images that the model takes together.
+    card : dict
+        Of the model.
 
     Raises
     ------
@@ -43,12 +46,13 @@ class Measurements:
         If the images do not make whole measurements.
     """
 
-    def __init__(self, recordings, planes):
-        self.recordings, self.planes = recordings, planes
+    def __init__(self, recordings, card):
+        self.recordings, self.planes = recordings, card["network"]["input_channels"]
+        planes = self.planes
         first = recordings[0]
         outer, self.field = list(first.axes[:-2]), tuple(first.axes[-2:])
         # The colours of a picture are its channels, if the model takes three.
-        self.colours = planes == 3 and len(recordings) == 1 and first.colour
+        self.colours = len(recordings) == 1 and first.colour and takes_colours(card)
         if planes > 1 and len(recordings) == 1 and not self.colours:
             if len(first) == planes:
                 outer = []
@@ -116,7 +120,12 @@ class Measurements:
         return length(self.field[-1], "um")
 
 
-def open_measurements(job, planes):
+def takes_colours(card):
+    """Whether a model's three channels are red, green and blue; never those of planes of focus."""
+    return card["network"]["input_channels"] == 3 and card["normalization"]["input"] != "contrast"
+
+
+def open_measurements(job, card):
     """The measurements of a job; close them after use."""
     recordings = []
     try:
@@ -125,7 +134,7 @@ def open_measurements(job, planes):
             recordings.append(recording)
             if job.frames is not None:
                 recordings[-1] = recording.chosen(job.frames)
-        return Measurements(recordings, planes)
+        return Measurements(recordings, card)
     except BaseException:
         for recording in recordings:
             recording.__exit__()
@@ -158,12 +167,11 @@ def plan(model, card, inputs, output, frames=None):
     InputError
         If nothing can be done.
     """
-    planes = card["network"]["input_channels"]
     names = [name for given in inputs for name in expanded(given)]
-    groups, failed = _groups(names, planes, frames)
+    groups, failed = _groups(names, card, frames)
     output = Path(output)
     is_file = bool(WRITABLE.get(output.suffix.lower())) and (
-        not output.is_dir() or output.suffix.lower() in (".zarr", ".zspy")
+        not output.is_dir() or output.suffix.lower() in FOLDERS
     )
     if len(groups) == 1 and not _folder_given(inputs):
         if not is_file:
@@ -182,13 +190,22 @@ def plan(model, card, inputs, output, frames=None):
         for group, out in zip(groups, outputs, strict=True)
     ]
     _keep_what_is_there(jobs, model)
+    for job in jobs:
+        try:
+            output_types(job.output)
+            if job.output.is_dir() and job.output.suffix.lower() not in FOLDERS:
+                raise InputError(f"the output {job.output} is a folder; name another")
+        except InputError as error:
+            if len(jobs) == 1:
+                raise
+            job.failed = job.failed or str(error)
     return jobs
 
 
 def expanded(name):
     """The files that a folder, a pattern or a name stands for, in order."""
     path = Path(name)
-    if path.is_dir() and path.suffix.lower() not in (".zarr", ".zspy"):
+    if path.is_dir() and path.suffix.lower() not in FOLDERS:
         found = sorted(str(p) for p in path.iterdir() if is_image_file(p))
         if not found:
             raise InputError(f"the folder {path} holds no image file")
@@ -202,19 +219,25 @@ def expanded(name):
 
 
 def _folder_given(inputs):
-    return any(Path(name).is_dir() and not is_image_file(Path(name)) for name in inputs)
+    return any(
+        (Path(name).is_dir() and not is_image_file(Path(name))) or expanded(name) != [str(name)]
+        for name in inputs
+    )
 
 
-def _groups(names, planes, frames):
+def _groups(names, card, frames):
     """The names that make each result, and why those that cannot do so cannot."""
+    planes = card["network"]["input_channels"]
     if planes > 1 and len(names) > 1:
         counts = []
         for name in names:
-            with open_recording(name) as recording:
-                whole = planes == 3 and recording.colour
-                counts.append(
-                    planes if whole else len(recording) if frames is None else len(frames)
-                )
+            try:
+                with open_recording(name) as recording:
+                    whole = recording.colour and takes_colours(card)
+                    count = len(recording) if frames is None else len(frames)
+                    counts.append(planes if whole else count)
+            except InputError:  # reported below
+                counts.append(planes)
         if max(counts) == 1:
             if len(names) != planes:
                 raise InputError(
@@ -226,7 +249,7 @@ def _groups(names, planes, frames):
     failed = {}
     for group in groups:
         try:
-            open_measurements(Job(group, Path(), frames), planes).__exit__()
+            open_measurements(Job(group, Path(), frames), card).__exit__()
         except InputError as error:
             if len(groups) == 1:
                 raise

@@ -1,5 +1,6 @@
 """Results on their way to a file: frames appended as they are computed; a kill spoils none."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -22,19 +23,32 @@ class Spool:
         (frames, height, width), when all is done.
     identity : dict
         What the frames depend on: only a spool of the same is gone on with.
+    together : int
+        Frames of one measurement, which are made again together.
     resume : bool
         Go on with what is there.
+
+    Attributes
+    ----------
+    done : int
+        Frames that are there.
+    foreign : bool
+        Whether there are frames of another model or input, which will be replaced.
     """
 
-    def __init__(self, output, shape, identity, resume=False):
-        self.folder = output.with_name(f".{output.name}.unfinished")
+    def __init__(self, output, shape, identity, together=1, resume=False):
+        self.folder = spool_folder(output)
         self.path, told = self.folder / "frames.raw", self.folder / "identity.json"
         self.shape, self.frame = tuple(shape), 4 * int(np.prod(shape[1:]))
         self.identity = json.dumps(identity, sort_keys=True)
         self.done, self._file = 0, None
-        if resume and told.is_file() and told.read_text() == self.identity and self.path.exists():
-            # A frame that a kill has cut short is made again.
-            self.done = min(self.path.stat().st_size // self.frame, shape[0])
+        self.foreign = False
+        if resume and told.is_file() and self.path.exists():
+            self.foreign = told.read_text() != self.identity
+            if not self.foreign:
+                # A measurement that a kill has cut short is made again.
+                done = min(self.path.stat().st_size // self.frame, shape[0])
+                self.done = done // together * together
 
     def append(self, frames):
         """Add the next frames, (frames, height, width)."""
@@ -60,9 +74,11 @@ class Spool:
     def leave(self):
         """Keep what is done for another time."""
         if self._file is not None:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
+            with contextlib.suppress(OSError):  # a full disk keeps what it has
+                self._file.flush()
+                os.fsync(self._file.fileno())
+            with contextlib.suppress(OSError):
+                self._file.close()
 
     def remove(self):
         """Forget it: the result is written, or never will be."""
@@ -71,9 +87,9 @@ class Spool:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def spool_left(job):
-    """Whether frames of a job that was not finished are kept."""
-    return job.output.with_name(f".{job.output.name}.unfinished").exists()
+def spool_folder(output):
+    """Where the frames of a result are kept until it is whole."""
+    return output.with_name(f".{output.name}.unfinished")
 
 
 def identity(job, model, settings):
@@ -90,9 +106,22 @@ def identity(job, model, settings):
     from ..files import split_name
 
     files = [Path(split_name(name)[0]) for name in job.inputs]
-    stamps = [(str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
+    stamps = [(str(p.resolve()), *stamp(p)) for p in files]
+    images = [split_name(name)[1] for name in job.inputs]
     digest = hashlib.sha256(Path(model).read_bytes()).hexdigest()
-    return json.loads(
-        json.dumps({"inputs": job.inputs, "files": stamps, "model": digest,
-                    "frames": job.frames, **settings})
-    )  # fmt: skip
+    return {"files": stamps, "images": images, "model": digest, "frames": job.frames, **settings}
+
+
+def settings_of(output):
+    """What the unfinished frames of a result depend on, as `identity` tells it; {} if none."""
+    try:
+        return json.loads((spool_folder(output) / "identity.json").read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def stamp(path):
+    """Size and time of change of a file, or of all that is in a folder."""
+    parts = [path, *path.rglob("*")] if path.is_dir() else [path]
+    told = [part.stat() for part in parts]
+    return sum(t.st_size for t in told), max(t.st_mtime_ns for t in told)

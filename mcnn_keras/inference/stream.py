@@ -12,7 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError, reason
-from ..files import open_recording, output_types, write_png, write_recording
+from ..files import (
+    open_recording,
+    output_types,
+    split_name,
+    write_png,
+    write_recording,
+)
 from ..files.formats import default_type
 from ..progress import FrameProgress, duration
 from ..saving import load, model_path, read_card
@@ -20,7 +26,7 @@ from . import tiles
 from .engines import engine_of
 from .measurements import open_measurements, plan
 from .predict import PIXELS, check, prepared
-from .spool import Spool, identity, spool_left
+from .spool import Spool, identity, settings_of, spool_folder, stamp
 from .video import check_video, write_video
 
 # A model's pixel size and the file's may differ by this much before it is worth a word.
@@ -80,7 +86,7 @@ def predict_files(model, inputs, output, frames=None, **options):
     return execute(model, jobs, **options)
 
 
-def execute(model, jobs, say=lambda text: None, **options):
+def execute(model, jobs, say=lambda text: None, engine=None, **options):
     """Make the results of jobs, one after the other.
 
     Parameters
@@ -90,6 +96,8 @@ def execute(model, jobs, say=lambda text: None, **options):
     jobs : list of Job
     say : callable
         Takes what the user should know, a line at a time.
+    engine : engine, optional
+        Of the model, where it is loaded already.
     **options
         See `Options`.
 
@@ -105,12 +113,15 @@ def execute(model, jobs, say=lambda text: None, **options):
     """
     options = Options(**options)
     _check(options, jobs)
-    engine = engine_of(load(model, options.precision))
+    engine = engine or engine_of(load(model, options.precision))
     written, failed = [], []
     for job in jobs:
         try:
             if job.failed:
                 raise InputError(job.failed)
+            if options.resume and len(jobs) > 1 and _is_done(job):
+                say(f"{job.output} is there already")
+                continue
             files = _result(job, engine, model_path(model), options, say)
             for path in files:
                 say(f"wrote {path}")
@@ -127,6 +138,14 @@ def execute(model, jobs, say=lambda text: None, **options):
             f"{len(failed)} of {len(jobs)} inputs failed, the others are done: {failed[0]}"
         )
     return written
+
+
+def _is_done(job):
+    """Whether an earlier run has finished a job, and its inputs are older than its result."""
+    if spool_folder(job.output).exists() or not job.output.exists():
+        return False
+    newest = max(stamp(Path(split_name(name)[0]))[1] for name in job.inputs)
+    return stamp(job.output)[1] >= newest
 
 
 def _check(options, jobs):
@@ -155,7 +174,7 @@ def _result(job, engine, model, options, say):
     """Make one result; returns its files."""
     card = engine.card
     outputs = card["network"]["output_channels"]
-    with open_measurements(job, card["network"]["input_channels"]) as measurements:
+    with open_measurements(job, card) as measurements:
         _compare_pixels(measurements, card, job, say)
         axes = measurements.result_axes(card)
         shape = (int(np.prod([a.size for a in axes[:-2]])), *(a.size for a in axes[-2:]))
@@ -163,16 +182,25 @@ def _result(job, engine, model, options, say):
         if options.truth is not None:
             _check_truth(options.truth, shape, outputs)
         try:
-            settings = {"tile_size": options.tile_size, "precision": options.precision}
-            spool = Spool(job.output, shape, identity(job, model, settings), options.resume)
+            tile_size = tiles.choose_size(engine, measurements.size, options.tile_size)
+            if options.resume and options.tile_size is None:
+                # The memory that is free now may not be that of the first time.
+                tile_size = settings_of(job.output).get("tile_size", tile_size)
+            told = identity(job, model, {"tile_size": tile_size, "precision": options.precision})
+            spool = Spool(job.output, shape, told, outputs, options.resume)
+            if spool.foreign:
+                say(f"{job.output.name} is begun anew: the input or the model has changed")
             try:
-                _fill(spool, measurements, engine, options, say)
+                _fill(spool, measurements, engine, options, tile_size, say)
             except KeyboardInterrupt:
                 spool.leave()
                 raise KeyboardInterrupt(
                     f"{spool.done} of {shape[0]} frames are done; the same command with --resume "
                     "goes on"
                 ) from None
+            except OSError:  # a full disk: what is there is kept
+                spool.leave()
+                raise
             except BaseException:
                 spool.remove()
                 raise
@@ -189,11 +217,12 @@ def _result(job, engine, model, options, say):
                 spool.leave()
                 raise
             spool.remove()
-        except OSError as error:
-            kept = "; what was computed is kept for --resume" if spool_left(job) else ""
-            raise InputError(
-                f"{job.output} cannot be written: {error.strerror or error}{kept}"
-            ) from None
+        except (OSError, ValueError, OverflowError) as error:
+            if isinstance(error, InputError):
+                raise
+            left = spool_folder(job.output).exists()
+            kept = "; what was computed is kept for --resume" if left else ""
+            raise InputError(f"{job.output} cannot be written: {reason(error)}{kept}") from None
     return written
 
 
@@ -240,13 +269,11 @@ class _Column:
         return np.stack([self.get(i) for i in range(self.shape[0])[frames]])
 
 
-def _fill(spool, measurements, engine, options, say):
+def _fill(spool, measurements, engine, options, tiled, say):
     """Compute the frames that the spool lacks: one thread reads ahead, one writes behind."""
     channels, count = engine.card["network"]["output_channels"], len(measurements)
-    tile_size = options.tile_size
     each = options.batch_size or max(1, PIXELS // int(np.prod(measurements.size)))
     first = spool.done // channels
-    tiled = tiles.choose_size(engine, measurements.size, tile_size)
     parts = tiles.count(engine, measurements.size, tiled) if tiled else 1
     if tiled and (count - first) * np.prod(measurements.size) > WORTH_A_WORD:
         seconds, memory = tiles.estimate(engine, measurements.size, tiled)
@@ -258,13 +285,11 @@ def _fill(spool, measurements, engine, options, say):
     def read(start):
         try:
             stack = measurements.read(start, min(start + each, count))
-        except (OSError, EOFError, ValueError, RuntimeError) as error:
-            if isinstance(error, InputError):
-                raise
+        except OSError as error:  # a share that is gone, say
             raise InputError(f"frame {start} cannot be read ({reason(error)})") from None
         for image in stack:
             check(image, engine.card)
-        return prepared(engine, stack, tile_size, progress.add if tiled else lambda tiles: None)
+        return prepared(engine, stack, tiled, progress.add if tiled else lambda tiles: None)
 
     def write(answers):
         if answers.ndim == 4:

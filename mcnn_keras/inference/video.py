@@ -11,6 +11,8 @@ from ..files import replacing, to_grey
 SUFFIXES = (".gif", ".mp4")
 # Frames of a video at most; a longer recording is thinned out.
 MOST = 500
+# Pixels across each image in it.
+MOST_PIXELS = 640
 
 
 def check_video(path):
@@ -52,13 +54,14 @@ def write_video(path, images, results, truth=None, fps=2.0):
     columns = [(images, scale(images)), (results, ours)]
     if truth is not None:
         columns.append((truth, ours))
+    thin = -(-max(results.shape[1:]) // MOST_PIXELS)
     video = []
     for i in numbers:
         tiles = [to_grey(_as_large(f[i : i + 1][0], results), *limits) for f, limits in columns]
         if truth is not None:
             difference = np.abs(results[i : i + 1][0] - truth[i : i + 1][0])
             tiles.append(to_grey(difference, 0, ours[1] - ours[0]))
-        video.append(np.concatenate(tiles, axis=1))
+        video.append(np.concatenate([tile[::thin, ::thin] for tile in tiles], axis=1))
     _write(Path(path), video, fps)
 
 

@@ -1,10 +1,13 @@
 """Files that a microscope is writing: each is inverted once it is whole."""
 
+import os
 import time
 
-from ..errors import InputError
+from ..errors import InputError, reason
 from ..files import open_recording
 from ..files.formats import is_image_file
+from ..saving import load
+from .engines import engine_of
 from .measurements import plan, result_name
 from .stream import execute
 
@@ -35,27 +38,36 @@ def watch(model, card, folder, output, frames=None, stop=lambda: False, say=prin
     """
     if output.resolve() == folder.resolve():
         raise InputError(f"results cannot go where the images come from, {folder}; name another")
-    seen, refused = {}, {}
+    engine = engine_of(load(model, options.get("precision", "float32")))
+    seen, done = {}, {}
     while not stop():
-        for path in sorted(p for p in folder.iterdir() if is_image_file(p)):
+        try:
+            images = sorted(p for p in folder.iterdir() if is_image_file(p))
+        except OSError as error:
+            raise InputError(f"{folder} can no longer be read ({reason(error)})") from None
+        for path in images:
             stamp = _stamp(path)
-            if stamp is None or refused.get(path) == stamp:
+            if stamp is None or done.get(path) == stamp:
                 continue
             changed, since = seen.get(path, (None, 0.0))
             if changed != stamp:
                 seen[path] = (stamp, time.monotonic())
                 continue
-            if time.monotonic() - since < REST or not _whole(path):
+            if time.monotonic() - since < REST:
                 continue
+            done[path] = stamp  # until it changes
+            result = output / _name(path, images)
             try:
-                jobs = plan(model, card, [str(path)], output / result_name((str(path),)), frames)
-                result = jobs[0].output
-                if not (result.exists() and result.stat().st_mtime_ns >= path.stat().st_mtime_ns):
-                    execute(model, jobs, **options)
-                    say(f"wrote {result}")
-            except InputError as error:
-                say(f"failed: {error}")
-            refused[path] = stamp  # done with, until it changes
+                if result.exists() and result.stat().st_mtime_ns >= stamp[1]:
+                    continue
+                _require_whole(path)
+                jobs = plan(model, card, [str(path)], result, frames)
+                execute(model, jobs, engine=engine, **options)
+                # Of the image as it was when it was read: it may have grown since.
+                os.utime(result, ns=(stamp[1], stamp[1]))
+                say(f"wrote {result}")
+            except (InputError, OSError) as error:
+                say(f"failed: {error}; it is tried again when it changes")
         time.sleep(PAUSE)
 
 
@@ -67,11 +79,14 @@ def _stamp(path):
     return told.st_size, told.st_mtime_ns
 
 
-def _whole(path):
-    """Whether all that the file announces is there; half-written ones fail to be read."""
-    try:
-        with open_recording(path) as recording:
-            recording.read(len(recording) - 1, len(recording))
-    except Exception:  # not yet, or never; it is tried again when it changes
-        return False
-    return True
+def _require_whole(path):
+    """Fail unless all that the file announces is there."""
+    with open_recording(path) as recording:
+        recording.read(len(recording) - 1, len(recording))
+
+
+def _name(path, images):
+    """The result's name; files that differ in their endings alone keep these."""
+    name = result_name((str(path),))
+    twins = [p for p in images if p != path and result_name((str(p),)) == name]
+    return result_name((str(path),), whole=bool(twins))

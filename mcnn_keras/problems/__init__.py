@@ -23,12 +23,14 @@ def offered():
     return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
 
 
-def make(name, **arguments):
+def make(name, from_config=False, **arguments):
     """A problem by its name: one of this package's, or one that another package offers.
 
     Parameters
     ----------
     name : str
+    from_config : bool
+        The arguments are a configuration that the problem told of itself.
     **arguments
         Of its constructor.
 
@@ -45,7 +47,9 @@ def make(name, **arguments):
             f"the problem {name!r} is not known; choose from {', '.join([*PROBLEMS, *points])}"
         )
     try:
-        return as_problem(points[name].load()(**arguments))
+        kind = points[name].load()
+        return as_problem(getattr(kind, "from_config", lambda a: kind(**a))(arguments)
+                          if from_config else kind(**arguments))  # fmt: skip
     except InputError:
         raise
     except Exception as error:  # whatever another package's code raises
@@ -74,7 +78,9 @@ def from_card(card):
             f"{', '.join([*PROBLEMS, *points])}; pass the problem object in Python instead"
         )
     config = card["problem"]["config"]
-    return PROBLEMS[name].from_config(config) if name in PROBLEMS else make(name, **config)
+    if name in PROBLEMS:
+        return PROBLEMS[name].from_config(config)
+    return make(name, from_config=True, **config)
 
 
 __all__ = [

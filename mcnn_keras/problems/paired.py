@@ -101,7 +101,12 @@ class Paired(Problem):
             if not Path(name).is_dir():
                 raise InputError(f"{name} is not a folder; give a folder of images")
             paths = [p for p in sorted(Path(name).rglob("*")) if p.is_file() and is_image_file(p)]
-            found.append({str(p.relative_to(name).with_suffix("")): p for p in paths})
+            found.append({})
+            for p in paths:
+                key = str(p.relative_to(name).with_suffix(""))
+                if key in found[-1]:
+                    self.report.append(f"{p} left out: {found[-1][key].name} has the same name")
+                found[-1].setdefault(key, p)
         images, targets = found
         for one, other, what in ((images, targets, "target"), (targets, images, "image")):
             lonely = sorted(set(one) - set(other))
@@ -222,6 +227,8 @@ def _stack(name):
     """The images of a file as (height, width, channels) each."""
     with open_recording(name) as recording:
         frames = recording.read()
+        if len(recording.axes) == 4 and not recording.axes[-3].name:  # channels come last
+            return list(frames.reshape([a.size for a in recording.axes]))
         if len(recording.axes) == 4:  # the channels of each image
             frames = frames.reshape(-1, recording.axes[-3].size, *recording.size)
             return list(np.moveaxis(frames, 1, -1))
