@@ -29,7 +29,9 @@ from mcnn_keras.files import replacing
 from mcnn_keras.inference.engines import engine_of
 from mcnn_keras.inference.predict import PIXELS
 from mcnn_keras.onnx_file import export
+from mcnn_keras.problems import Denoise
 from mcnn_keras.training.devices import convolution_rate
+from mcnn_keras.training.pipeline import fixed_set
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--model", default="denoise", help="a shipped model's name, or a file")
@@ -141,7 +143,8 @@ with tempfile.TemporaryDirectory() as folder:
         results[f"cold start {name}"] = float(np.median([command(*words)[0] for _ in range(3)]))
         print(f"   {name:<14}{results[f'cold start {name}']:.1f} s")
 
-    print("5. answers beside TensorFlow's in float32")
+    print("5. answers beside TensorFlow's in float32, for simulated frames")
+    batch, _ = fixed_set(Denoise(), "test", 64, 128, 3)
     answers = {name: engine.compute(batch) for name, engine in engines.items()}
     truth = answers["float32"]
     for name in ("ONNX Runtime", "bfloat16"):

@@ -121,7 +121,7 @@ class Specimens:
 
     def _columns(self, seed, size):
         """Gaussian columns of variance 5 to 50 square pixels near a 32-pixel grid, at any zoom."""
-        seeds = tf.unstack(tf.random.split(seed, 4))
+        seeds = tf.unstack(tf.random.split(seed, 3))
         zoom, filled, turn = tf.unstack(tf.random.stateless_uniform((3,), seeds[0]))
         zoom = 2.0 ** (1.2 * zoom - 1.0)
         pitch = 32.0 * zoom

@@ -1,6 +1,6 @@
 """The networks: pure Keras, so that they run on any of its backends."""
 
-from .builder import MCNN, PRESETS, build, stride
+from .builder import MCNN, PRESETS, build, preset_settings, stride
 from .discriminator import discriminator
 
-__all__ = ["MCNN", "PRESETS", "build", "discriminator", "stride"]
+__all__ = ["MCNN", "PRESETS", "build", "discriminator", "preset_settings", "stride"]

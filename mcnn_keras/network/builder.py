@@ -5,20 +5,21 @@ import math
 import keras
 from keras import layers
 
-from .cells import CELLS
+from .cells import CELLS, convolve
 from .low_pass import LowPass
 from .physical import FocusEstimates
 
 FIRST_LAYERS = {"focus_estimates": FocusEstimates, "low_pass": LowPass}
 
 PRESETS = {
-    # Two to five million parameters: the first convolution halves the image and the last one
-    # restores it, because full-size layers are where a processor spends its time.
+    # Two to five million parameters, none of them in a full-size layer, because these are where a
+    # processor spends its time: the first convolution halves the image, and the full-size output
+    # is made from features of half the size.
     "light": {
         "filters": (32, 48, 96, 128, 160, 192),
         "cell": "plain",
         "depth": 1,
-        "full_size_filters": 8,
+        "full_size_filters": 0,
         "branches": 6,
     },
     # A third of it, for a thousand frames of 128x128 a second on two processor cores.
@@ -26,7 +27,7 @@ PRESETS = {
         "filters": (16, 32, 48, 64, 96, 128),
         "cell": "plain",
         "depth": 1,
-        "full_size_filters": 4,
+        "full_size_filters": 0,
         "branches": 6,
     },
     # The paper's phase network: one strided convolution in each cell, about 50 M parameters.
@@ -58,6 +59,8 @@ def MCNN(
     normalization=None,
     scale=1,
     first_layer=None,
+    depth=None,
+    full_size_filters=None,
     name="mcnn",
 ):
     """Build a multi-scale convolutional network for an image-to-image problem.
@@ -83,6 +86,11 @@ def MCNN(
     first_layer : dict, optional
         A fixed first layer, whose channels join the input's: its ``name`` and its arguments, for
         example {'name': 'focus_estimates', 'defocus': [-108], 'wavelength': 0.65, ...}.
+    depth : int, optional
+        Further blocks of each cell, after the convolution that changes the size.
+    full_size_filters : int, optional
+        Channels of the last cell, which works at full size; 0 makes the full-size output from
+        features of half the size.
 
     Returns
     -------
@@ -101,14 +109,14 @@ def MCNN(
     Wang et al., Multi-resolution convolutional neural networks for inverse problems, Scientific
     Reports 10 (2020), 5730.
     """
-    settings = dict(_choice("preset", preset, PRESETS))
-    overrides = {"filters": filters, "cell": cell}
-    settings.update({key: value for key, value in overrides.items() if value is not None})
+    settings = preset_settings(preset, filters=filters, cell=cell, depth=depth,
+                               full_size_filters=full_size_filters)  # fmt: skip
     normalization = normalization or "none"
     _choice("normalization", normalization, dict.fromkeys(("none", "batch", "group")))
     _choice("scale", scale, {1: None, 2: None})
     encoder, decoder = _choice("cell", settings["cell"], CELLS)
     filters, depth = list(settings["filters"]), settings["depth"]
+    full_size_filters = settings["full_size_filters"] or filters[0] // 2
     decoders = len(filters) + int(math.log2(scale))
     # Fewer filters than the preset's leave fewer scales to predict.
     branches = min(settings["branches"], decoders) if branches is None else branches
@@ -123,21 +131,32 @@ def MCNN(
     # skips[k] holds the features at 1 / 2^k of the input's size.
     skips = {0: x}
     for level, channels in enumerate(filters, 1):
-        # The first cell works at the largest size, where each further block would cost most.
-        blocks = depth if level > 1 or settings["cell"] != "plain" else 0
-        x = skips[level] = encoder(x, channels, blocks, normalization, f"encoder_{level}")
+        x = skips[level] = encoder(x, channels, depth, normalization, f"encoder_{level}")
 
     outputs = {}
     if branches == decoders:
         outputs[decoders + 1] = _head(x, output_channels, decoders + 1)
     for m in range(decoders, 0, -1):
         level = m - 1 - int(math.log2(scale))
-        channels = filters[level - 1] if level > 0 else settings["full_size_filters"]
+        if m == 1 and not settings["full_size_filters"]:
+            outputs[1] = _sub_pixel_head(x, output_channels, normalization)
+            break
+        channels = filters[level - 1] if level > 0 else full_size_filters
         blocks = depth if level > 0 else 0
         x = decoder(x, skips.get(level), channels, blocks, normalization, f"decoder_{m}")
         if m <= branches + 1:
             outputs[m] = _head(x, output_channels, m)
     return keras.Model(image, [outputs[m] for m in sorted(outputs)], name=name)
+
+
+def preset_settings(preset, **overrides):
+    """What a preset stands for, as arguments of `MCNN`, with those that are given in its place.
+
+    A model file keeps these, so that it does not depend on what a preset means elsewhere.
+    """
+    settings = dict(_choice("preset", preset, PRESETS))
+    settings.update({key: value for key, value in overrides.items() if value is not None})
+    return settings
 
 
 def build(arguments, precision="float32"):
@@ -183,6 +202,12 @@ def _head(x, channels, m):
     # Linear and in float32: a sigmoid on a sparse target can settle at zero for good, and
     # bfloat16 would round the answer to three digits.
     return layers.Conv2D(channels, 3, padding="same", dtype="float32", name=f"output_{m}")(x)
+
+
+def _sub_pixel_head(x, channels, normalization):
+    # Four pixels of the output from each of half the size (Shi et al., 2016).
+    x = convolve(x, 8 * channels, normalization, "decoder_1")
+    return layers.Conv2DTranspose(channels, 2, strides=2, dtype="float32", name="output_1")(x)
 
 
 def _with_first_layer(image, first_layer):

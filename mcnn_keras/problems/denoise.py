@@ -68,7 +68,7 @@ class Denoise(Problem):
     output_names = ("image",)
     normalization = {"input": "frame", "output": "frame"}  # noqa: RUF012 - never changed
 
-    def __init__(self, photographs=0, families=None, images=None, pictures_seed=0, low_pass=True):
+    def __init__(self, photographs=0, families=None, images=None, pictures_seed=0, low_pass=False):
         if photographs < 0:
             raise InputError(f"photographs {photographs} is negative; give a number of samples")
         self.photographs = int(photographs)

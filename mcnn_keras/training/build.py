@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from ..errors import InputError
-from ..network import build
+from ..network import build, preset_settings
 
 
 def build_model(network, precision):
@@ -20,18 +20,26 @@ def network_arguments(problem, settings):
     seed = tf.zeros((2,), tf.int64)
     image, target = problem.sample(seed, settings.image_size, "train")
     scale = target.shape[0] / image.shape[0]
-    if scale not in (1, 2) or target.shape[0] != target.shape[1]:
+    if scale not in (1, 2) or target.shape[1] != scale * image.shape[1]:
         raise InputError(
             f"the problem {problem.name!r} gives targets of {tuple(target.shape)} for images of "
             f"{tuple(image.shape)}; the same size or twice the size is expected"
         )
+    overrides = {"filters": settings.filters, "cell": settings.cell}
+    try:
+        shape_of_network = preset_settings(settings.preset, **overrides)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    # Fewer filters than the preset's leave fewer scales to predict.
+    most = len(shape_of_network["filters"]) + int(scale) - 1
+    shape_of_network["branches"] = (
+        min(shape_of_network["branches"], most) if settings.branches is None else settings.branches
+    )
     return {
         "input_channels": image.shape[-1],
         "output_channels": target.shape[-1],
         "preset": settings.preset,
-        "filters": settings.filters,
-        "branches": settings.branches,
-        "cell": settings.cell,
+        **shape_of_network,
         "normalization": settings.normalization,
         "scale": int(scale),
         "first_layer": problem.first_layer,
