@@ -11,51 +11,55 @@ TYPES = (
     "uint8", "int8", "uint16", "int16", "uint32", "int32", "float16", "float32", "float64",
 )  # fmt: skip
 
-prediction_options = together(
-    click.argument("inputs", type=click.Path(), nargs=-1, required=True, metavar="INPUT..."),
-    click.option(
-        "--output", type=click.Path(), required=True,
-        help="A .tif, .ome.tif, .hspy, .zspy, .h5, .zarr, .mrc or .npy file; a folder where there "
-        "are several results.",
-    ),
-    click.option(
-        "--frames", metavar="I,J,...",
-        help="Which images of each file to use, counted from 0.  [default: all]",
-    ),
-    click.option(
-        "--dtype", type=click.Choice(TYPES),
-        help="Of the result.  [default: the input's, where it holds the result well]",
-    ),
-    click.option("--batch-size", type=int, help="Images that are computed together."),
-    click.option(
-        "--tile-size", type=int,
-        help="Of the tiles of large images, in pixels.  [default: the training size for denoising, "
-        "else by the free memory]",
-    ),
-    click.option(
-        "--precision", type=click.Choice(["auto", "float32", "bfloat16"]), default="float32",
-        show_default=True, help="'auto' measures which is faster; bfloat16 is good to two digits.",
-    ),
-    click.option("--resume", is_flag=True, help="Go on where an interrupted run stopped."),
-    click.option(
-        "--video", type=click.Path(), metavar="FILE.gif",
-        help="Also a .gif, or .mp4 with imageio-ffmpeg, of input and result side by side.",
-    ),
-    click.option(
-        "--truth", type=click.Path(), metavar="FILE",
-        help="The true answers, shown in the video with the difference.",
-    ),
-    click.option("--fps", type=float, default=2.0, show_default=True, help="Of the video."),
-    click.option(
-        "--watch", is_flag=True,
-        help="INPUT is a folder; invert images as they are written there, until interrupted.",
-    ),
-)  # fmt: skip
+
+def prediction_options(precision):
+    """Options of both commands, with the default precision of one."""
+    return together(
+        click.argument("inputs", type=click.Path(), nargs=-1, required=True, metavar="INPUT..."),
+        click.option(
+            "--output", type=click.Path(), required=True,
+            help="A .tif, .ome.tif, .hspy, .zspy, .h5, .zarr, .mrc or .npy file; a folder where "
+            "there are several results.",
+        ),
+        click.option(
+            "--frames", metavar="I,J,...",
+            help="Which images of each file to use, counted from 0.  [default: all]",
+        ),
+        click.option(
+            "--dtype", type=click.Choice(TYPES),
+            help="Of the result.  [default: the input's, where it holds the result well]",
+        ),
+        click.option("--batch-size", type=int, help="Images that are computed together."),
+        click.option(
+            "--tile-size", type=int,
+            help="Of the tiles of large images, in pixels.  [default: the training size for "
+            "denoising, else by the free memory]",
+        ),
+        click.option(
+            "--precision", type=click.Choice(["auto", "float32", "bfloat16"]), default=precision,
+            show_default=True,
+            help="'auto' measures which is faster; bfloat16 is good to two digits.",
+        ),
+        click.option("--resume", is_flag=True, help="Go on where an interrupted run stopped."),
+        click.option(
+            "--video", type=click.Path(), metavar="FILE.gif",
+            help="Also a .gif, or .mp4 with imageio-ffmpeg, of input and result side by side.",
+        ),
+        click.option(
+            "--truth", type=click.Path(), metavar="FILE",
+            help="The true answers, shown in the video with the difference.",
+        ),
+        click.option("--fps", type=float, default=2.0, show_default=True, help="Of the video."),
+        click.option(
+            "--watch", is_flag=True,
+            help="INPUT is a folder; invert images as they are written there, until interrupted.",
+        ),
+    )  # fmt: skip
 
 
 @click.command()
 @click.argument("model", type=click.Path())
-@prediction_options
+@prediction_options("float32")
 def predict(model, inputs, output, **options):
     """Invert measured images with a trained MODEL, a .h5 or an exported .onnx file.
 
@@ -78,7 +82,7 @@ def predict(model, inputs, output, **options):
 
 
 @click.command()
-@prediction_options
+@prediction_options("auto")
 @click.option("--model", default="denoise", show_default=True, help="A shipped model, or a file.")
 def denoise(inputs, output, model, **options):
     """Restore noisy electron microscope images, with a model that comes with the package.
@@ -113,7 +117,7 @@ def run_prediction(model, inputs, output, frames, watch, precision, **options):
         _watch(model, inputs, output, card, frames, precision, options)
         return
     jobs = plan(model, card, inputs, output, frames)
-    precision = _precision(model, precision)
+    precision = _precision(model, precision, Path(output) if options["resume"] else None)
     execute(model, jobs, precision=precision, say=_say, **options)
 
 
@@ -129,17 +133,20 @@ def _watch(model, inputs, output, card, frames, precision, options):
           **options)  # fmt: skip
 
 
-def _precision(model, precision):
+def _precision(model, precision, resumed=None):
+    """What to compute in; a result that is gone on with keeps what it was begun with."""
     if Path(model).suffix == ".onnx":
         if precision == "bfloat16":
             raise click.UsageError("an .onnx file computes in float32; leave --precision out")
         return "float32"
     import_tensorflow()
-    if precision == "auto":
-        from ..training.devices import faster_precision
+    if precision != "auto":
+        return precision
+    from ..inference.spool import settings_of
+    from ..training.devices import faster_precision
 
-        return faster_precision()
-    return precision
+    begun = settings_of(resumed).get("precision") if resumed else None
+    return begun or faster_precision()
 
 
 def _say(text):
