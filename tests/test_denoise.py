@@ -119,7 +119,8 @@ def test_the_command_denoises_files_in_order(model, rng, tmp_path, capfd):
     save(model, tmp_path / "m.h5")
     with pytest.raises(SystemExit) as end:
         arguments = [tmp_path / "frames.tif", "--output", tmp_path / "clean.tif"]
-        main(["denoise", *map(str, arguments), "--model", str(tmp_path / "m.h5")])
+        options = ["--model", str(tmp_path / "m.h5"), "--precision", "float32"]
+        main(["denoise", *map(str, arguments), *options])
     assert end.value.code == 0, capfd.readouterr().err
     clean = tifffile.imread(tmp_path / "clean.tif")
     assert clean.shape == frames.shape
