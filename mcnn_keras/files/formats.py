@@ -160,6 +160,8 @@ def default_type(path, frames, dtype, say=lambda text: None):
     if dtype.name not in types:
         say(f"{path.name} is written as float32, as its format cannot hold {dtype.name}")
         return "float32"
+    if dtype.name in ("float32", "float64"):
+        return dtype.name
     low, high, spread = np.inf, -np.inf, 0.0
     each = max(1, microscope.CHUNK // (4 * frames.shape[1] * frames.shape[2]))
     for start in range(0, frames.shape[0], each):

@@ -87,9 +87,10 @@ def _frame(image):
         low, high = (max(abs(q - middle), 3 * deviation) for q in (low, high))
         image = np.clip(image, middle - 2 * low, middle + 2 * high)
     mean = image.mean()
+    # Python's own numbers leave the answers in float32.
     if deviation <= 1e-6 * abs(mean):
-        return np.zeros_like(image), mean, 0.0
-    return (image - mean) / deviation, mean, deviation
+        return np.zeros_like(image), float(mean), 0.0
+    return (image - mean) / deviation, float(mean), float(deviation)
 
 
 def _first_mean_free(answer):
