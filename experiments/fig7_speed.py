@@ -15,7 +15,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 import mcnn_keras as mcnn
 from mcnn_keras.classical.denoisers import bm3d
@@ -23,6 +22,7 @@ from mcnn_keras.classical.pgure_svt import pgure_svt
 from mcnn_keras.files import replacing
 from mcnn_keras.inference.predict import predict_stack
 from mcnn_keras.inference.tiles import tile_starts
+from mcnn_keras.training.devices import convolution_rate
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--model", default="denoise", help="a shipped model's name, or a file")
@@ -56,14 +56,6 @@ def convolutions(model, size):
             needed = part != "output" or number == "1"
             total += needed * 2 * int(np.prod(layer.kernel.shape)) * (tile / 2**level) ** 2
     return total * len(tile_starts(size, tile)) ** 2
-
-
-def convolution_rate():
-    """Floating-point operations a second of a 64-to-64-channel 3x3 convolution, float32."""
-    image = tf.random.stateless_normal((8, 128, 128, 64), (0, 0))
-    kernel = tf.random.stateless_normal((3, 3, 64, 64), (0, 1))
-    convolve = tf.function(lambda: tf.nn.conv2d(image, kernel, 1, "SAME"))
-    return 2 * 8 * 128**2 * 64**2 * 9 / seconds(lambda: convolve().numpy())
 
 
 rows = []

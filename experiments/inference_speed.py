@@ -27,7 +27,7 @@ import numpy as np
 import mcnn_keras as mcnn
 from mcnn_keras.files import replacing
 from mcnn_keras.inference.engines import engine_of
-from mcnn_keras.inference.predict import PIXELS
+from mcnn_keras.inference.tiles import PIXELS
 from mcnn_keras.onnx_file import export
 from mcnn_keras.problems import Denoise
 from mcnn_keras.training.devices import convolution_rate

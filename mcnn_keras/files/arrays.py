@@ -82,12 +82,9 @@ def write_hdf5(path, frames, shape, dtype, axes, title=""):
     import h5py
 
     full = _full_shape(axes, shape)
-    chunk = (*(1 for _ in full[:-2]), *full[-2:])
     with replacing(path) as part, h5py.File(part, "w") as file:
-        array = file.create_dataset("data", full, dtype, chunks=chunk)
-        array.attrs.update(_attributes(axes, full, title))
-        for place, frame in zip(np.ndindex(full[:-2]), frames, strict=True):
-            array[place] = frame
+        array = file.create_dataset("data", full, dtype, chunks=_one_frame(full))
+        _put(array, frames, axes, title)
 
 
 def read_zarr(path, dataset=""):
@@ -115,12 +112,20 @@ def write_zarr(path, frames, shape, dtype, axes, title=""):
     import zarr
 
     full = _full_shape(axes, shape)
-    chunk = (*(1 for _ in full[:-2]), *full[-2:])
     with replacing(path) as part:
-        array = zarr.open(str(part), mode="w", shape=full, chunks=chunk, dtype=dtype)
-        array.attrs.update(_attributes(axes, full, title))
-        for place, frame in zip(np.ndindex(full[:-2]), frames, strict=True):
-            array[place] = np.asarray(frame, dtype)
+        array = zarr.open(str(part), mode="w", shape=full, chunks=_one_frame(full), dtype=dtype)
+        _put(array, frames, axes, title)
+
+
+def _one_frame(full):
+    return (*(1 for _ in full[:-2]), *full[-2:])
+
+
+def _put(array, frames, axes, title):
+    """Fill a file's array frame by frame, and describe it."""
+    array.attrs.update(_attributes(axes, array.shape, title))
+    for place, frame in zip(np.ndindex(array.shape[:-2]), frames, strict=True):
+        array[place] = frame
 
 
 def _choose(path, dataset, found):

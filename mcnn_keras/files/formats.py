@@ -7,13 +7,15 @@ import numpy as np
 from ..errors import InputError, reason
 from . import arrays, microscope, pictures, tiff
 from .arrays import HDF5_SUFFIXES, split_dataset
-from .recording import Axis
+from .recording import Axis, frames_at_once
 
 # Integers are kept where the results vary by this many times the noise of rounding.
 ROUNDING = 50
 # Pictures that rosettasciio knows, too, and that need nothing but Pillow.
 PICTURES = (".png", ".bmp", ".gif", ".jpg", ".jpeg", ".jpe", ".pgm", ".ppm", ".pbm")
 
+# Endings of folders that are files to their readers.
+FOLDERS = (*arrays.ZARR_SUFFIXES, ".zspy")
 # What each writer can hold, the ending of its files, and the extra that it needs.
 WRITABLE = {
     ".tif": (tiff.write, tiff.TYPES, None),
@@ -63,7 +65,7 @@ def open_recording(name):
     suffix = path.suffix.lower()
     if not path.exists():
         raise InputError(f"{path} is not there; give the name of an image file")
-    if path.is_dir() and suffix not in (*arrays.ZARR_SUFFIXES, ".zspy"):
+    if path.is_dir() and suffix not in FOLDERS:
         raise InputError(f"{path} is a folder; give the name of an image file")
     try:
         return _open(path, suffix, image)
@@ -142,6 +144,15 @@ def output_types(path):
     return types
 
 
+def require_type(path, dtype):
+    """Refuse a data type that a file cannot hold, by its name's ending."""
+    types = output_types(path)
+    if dtype not in types:
+        raise InputError(
+            f"{path.suffix} files cannot hold {dtype} values; choose from {', '.join(types)}"
+        )
+
+
 def default_type(path, frames, dtype, say=lambda text: None):
     """The data type for results: that of the measurements where it holds them well, else float32.
 
@@ -163,7 +174,7 @@ def default_type(path, frames, dtype, say=lambda text: None):
     if dtype.name in ("float32", "float64"):
         return dtype.name
     low, high, spread = np.inf, -np.inf, 0.0
-    each = max(1, microscope.CHUNK // (4 * frames.shape[1] * frames.shape[2]))
+    each = frames_at_once(frames.shape)
     for start in range(0, frames.shape[0], each):
         some = np.asarray(frames[start : start + each])
         low, high = min(low, some.min()), max(high, some.max())
@@ -205,11 +216,8 @@ def write_recording(path, frames, axes=(), title="", dtype="float32", labels=Non
     InputError
         If the format is not known, or cannot hold the data type.
     """
-    path, types = Path(path), output_types(path)
-    if dtype not in types:
-        raise InputError(
-            f"{path.suffix} files cannot hold {dtype} values; choose from {', '.join(types)}"
-        )
+    path = Path(path)
+    require_type(path, dtype)
     axes = tuple(axes) or (Axis("height", frames.shape[1]), Axis("width", frames.shape[2]))
     write = WRITABLE[path.suffix.lower()][0]
     converted = Converted(frames, dtype)
@@ -240,6 +248,6 @@ class Converted:
         return values.astype(self.dtype)
 
     def __iter__(self):
-        each = max(1, microscope.CHUNK // max(1, self.shape[1] * self.shape[2] * 4))
+        each = frames_at_once(self.shape)
         for start in range(0, self.shape[0], each):
             yield from self[start : start + each]

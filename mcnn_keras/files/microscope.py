@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 from ..errors import InputError
-from .recording import axis, length, recording_of
+from .recording import axis, frames_at_once, length, recording_of
 from .whole import replacing
 
 # Readers that are asked only if no other takes the file, or that need what is hardly ever there.
@@ -15,8 +15,6 @@ LAST = ("MRCZ",)
 HYPERSPY_SUFFIXES = (".hspy", ".zspy")
 MRC_SUFFIXES = (".mrc",)
 MRC_TYPES = ("int8", "int16", "uint16", "float32")
-# Frames that are handed on together, in bytes.
-CHUNK = 2**22
 
 
 def suffixes():
@@ -114,8 +112,8 @@ def write_hyperspy(path, frames, shape, dtype, axes, title=""):
     import dask
     import dask.array
 
-    each = max(1, CHUNK // (shape[1] * shape[2] * 4))
-    data = dask.array.from_array(frames, chunks=(each, -1, -1), name=False).astype(dtype)
+    chunks = (frames_at_once(shape), -1, -1)
+    data = dask.array.from_array(frames, chunks=chunks, name=False).astype(dtype)
     outer = [a.size for a in axes[:-2]]
     axes = axes if int(np.prod(outer)) == shape[0] else axes[-2:]
     if len(axes) == 2 and shape[0] > 1:

@@ -60,6 +60,15 @@ def length(axis, unit):
     return axis.scale * LENGTHS[axis.units] / LENGTHS[unit]
 
 
+# Frames that are handed on together, in bytes.
+CHUNK = 2**22
+
+
+def frames_at_once(shape):
+    """How many frames, (frames, height, width), of float32 to hand on together."""
+    return max(1, CHUNK // (4 * shape[1] * shape[2]))
+
+
 @dataclass
 class Recording:
     """Frames of one size in a file.

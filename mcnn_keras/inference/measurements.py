@@ -8,11 +8,8 @@ import numpy as np
 
 from ..errors import InputError
 from ..files import Axis, length, open_recording, output_types, split_name
-from ..files.formats import WRITABLE, is_image_file
+from ..files.formats import FOLDERS, WRITABLE, is_image_file
 from ..saving import model_path
-
-# Endings of folders that are files to their readers.
-FOLDERS = (".zarr", ".zspy")
 
 
 @dataclass

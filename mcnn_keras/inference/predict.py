@@ -15,8 +15,6 @@ from .normalize import normalize
 
 # Height and width, in pixels, of the smallest image that is taken.
 SMALLEST = 32
-# Of the images that are computed together.
-PIXELS = 2**18
 
 
 def predict(model, images):
@@ -97,7 +95,7 @@ def predict_stack(model, stack, batch_size=None, tile_size=None):
     for image in stack:
         check(image, engine.card)
     results = []
-    each = batch_size or max(1, PIXELS // stack[0, ..., 0].size)
+    each = batch_size or max(1, tiles.PIXELS // stack[0, ..., 0].size)
     for start in range(0, len(stack), each):
         finish, batch = prepared(engine, stack[start : start + each], tile_size)
         results.append(finish(batch))

@@ -12,21 +12,15 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError, reason
-from ..files import (
-    open_recording,
-    output_types,
-    split_name,
-    write_png,
-    write_recording,
-)
-from ..files.formats import default_type
+from ..files import open_recording, split_name, write_png, write_recording
+from ..files.formats import default_type, require_type
 from ..progress import FrameProgress, duration
 from ..saving import load, model_path, read_card
 from . import tiles
 from .engines import engine_of
 from .measurements import open_measurements, plan
-from .predict import PIXELS, check, prepared
-from .spool import Spool, identity, settings_of, spool_folder, stamp
+from .predict import check, prepared
+from .spool import Spool, digest, identity, settings_of, spool_folder, stamp
 from .video import check_video, write_video
 
 # A model's pixel size and the file's may differ by this much before it is worth a word.
@@ -114,6 +108,7 @@ def execute(model, jobs, say=lambda text: None, engine=None, **options):
     options = Options(**options)
     _check(options, jobs)
     engine = engine or engine_of(load(model, options.precision))
+    model = digest(model_path(model))
     written, failed = [], []
     for job in jobs:
         try:
@@ -122,7 +117,7 @@ def execute(model, jobs, say=lambda text: None, engine=None, **options):
             if options.resume and len(jobs) > 1 and _is_done(job):
                 say(f"{job.output} is there already")
                 continue
-            files = _result(job, engine, model_path(model), options, say)
+            files = _result(job, engine, model, options, say)
             for path in files:
                 say(f"wrote {path}")
             written += files
@@ -152,12 +147,7 @@ def _check(options, jobs):
     """What can be known to be wrong before anything is computed."""
     if options.dtype is not None:
         for job in jobs:
-            types = output_types(job.output)
-            if options.dtype not in types:
-                raise InputError(
-                    f"{job.output.suffix} files cannot hold {options.dtype} values; choose from "
-                    + ", ".join(types)
-                )
+            require_type(job.output, options.dtype)
     if options.video is not None:
         check_video(options.video)
         if len(jobs) > 1:
@@ -272,7 +262,7 @@ class _Column:
 def _fill(spool, measurements, engine, options, tiled, say):
     """Compute the frames that the spool lacks: one thread reads ahead, one writes behind."""
     channels, count = engine.card["network"]["output_channels"], len(measurements)
-    each = options.batch_size or max(1, PIXELS // int(np.prod(measurements.size)))
+    each = options.batch_size or max(1, tiles.PIXELS // int(np.prod(measurements.size)))
     first = spool.done // channels
     parts = tiles.count(engine, measurements.size, tiled) if tiled else 1
     if tiled and (count - first) * np.prod(measurements.size) > WORTH_A_WORD:

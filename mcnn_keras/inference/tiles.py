@@ -18,7 +18,7 @@ from ..errors import InputError
 from .engines import receptive_radius
 from .normalize import normalize
 
-# Tiles that are computed together, in pixels.
+# Images or tiles that are computed together, in pixels.
 PIXELS = 2**18
 # Bytes that the light network needs for a pixel of a tile, and the share of the free memory for it.
 BYTES = 400
