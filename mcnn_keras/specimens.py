@@ -12,13 +12,14 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from . import stem
+from . import columns, stem
 from .crystals import CRYSTALS, LAYERS, atoms_within, cell_vectors
 from .draws import between
 
 # How many of a hundred specimens are of each family.
 FAMILIES = {
-    "columns": 22, "clusters": 27, "foils": 20, "lone_atoms": 18, "particles": 7, "blank": 6,
+    "columns": 18, "lattices": 18, "clusters": 25, "foils": 16, "lone_atoms": 14, "particles": 5,
+    "blank": 4,
 }  # fmt: skip
 # What differs between instruments and specimens.
 RANGES = {
@@ -67,7 +68,8 @@ class Specimens:
 
     Notes
     -----
-    `columns` are the authors' set: Gaussian columns near a jittered grid. `clusters` are faceted
+    `columns` are the authors' set: Gaussian columns near a jittered grid. `lattices` are Gaussian
+    columns on any plane lattice, for crystals that the table does not hold. `clusters` are faceted
     crystals of a few to some thousand atoms, `foils` crystals that fill the field, with an edge or
     a grain boundary in some, `lone_atoms` single atoms and dimers; all of these on an amorphous
     support in some. `particles` are smooth grains at a low magnification, `blank` is empty.
@@ -120,27 +122,10 @@ class Specimens:
         return tf.ones((size, size))
 
     def _columns(self, seed, size):
-        """Gaussian columns of variance 5 to 50 square pixels near a 32-pixel grid, at any zoom."""
-        seeds = tf.unstack(tf.random.split(seed, 3))
-        zoom, filled, turn = tf.unstack(tf.random.stateless_uniform((3,), seeds[0]))
-        zoom = 2.0 ** (1.2 * zoom - 1.0)
-        pitch = 32.0 * zoom
-        # More sites than the field holds at the finest pitch; those outside are left out.
-        side = int(size / 16.0 * 1.5) + 3
-        u = tf.random.stateless_uniform((side * side, 4), seeds[1])
-        grid = np.stack(np.mgrid[:side, :side], -1).reshape(-1, 2) - (side - 1) / 2
-        sites = (np.float32(grid) + (u[:, :2] - 0.5) / 4) * pitch
-        sites = sites @ _rotation(turn * math.pi / 2) + size / 2
-        variance = between(u[:, 2], 5.0, 50.0) * zoom**2
-        brightness = between(u[:, 3], 0.2, 1.0)
-        present = tf.random.stateless_uniform((side * side,), seeds[2]) < between(filled, 0.6, 1.0)
-        brightness = tf.where(present, brightness, 0.0)
-        # A sum of separable Gaussians is one matrix product.
-        t = tf.range(size, dtype=tf.float32)
-        y, x = (
-            tf.exp(-((t[None] - sites[:, i, None]) ** 2) / (2 * variance[:, None])) for i in (0, 1)
-        )
-        return tf.matmul(y * brightness[:, None], x, transpose_a=True)
+        return columns.jittered(seed, size)
+
+    def _lattices(self, seed, size):
+        return columns.lattice(seed, size)
 
     def _clusters(self, seed, size):
         """One to three faceted clusters, lone atoms around them, on a support or none."""
@@ -359,7 +344,3 @@ def _frame(direction, helper):
     first = helper - tf.reduce_sum(helper * third) * third
     first /= tf.norm(first)
     return tf.stack([first, tf.linalg.cross(third, first), third], axis=1)
-
-
-def _rotation(angle):
-    return tf.stack([[tf.cos(angle), tf.sin(angle)], [-tf.sin(angle), tf.cos(angle)]])

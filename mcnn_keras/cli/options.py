@@ -62,7 +62,9 @@ def size_options(image_size):
     )  # fmt: skip
 
 
-def training_options(samples=2048, epochs=32, batch_size=8, learning_rate=5e-4, loss="absolute"):
+def training_options(
+    samples=2048, epochs=32, batch_size=8, learning_rate=5e-4, loss="absolute", mixed_sizes=False
+):
     """Options of a training run, with the defaults of a problem."""
     return together(
         click.option(
@@ -73,6 +75,14 @@ def training_options(samples=2048, epochs=32, batch_size=8, learning_rate=5e-4, 
         click.option(
             "--fresh/--fixed", default=True, show_default=True,
             help="New samples in every epoch, or the same ones again.",
+        ),
+        click.option(
+            "--mixed-sizes/--one-size", default=mixed_sizes, show_default=True,
+            help="Every fourth batch of samples twice as large, a quarter as many, or none.",
+        ),
+        click.option(
+            "--start", metavar="MODEL",
+            help="Start from the weights of a model: a .h5 file, or a shipped model's name.",
         ),
         click.option("--preset", type=click.Choice(PRESETS), default="light", show_default=True),
         click.option("--branches", type=int, help="Coarse outputs; 0 is the plain U-Net."),

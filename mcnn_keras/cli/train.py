@@ -64,7 +64,9 @@ def phase(context, **values):
 @train.command()
 @denoise_options
 @image_options(image_size=128)
-@training_options(samples=8192, epochs=64, batch_size=16, learning_rate=1e-3, loss="squared")
+@training_options(
+    samples=8192, epochs=64, batch_size=16, learning_rate=1e-3, loss="squared", mixed_sizes=True
+)
 @click.pass_context
 def denoise(context, **values):
     """Restore scanning transmission electron microscope images from noisy frames.

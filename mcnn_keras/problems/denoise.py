@@ -24,7 +24,7 @@ RANGES = {
 }
 # In how many of the frames each of these happens.
 CHANCES = {
-    "counting_alone": 0.4, "jitter": 0.3, "decay": 0.15, "spill": 0.3, "line_offsets": 0.25,
+    "counting_alone": 0.55, "jitter": 0.3, "decay": 0.15, "spill": 0.3, "line_offsets": 0.25,
     "hot": 0.2, "clipped": 0.25,
 }  # fmt: skip
 # Counting noise is drawn exactly up to this mean rate and from its normal limit above.
@@ -187,7 +187,9 @@ class Denoise(Problem):
         image, mean, deviation = frame_scale(image)
         # Nothing can be told from an empty frame, and nothing is to be learned from it.
         scale = tf.where(deviation > 1e-6 * tf.abs(mean), 1.0 / tf.maximum(deviation, 1e-12), 0.0)
-        return (image - mean) * scale, (target - tf.reduce_mean(target)) * scale
+        image, target = (image - mean) * scale, (target - tf.reduce_mean(target)) * scale
+        # What is drawn in at the input cannot be told at the output.
+        return image, tf.clip_by_value(target, tf.reduce_min(image), tf.reduce_max(image))
 
     def config(self):
         """The constructor's arguments as JSON can hold them."""

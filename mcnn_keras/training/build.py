@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from ..errors import InputError
 from ..network import build, preset_settings
+from ..saving import load
 
 
 def build_model(network, precision):
@@ -13,6 +14,21 @@ def build_model(network, precision):
         return build(network, precision)
     except ValueError as error:
         raise InputError(str(error)) from None
+
+
+def start_from(model, path):
+    """Give a model the weights of a saved one, layer by layer; returns the saved one's card."""
+    start = load(path)
+    shapes, given = ([(v.path.split("/", 1)[-1], tuple(v.shape)) for v in m.weights]
+                     for m in (model, start))  # fmt: skip
+    if shapes != given:
+        differ = next((a for a, b in zip(given, shapes, strict=False) if a != b), "more layers")
+        raise InputError(
+            f"the weights of {path} do not fit this network ({differ}); train with the model's "
+            "own preset, branches, cell, normalization and number of planes, or without start"
+        )
+    model.set_weights(start.get_weights())
+    return start.card
 
 
 def network_arguments(problem, settings):

@@ -19,11 +19,11 @@ from ..progress import Progress
 from ..report import write_report
 from ..saving import make_card, save
 from .adversary import Adversary, apply_clipped
-from .build import build_model, network_arguments, require_divisible, schedule
+from .build import build_model, network_arguments, require_divisible, schedule, start_from
 from .checkpoints import RunFolder
 from .devices import choose_strategy, faster_precision
 from .losses import coarse_targets, growth, multiscale_errors, scale_weights
-from .pipeline import fixed_set, stream
+from .pipeline import fixed_set, is_large, mixed_stream, stream
 from .settings import Settings
 
 TEST_SAMPLES = 64
@@ -104,6 +104,9 @@ def train(problem, output=None, resume=False, strategy=None, **settings):
     keras.utils.set_random_seed(settings.seed)
     with strategy.scope():
         model = build_model(network, precision)
+        before = None
+        if settings.start is not None:
+            before = start_from(model, settings.start)["training"]
         optimizer = keras.optimizers.Adam(schedule(settings))
         optimizer.build(model.trainable_variables)
         adversary = None
@@ -120,7 +123,10 @@ def train(problem, output=None, resume=False, strategy=None, **settings):
     final.set_weights(model.get_weights())
     trainer.judge(final)
     metrics = {"test_samples": len(trainer.test[1]), **trainer.test_metrics()}
-    final.card = make_card(problem, network, settings.asdict() | {"precision": precision}, metrics)
+    training = settings.asdict() | {"precision": precision}
+    if before is not None:
+        training["before"] = before
+    final.card = make_card(problem, network, training, metrics)
     if folder is not None:
         save(final, folder.model_path)
         write_report(folder, final.card, history, trainer.test, trainer.test_answer())
@@ -155,10 +161,13 @@ class Trainer:
         if resume:
             self.step, sums, self.history = self.folder.load_checkpoint(self.variables)
             self.sums = self.sums if sums is None else sums
-        batches = stream(
-            self.problem, "train", s.batch_size, s.image_size, s.seed,
-            start=self.step * s.batch_size, samples=s.steps_per_epoch * s.batch_size, fresh=s.fresh,
-        )  # fmt: skip
+        epoch = {"samples": s.steps_per_epoch * s.batch_size, "fresh": s.fresh}
+        sizes = (s.batch_size, s.image_size, s.seed)
+        if s.mixed_sizes:
+            batches = mixed_stream(self.problem, *sizes, step=self.step, **epoch)
+        else:
+            start = self.step * s.batch_size
+            batches = stream(self.problem, "train", *sizes, start=start, **epoch)
         if self.strategy.num_replicas_in_sync > 1:
             batches = self.strategy.experimental_distribute_dataset(_unsharded(batches))
         iterator = iter(batches)
@@ -184,17 +193,20 @@ class Trainer:
         s = self.settings
         finest, fade = growth(self.branches, self.step, s.steps) if s.growing else (0, 1.0)
         weights = scale_weights(s.loss_weights, self.branches, self.step, s.steps)[finest:]
-        if finest not in self._compiled:
-            self._compiled[finest] = self._compile(finest)
-        sums = self._compiled[finest](batch, tf.constant(weights), tf.constant(fade, tf.float32))
+        samples = s.batch_size // 4 if s.mixed_sizes and is_large(self.step) else s.batch_size
+        if (finest, samples) not in self._compiled:
+            self._compiled[finest, samples] = self._compile(finest, samples)
+        sums = self._compiled[finest, samples](
+            batch, tf.constant(weights), tf.constant(fade, tf.float32)
+        )
         sums = sums.numpy()
         if not np.isfinite(sums).all():
             raise TrainingStopped(f"the loss became {sums[0]} at step {self.step}; {MEND}")
         self.sums = self.sums + sums
         self.step += 1
 
-    def _compile(self, finest):
-        """The training step in which outputs[finest:] learn."""
+    def _compile(self, finest, samples):
+        """The training step in which outputs[finest:] learn from so many samples."""
         model, optimizer, settings = self.model, self.optimizer, self.settings
         adversary = self.adversary
 
@@ -206,7 +218,7 @@ class Trainer:
                 loss = tf.reduce_sum(weights[:, None] * errors)
                 if adversary is not None:
                     loss += settings.adversarial * tf.reduce_sum(adversary.error(outputs))
-                loss /= settings.batch_size
+                loss /= samples
             gradients = tape.gradient(
                 loss,
                 [variable.value for variable in model.trainable_variables],
@@ -214,9 +226,9 @@ class Trainer:
             )
             apply_clipped(optimizer, gradients, model.trainable_variables)
             if adversary is not None:
-                adversary.learn(outputs, scales, settings.batch_size)
+                adversary.learn(outputs, scales, samples)
             shown = multiscale_errors(outputs, scales, fade)[0]
-            return tf.stack([loss, tf.reduce_sum(shown) / settings.batch_size])
+            return tf.stack([loss, tf.reduce_sum(shown) / samples])
 
         @tf.function(autograph=False)
         def step(batch, weights, fade):

@@ -3,7 +3,7 @@
 The order of its stages, and why:
 
 1. ``range``    sample numbers, from the step where training stands: resuming skips nothing by
-                reading it.
+                reading it. Where batches are of two sizes, there are two such streams.
 2. ``map``      number -> sample, a pure function of (seed, number); in parallel, in order.
 3. ``batch``    after the simulation, so that one sample is one unit of parallel work.
 4. ``prefetch`` a few batches, so that simulation fills the gaps of the training step.
@@ -43,6 +43,12 @@ def stream(problem, split, batch_size, image_size, seed, start=0, samples=None, 
     tf.data.Dataset
         Of (images, targets), each (batch, size, size, channels), float32.
     """
+    numbers = tf.data.Dataset.range(start, tf.int64.max)
+    return _batches(problem, split, batch_size, image_size, seed, samples, fresh, numbers)
+
+
+def _batches(problem, split, batch_size, image_size, seed, samples, fresh, numbers):
+    """Batches of the samples of the given numbers."""
 
     @tf.autograph.experimental.do_not_convert
     def number_to_sample(number):
@@ -52,12 +58,50 @@ def stream(problem, split, batch_size, image_size, seed, start=0, samples=None, 
             number = tf.random.experimental.index_shuffle(place, order, samples - 1)
         return problem.sample(tf.stack([tf.cast(seed, tf.int64), number]), image_size, split)
 
-    numbers = tf.data.Dataset.range(start, tf.int64.max)
     return (
         numbers.map(number_to_sample, num_parallel_calls=os.cpu_count(), deterministic=True)
         .batch(batch_size, drop_remainder=True)
         .prefetch(4)
     )
+
+
+def mixed_stream(problem, batch_size, image_size, seed, step, samples=None, fresh=True):
+    """As `stream`, but each fourth batch has a quarter of the samples, of twice the size.
+
+    Parameters
+    ----------
+    problem, batch_size, image_size, seed, samples, fresh :
+        As for `stream`; the split is that of training.
+    step : int
+        The number of the first batch.
+
+    Returns
+    -------
+    tf.data.Dataset
+        Of (images, targets).
+    """
+    usual, large = (
+        _batches(problem, "train", size, image_size * times, seed, samples, fresh, numbers)
+        for size, times, numbers in (
+            (batch_size, 1, _numbers_of(batch_size, batch_size, step, lambda s: s % 4 < 3)),
+            (batch_size // 4, 2, _numbers_of(batch_size, batch_size // 4, step, is_large)),
+        )
+    )
+    steps = tf.data.Dataset.range(step, tf.int64.max)
+    return tf.data.Dataset.choose_from_datasets(
+        [usual, large], steps.map(lambda s: tf.cast(is_large(s), tf.int64))
+    )
+
+
+def is_large(step):
+    """Whether a batch of `mixed_stream` holds large samples."""
+    return step % 4 == 3
+
+
+def _numbers_of(batch_size, count, step, chosen):
+    """The numbers of the first `count` samples of each chosen batch."""
+    steps = tf.data.Dataset.range(step, tf.int64.max // batch_size).filter(chosen)
+    return steps.flat_map(lambda s: tf.data.Dataset.range(s * batch_size, s * batch_size + count))
 
 
 def fixed_set(problem, split, samples, image_size, seed):

@@ -25,6 +25,11 @@ class Settings:
         Samples per step, over all devices.
     fresh : bool
         True: every sample is new. False: the first `samples` come again in each epoch.
+    mixed_sizes : bool
+        Every fourth batch holds a quarter as many samples of twice the size, so that the network
+        knows larger fields, too.
+    start : str, optional
+        A model file or a shipped model's name, whose weights are the initial ones.
     preset, filters, branches, cell, normalization :
         Of the network, see `mcnn_keras.MCNN`.
     loss : {'absolute', 'squared'}
@@ -56,6 +61,8 @@ class Settings:
     epochs: int = 32
     batch_size: int = 8
     fresh: bool = True
+    mixed_sizes: bool = False
+    start: str | None = None
     preset: str = "light"
     filters: tuple | None = None
     branches: int | None = None
@@ -78,6 +85,11 @@ class Settings:
             raise InputError(
                 f"samples {self.samples} is less than one batch of {self.batch_size}; "
                 "give more samples or a smaller batch size"
+            )
+        if self.mixed_sizes and self.batch_size % 4:
+            raise InputError(
+                f"batch_size {self.batch_size} cannot be quartered for mixed_sizes; give a "
+                "multiple of 4"
             )
         if not self.learning_rate > 0:
             raise InputError(f"learning_rate {self.learning_rate} must be positive")
