@@ -35,7 +35,10 @@ def test_frames_come_in_their_own_scale(problem):
     np.testing.assert_allclose(images.mean((1, 2)), 0, atol=0.06)
     # Where a few counts lie beyond six deviations, drawing them in takes some away.
     assert np.percentile(np.abs(images.std((1, 2)) - 1), 90) < 0.03
-    np.testing.assert_allclose(targets.mean((1, 2)), 0, atol=1e-4)
+    # Drawing in the target with its frame moves the mean of a few.
+    assert np.percentile(np.abs(targets.mean((1, 2))), 90) < 1e-3
+    for extent in (np.min, np.max):
+        assert (np.abs(extent(targets, (1, 2, 3))) <= np.abs(extent(images, (1, 2, 3)))).all()
     # In the frame's scale the truth is smaller than the frame, by the noise.
     assert (targets.std((1, 2)) < 1.05).all()
 
@@ -69,7 +72,7 @@ def test_inference_scales_frames_as_training_does(problem, rng, dose):
     frame = rng.poisson(dose, (48, 48, 1)).astype(np.float32)
     frame[5, 7] = 500 * dose  # a hot pixel
     frame[9, 9] = 1
-    target = rng.random((48, 48, 1)).astype(np.float32)
+    target = dose * (0.5 + rng.random((48, 48, 1))).astype(np.float32)
     image, target_in_training = problem.normalize(tf.constant(frame), tf.constant(target))
     normalized, undo = normalize(frame, problem.normalization)
     np.testing.assert_allclose(normalized, image, atol=1e-4)

@@ -1,6 +1,6 @@
 import numpy as np
 
-from mcnn_keras.training.pipeline import fixed_set, stream
+from mcnn_keras.training.pipeline import fixed_set, mixed_stream, stream
 
 
 def take(problem, batches, **options):
@@ -50,3 +50,19 @@ def test_fixed_set_is_the_start_of_the_stream(phase_problem):
     batch = take(phase_problem, 1, split="test", seed=5)[0]
     np.testing.assert_array_equal(images, batch[0][:3])
     np.testing.assert_array_equal(targets, batch[1][:3])
+
+
+def test_mixed_sizes_take_every_fourth_batch_larger(phase_problem):
+    def batches(step, count):
+        mixed = mixed_stream(phase_problem, 4, 32, seed=0, step=step)
+        return list(mixed.take(count).as_numpy_iterator())
+
+    whole = batches(0, 8)
+    assert [len(images) for images, _ in whole] == [4, 4, 4, 1, 4, 4, 4, 1]
+    assert whole[3][0].shape[1:3] == (64, 64)
+    np.testing.assert_array_equal(whole[1][0], take(phase_problem, 2)[1][0])
+    large = take(phase_problem, 1, batch_size=1, image_size=64, start=12)[0]
+    np.testing.assert_array_equal(whole[3][0], large[0])
+    for late, early in zip(batches(6, 2), whole[6:], strict=True):
+        np.testing.assert_array_equal(late[0], early[0])
+        np.testing.assert_array_equal(late[1], early[1])

@@ -46,10 +46,11 @@ def test_columns_have_the_stated_width_and_density():
     assert 64 / 1.15**2 * 0.5 < min(counts) < max(counts) < 64 * 4 * 1.2
 
 
-def test_a_foil_along_a_zone_axis_is_periodic():
-    """At least some foils show their lattice as sharp peaks in the power spectrum."""
+@pytest.mark.parametrize("family", ["foils", "lattices"])
+def test_most_crystals_are_periodic(family):
+    """Their lattice shows as sharp peaks in the power spectrum."""
     peaks = []
-    for image in draws(24, 128, families={"foils": 1}):
+    for image in draws(24, 128, families={family: 1}):
         window = np.hanning(128)[:, None] * np.hanning(128)
         power = np.abs(np.fft.rfft2((image - image.mean()) * window)) ** 2
         peaks.append(np.sort(power.ravel())[-40:].sum() / power.sum())

@@ -66,17 +66,32 @@ def test_the_same_run_twice_is_the_same(phase_problem, tiny):
     assert_same_weights(train(phase_problem, **tiny), train(phase_problem, **tiny))
 
 
+def test_a_run_starts_from_given_weights(phase_problem, tiny, trained):
+    start = str(trained.folder / "model.h5")
+    options = tiny | {"learning_rate": 1e-12, "start": start}
+    again = train(phase_problem, **options)
+    for x, y in zip(weights(trained), weights(again), strict=True):
+        np.testing.assert_allclose(x, y, atol=1e-9)
+    assert again.model.card["training"]["before"] == trained.model.card["training"]
+    with pytest.raises(InputError, match="do not fit this network"):
+        train(phase_problem, **options | {"filters": (4, 8)})
+
+
 def test_another_seed_is_another_run(phase_problem, tiny):
     a, b = train(phase_problem, **tiny), train(phase_problem, seed=1, **tiny)
     assert any(np.any(x != y) for x, y in zip(weights(a), weights(b), strict=True))
 
 
 @pytest.mark.parametrize("step", [1, 2, 3])
-@pytest.mark.parametrize("options", [{}, {"fresh": False, "loss_weights": "annealed"}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"fresh": False, "loss_weights": "annealed"}, {"mixed_sizes": True, "samples": 16}],
+)
 def test_a_resumed_run_ends_as_one_never_stopped(
     phase_problem, tiny, tmp_path, monkeypatch, step, options
 ):
-    whole = train(phase_problem, **tiny, **options)
+    options = tiny | options
+    whole = train(phase_problem, **options)
     advance = loop.Trainer._advance
 
     def interrupted(self, batch):
@@ -86,10 +101,10 @@ def test_a_resumed_run_ends_as_one_never_stopped(
 
     monkeypatch.setattr(loop.Trainer, "_advance", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        train(phase_problem, output=tmp_path / "run", **tiny, **options)
+        train(phase_problem, output=tmp_path / "run", **options)
     monkeypatch.undo()
     assert not (tmp_path / "run" / "model.h5").exists()
-    resumed = train(phase_problem, output=tmp_path / "run", resume=True, **tiny, **options)
+    resumed = train(phase_problem, output=tmp_path / "run", resume=True, **options)
     assert_same_weights(whole, resumed)
     columns = ("epoch", "step", "loss", "mae", "test_mae", "learning_rate")
     for a, b in zip(whole.history, resumed.history, strict=True):
@@ -160,9 +175,9 @@ def test_growing_leaves_the_fine_outputs_alone_at_first(phase_problem, tiny, mon
     used = []
     compile_step = loop.Trainer._compile
 
-    def record(self, finest):
+    def record(self, finest, samples):
         used.append(finest)
-        return compile_step(self, finest)
+        return compile_step(self, finest, samples)
 
     monkeypatch.setattr(loop.Trainer, "_compile", record)
     train(phase_problem, growing=True, **{**tiny, "samples": 32})
@@ -196,6 +211,8 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(phase_problem, 
         ({"seed": -1}, "seed"),
         ({"preset": "huge"}, "preset"),
         ({"branches": 9}, "branches"),
+        ({"mixed_sizes": True, "batch_size": 6}, "multiple of 4"),
+        ({"start": "nowhere.h5"}, "not there"),
     ],
 )
 def test_impossible_settings_are_refused_before_anything_is_written(

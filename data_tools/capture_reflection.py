@@ -1,0 +1,234 @@
+"""Record pairs of what a screen shows and what a camera beside it sees of the wall facing it.
+
+    pip install ".[capture]" && python data_tools/capture_reflection.py FILM pairs/ --pairs 1024
+
+Plays a film, or a folder of pictures, full screen; takes screen and camera twice a second, holds
+them in memory, and writes pairs/camera/*.png, pairs/screen/*.png and pairs/times.csv at the end.
+Escape or Ctrl-C ends early and keeps what was taken. Next: prepare_reflection.py.
+"""
+
+import argparse
+import csv
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+SETTLING = 1.0  # seconds for the window to appear and the camera's exposure to follow
+
+
+class CannotRecord(Exception):
+    """What is missing, and how to mend it, in one line."""
+
+
+def main(arguments):
+    """Record; what goes wrong before the first pair leaves nothing behind."""
+    if arguments.output.exists():
+        raise CannotRecord(f"{arguments.output} is there already; name a new folder")
+    for what in ("rate", "pairs"):
+        if not getattr(arguments, what) > 0:
+            raise CannotRecord(f"{what} is {getattr(arguments, what)}; it must be positive")
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")  # what fails is told of below
+    try:
+        import tkinter  # noqa: F401 - a system's Python may lack it
+
+        import cv2
+        import mss
+    except ImportError as error:
+        mend = "pip install '.[capture]', and python3-tk from the system's packages"
+        raise CannotRecord(f"{error.name} is not installed; {mend}") from None
+    film = Film(cv2, arguments.source)
+    camera = Camera(cv2, arguments.camera)
+    try:
+        grabber = mss.mss()
+        monitor = grabber.monitors[arguments.screen]
+    except mss.exception.ScreenShotError as error:
+        raise CannotRecord(f"no display can be taken ({error}); log in to a desktop") from None
+    except IndexError:
+        raise CannotRecord(
+            f"there is no screen {arguments.screen}; choose 1 to {len(grabber.monitors) - 1}"
+        ) from None
+
+    require_space(camera.read().nbytes, monitor, arguments)
+    pairs = []
+
+    def take():
+        shot = np.asarray(grabber.grab(monitor))[..., 2::-1]  # blue, green, red, none
+        pairs.append((time.time(), shot, camera.read(), time.time()))
+        return len(pairs) == arguments.pairs
+
+    try:
+        play(film, monitor, take, 1 / arguments.rate)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        camera.close()
+    if not pairs:
+        raise CannotRecord("ended before the first pair was taken; nothing is written")
+    write(pairs, arguments.output)
+    print(f"{len(pairs)} pairs in {arguments.output}")
+
+
+class Film:
+    """Pictures of a film or of a folder, over and over."""
+
+    def __init__(self, cv2, source):
+        self.cv2 = cv2
+        if source.is_dir():
+            self.pictures = sorted(p for p in source.iterdir() if p.suffix.lower() in PICTURES)
+            if not self.pictures:
+                raise CannotRecord(f"{source} holds no pictures ({', '.join(PICTURES)})")
+            self.film, self.seconds, self.next = None, 1.0, 0
+        else:
+            self.film = cv2.VideoCapture(str(source))
+            if not source.is_file() or not self.film.read()[0]:
+                raise CannotRecord(f"{source} is no film that OpenCV reads; give an mp4 or avi")
+            self.seconds = 1 / (self.film.get(cv2.CAP_PROP_FPS) or 25.0)
+
+    def picture(self):
+        """The next one, (height, width, 3), red, green, blue."""
+        if self.film is None:
+            path = self.pictures[self.next % len(self.pictures)]
+            self.next += 1
+            picture = self.cv2.imread(str(path))
+            if picture is None:
+                raise CannotRecord(f"{path} is no picture that OpenCV reads; take it away")
+        else:
+            good, picture = self.film.read()
+            if not good:  # the end: once more
+                self.film.set(self.cv2.CAP_PROP_POS_FRAMES, 0)
+                picture = self.film.read()[1]
+        return picture[..., ::-1]
+
+
+class Camera:
+    """A camera by its number, or a video file in its place."""
+
+    def __init__(self, cv2, name):
+        self.cv2 = cv2
+        self.device = cv2.VideoCapture(int(name) if name.isdigit() else name)
+        # Without this, the picture would be several shots old.
+        self.device.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+        if not self.device.isOpened():
+            raise CannotRecord(
+                f"the camera {name} does not open; choose another with --camera, or close the "
+                "program that uses it"
+            )
+
+    def read(self):
+        """A picture, (height, width, 3), red, green, blue."""
+        good, picture = self.device.read()
+        if not good:
+            self.device.set(self.cv2.CAP_PROP_POS_FRAMES, 0)
+            good, picture = self.device.read()
+        if not good:
+            raise CannotRecord("the camera has stopped giving pictures; look at its cable")
+        return picture[..., ::-1].copy()
+
+    def close(self):
+        """Let other programs have it."""
+        self.device.release()
+
+
+def require_space(camera_bytes, monitor, arguments):
+    """All pairs must fit into memory, and written, at worst as large, onto the disk."""
+    needed = arguments.pairs * (camera_bytes + 3 * monitor["width"] * monitor["height"])
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+    parent = next(p for p in arguments.output.absolute().parents if p.exists())
+    for place, free in (("memory", memory), ("disk space", shutil.disk_usage(parent).free)):
+        if needed > 0.9 * free:
+            most = int(arguments.pairs * 0.9 * free / needed)
+            raise CannotRecord(
+                f"{arguments.pairs} pairs need {needed / 1e9:.1f} GB of {place}, {free / 1e9:.1f} "
+                f"are free; record --pairs {most}, or at a lower resolution"
+            )
+
+
+def play(film, monitor, take, interval):
+    """Show the film full screen and take a pair at each interval, until `take` says enough."""
+    import tkinter
+
+    try:
+        window = tkinter.Tk()
+    except tkinter.TclError as error:
+        raise CannotRecord(f"no window can be shown ({error}); log in to a desktop") from None
+    width, height = monitor["width"], monitor["height"]
+    window.geometry(f"{width}x{height}+{monitor['left']}+{monitor['top']}")
+    window.attributes("-fullscreen", True)
+    window.configure(background="black", cursor="none")
+    label = tkinter.Label(window, borderwidth=0)
+    label.pack(expand=True, fill="both")
+    failed = []
+
+    def guarded(step):
+        # Tk would print an error and go on.
+        def run():
+            try:
+                step()
+            except Exception as error:
+                failed.append(error)
+                window.destroy()
+
+        return run
+
+    def show():
+        window.after(max(1, round(1e3 * film.seconds)), guarded(show))
+        picture = film.cv2.resize(film.picture(), (width, height))
+        header = b"P6 %d %d 255 " % (width, height)
+        label.image = tkinter.PhotoImage(data=header + picture.tobytes(), format="PPM")
+        label.configure(image=label.image)
+
+    def shoot():
+        began = time.monotonic()
+        if take():
+            window.destroy()
+        else:
+            rest = interval - (time.monotonic() - began)
+            window.after(max(1, round(1e3 * rest)), guarded(shoot))
+
+    window.bind("<Escape>", lambda event: window.destroy())
+    window.after(1, guarded(show))
+    window.after(round(1e3 * SETTLING), guarded(shoot))
+    try:
+        window.mainloop()
+    except KeyboardInterrupt:
+        window.destroy()
+        raise
+    if failed:
+        raise failed[0]
+
+
+def write(pairs, output):
+    """All files, under another name until they are complete."""
+    import imageio.v3 as iio
+
+    part = output.with_name(output.name + ".part")
+    for kind in ("screen", "camera"):
+        (part / kind).mkdir(parents=True)
+    with open(part / "times.csv", "w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["pair", "screen_s", "camera_s"])
+        for i, (screen_time, shot, seen, camera_time) in enumerate(pairs, 1):
+            iio.imwrite(part / "screen" / f"{i:05}.png", shot)
+            iio.imwrite(part / "camera" / f"{i:05}.png", seen)
+            rows.writerow([i, f"{screen_time:.3f}", f"{camera_time:.3f}"])
+    part.rename(output)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("source", type=Path, help="a film, or a folder of pictures")
+    parser.add_argument("output", type=Path, help="a new folder")
+    parser.add_argument("--camera", default="0", help="its number, or a video file")
+    parser.add_argument("--screen", type=int, default=1, help="its number, from 1")
+    parser.add_argument("--pairs", type=int, default=1024)
+    parser.add_argument("--rate", type=float, default=2.0, help="pairs a second")
+    try:
+        main(parser.parse_args())
+    except CannotRecord as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(2)
