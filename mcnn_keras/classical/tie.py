@@ -76,30 +76,53 @@ def _solver(images, defocus, optics, boundary):
     """The solution as a function of the cutoff, the transform done once."""
     if boundary not in ("reflect", "periodic"):
         raise ValueError(f"boundary={boundary!r} is not known; choose 'reflect' or 'periodic'")
-    height, width = images.shape[:2]
-    slope = _axial_derivative(np.asarray(images, np.float64), np.asarray(defocus, np.float64))
-    if boundary == "reflect":
-        slope = np.pad(slope, ((0, height), (0, width)), mode="symmetric")
-    fy = np.fft.fftfreq(slope.shape[0], optics.pixel_size)[:, None]
-    fx = np.fft.rfftfreq(slope.shape[1], optics.pixel_size)[None]
-    spectrum = np.fft.rfft2(slope)
-    # A pure phase of spatial frequency f changes the intensity by `gain` per um and rad.
-    scale = 2 * math.pi * optics.wavelength / optics.refractive_index
-    gain = scale * (fy**2 + fx**2)
+    slope = _axial_derivative(unit_intensities(images), np.asarray(defocus, np.float64))
+    spectrum = spectrum_of(slope, boundary)
+    squared = squared_frequencies(slope.shape, optics.pixel_size, boundary)
 
     def solve(cutoff):
-        damping = (scale * cutoff**2) ** 2
-        phase = np.fft.irfft2(spectrum * gain / (gain**2 + damping), s=slope.shape)
-        phase = phase[:height, :width]
-        return phase - phase.mean()
+        return solution(spectrum, squared, optics, cutoff, slope.shape, boundary)
 
     return solve
 
 
-def _axial_derivative(images, defocus):
+def unit_intensities(images):
+    """Intensities, or contrasts, as intensities of mean one: (height, width, planes), float64."""
+    images = np.asarray(images, np.float64)
     if (images < 0).any():  # contrasts rather than intensities
         images = images + 1
-    images = images / images.mean(axis=(0, 1))
+    return images / images.mean(axis=(0, 1))
+
+
+def spectrum_of(image, boundary):
+    """The transform of a field that goes on beyond its borders as `boundary` says."""
+    if boundary == "reflect":
+        image = np.pad(image, [(0, n) for n in image.shape], mode="symmetric")
+    return np.fft.rfft2(image)
+
+
+def squared_frequencies(shape, pixel_size, boundary):
+    """The squared spatial frequency of each element of `spectrum_of`, in 1 / um^2."""
+    height, width = _extended(shape, boundary)
+    fy, fx = np.fft.fftfreq(height, pixel_size), np.fft.rfftfreq(width, pixel_size)
+    return fy[:, None] ** 2 + fx[None] ** 2
+
+
+def solution(slope, squared, optics, cutoff, shape, boundary):
+    """The mean-free phase whose intensity changes along the axis with the spectrum `slope`."""
+    # A pure phase of spatial frequency f changes the intensity by `gain` per um and rad.
+    scale = 2 * math.pi * optics.wavelength / optics.refractive_index
+    gain = scale * squared
+    spectrum = slope * gain / (gain**2 + (scale * cutoff**2) ** 2)
+    phase = np.fft.irfft2(spectrum, s=_extended(shape, boundary))[: shape[0], : shape[1]]
+    return phase - phase.mean()
+
+
+def _extended(shape, boundary):
+    return tuple(2 * n if boundary == "reflect" else n for n in shape)
+
+
+def _axial_derivative(images, defocus):
     if len(defocus) == 1:
         return (images[..., 0] - 1) / defocus[0]
     weights = defocus - defocus.mean()

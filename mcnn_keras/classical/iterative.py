@@ -1,0 +1,78 @@
+"""The wave at focus by projecting onto the measured amplitudes of all planes, again and again."""
+
+import numpy as np
+
+from ..errors import InputError
+from .tie import unit_intensities
+
+
+def iterative_phase(images, defocus, optics, iterations=50, start=None, progress=None):
+    """Phase and amplitude of any object from several planes.
+
+    The wave at focus is propagated to each plane in turn, given the measured amplitude there, and
+    brought back. Objects need not be weak; what few planes leave undetermined, low frequencies
+    above all, comes slowly, and sooner from a good start.
+
+    Parameters
+    ----------
+    images : (height, width, planes) array
+        Intensities; each plane is divided by its mean.
+    defocus : sequence of float
+        Of each plane, in um; planes in focus are allowed.
+    optics : Optics
+        The imaging system, as `mcnn_keras.optics` has it. An extended source counts as the blur
+        of the intensities that are compared.
+    iterations : int
+        How often all planes are gone through.
+    start : (height, width) array, optional
+        Phase to start from, in rad; none by default.
+    progress : callable, optional
+        Called with (iterations done, iterations).
+
+    Returns
+    -------
+    phase : numpy.ndarray
+        (height, width), rad, mean-free; of more than pi unwrapped.
+    amplitude : numpy.ndarray
+        (height, width), its mean square one.
+
+    Raises
+    ------
+    InputError
+        If `iterations` is not positive.
+
+    References
+    ----------
+    Allen and Oxley, Optics Communications 199, 65 (2001); Pedrini, Osten and Zhang, Optics
+    Letters 30, 833 (2005).
+    """
+    from skimage.restoration import unwrap_phase
+
+    from ..optics import coherence_envelope, pupil, transfer_function
+
+    if iterations < 1:
+        raise InputError(f"iterations is {iterations}; it must be at least 1")
+    amplitudes = np.sqrt(np.maximum(unit_intensities(images), 0))
+    shape = images.shape[:2]
+    planes = np.asarray(defocus, np.float64)
+    kernels = transfer_function(shape, planes, optics).numpy() * pupil(shape, optics).numpy()
+    angle = optics.coherence_angle
+    blurs = coherence_envelope(shape, planes, optics, angle).numpy() if angle > 0 else None
+    wave = np.ones(shape, complex) if start is None else np.exp(1j * np.asarray(start))
+    # The outermost planes first: they tell the low frequencies.
+    order = np.argsort(-np.abs(planes))
+    for i in range(iterations):
+        for plane in order:
+            there = np.fft.ifft2(np.fft.fft2(wave) * kernels[plane])
+            seen = np.abs(there)
+            if blurs is not None:
+                seen = np.fft.irfft2(np.fft.rfft2(seen**2) * blurs[plane], s=shape)
+                seen = np.sqrt(np.maximum(seen, 0))
+            there *= amplitudes[..., plane] / np.maximum(seen, 1e-6)
+            wave = np.fft.ifft2(np.fft.fft2(there) * kernels[plane].conj())
+        if progress:
+            progress(i + 1, iterations)
+    phase, amplitude = np.angle(wave), np.abs(wave)
+    # The mean wave's phase is free; without it fewer pixels lie near the jump.
+    phase = unwrap_phase(np.angle(wave * np.exp(-1j * np.angle(wave.mean()))))
+    return phase - phase.mean(), amplitude / np.sqrt(np.mean(amplitude**2))

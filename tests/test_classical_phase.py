@@ -1,0 +1,170 @@
+"""Multi-focus and Gaussian-process transport of intensity, and amplitude projections."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy.ndimage import gaussian_filter
+
+from mcnn_keras import InputError, Optics
+from mcnn_keras.classical import gp_tie, iterative_phase, multi_focus_tie, tie
+from mcnn_keras.optics import defocus_stack
+
+OPTICS = Optics(0.65, 0.5, None)
+EXPONENTIAL = [s * 1.6**k for k in range(-1, 9) for s in (-1, 1)]
+
+
+def smooth(rng, width, deviation, size=128):
+    phase = gaussian_filter(rng.standard_normal((size, size)), width, mode="wrap")
+    phase *= deviation / phase.std()
+    return phase - phase.mean()
+
+
+def images_of(phase, planes, optics=OPTICS, amplitude=1.0):
+    wave = (amplitude * np.exp(1j * phase)).astype(np.complex64)
+    return defocus_stack(tf.constant(wave), planes, optics).numpy().astype(np.float64)
+
+
+def relative(answer, phase):
+    return np.sqrt(np.mean((answer - phase) ** 2)) / phase.std()
+
+
+def test_multi_focus_recovers_a_weak_smooth_phase(rng):
+    phase = smooth(rng, 12, 0.02)
+    planes = [-8, -4, -2, 2, 4, 8]
+    answer = multi_focus_tie(images_of(phase, planes), planes, OPTICS, 1e-4, "periodic")
+    assert relative(answer, phase) < 0.01
+
+
+def test_refinement_extends_it_to_high_frequencies(rng):
+    phase = smooth(rng, 1.5, 0.02)
+    images = images_of(phase, EXPONENTIAL)
+    plain, refined = (
+        multi_focus_tie(images, EXPONENTIAL, OPTICS, 1e-4, "periodic", refinements=n)
+        for n in (0, 20)
+    )
+    assert relative(refined, phase) < 0.3 * relative(plain, phase)
+    assert relative(refined, phase) < 0.03
+
+
+def test_multi_focus_takes_out_the_blur_of_the_source(rng):
+    phase = smooth(rng, 4, 0.02)
+    wide = Optics(0.65, 0.5, None, coherence_angle=0.02)
+    planes = [-20, -10, 10, 20]
+    images = images_of(phase, planes, wide)
+    known, unknown = (
+        multi_focus_tie(images, planes, optics, 1e-4, "periodic", refinements=10)
+        for optics in (wide, OPTICS)
+    )
+    assert relative(known, phase) < 0.03
+    assert relative(known, phase) < 0.5 * relative(unknown, phase)
+
+
+def test_multi_focus_is_better_than_one_pair_in_noise(rng):
+    phase = smooth(rng, 3, 0.2)
+    images = images_of(phase, EXPONENTIAL)
+    images += 0.01 * rng.standard_normal(images.shape)
+    answer = multi_focus_tie(images, EXPONENTIAL, OPTICS, 0.01, "periodic", refinements=3)
+    pairs = [
+        tie(images[..., i : i + 2], EXPONENTIAL[i : i + 2], OPTICS, cutoff, "periodic")
+        for i in range(0, len(EXPONENTIAL), 2)
+        for cutoff in (0.01, 0.03, 0.06)
+    ]
+    assert relative(answer, phase) < min(relative(pair, phase) for pair in pairs)
+
+
+def test_multi_focus_wants_pairs(rng):
+    images = np.ones((16, 16, 2))
+    with pytest.raises(InputError, match="no pair"):
+        multi_focus_tie(images, [4, 8], OPTICS, 0.01)
+    with pytest.raises(InputError, match="no pair"):
+        multi_focus_tie(images, [-2, 8], OPTICS, 0.01)
+
+
+def test_gaussian_process_recovers_weak_phases_smooth_or_fine(rng):
+    for width in (12, 2):
+        phase = smooth(rng, width, 0.02)
+        images = images_of(phase, EXPONENTIAL)
+        answer = gp_tie(images, EXPONENTIAL, OPTICS, 1e-4, "periodic", noise=1e-6)
+        assert relative(answer, phase) < 0.01
+
+
+def test_gaussian_process_is_better_than_one_pair_in_noise(rng):
+    phase = smooth(rng, 3, 0.2)
+    images = images_of(phase, EXPONENTIAL)
+    images += 0.01 * rng.standard_normal(images.shape)
+    seen = []
+    answer = gp_tie(
+        images, EXPONENTIAL, OPTICS, 0.01, "periodic", progress=lambda *done: seen.append(done)
+    )
+    pairs = [
+        tie(images[..., i : i + 2], EXPONENTIAL[i : i + 2], OPTICS, cutoff, "periodic")
+        for i in range(0, len(EXPONENTIAL), 2)
+        for cutoff in (0.01, 0.03, 0.06)
+    ]
+    assert relative(answer, phase) < min(relative(pair, phase) for pair in pairs)
+    assert seen[-1] == (len(EXPONENTIAL), len(EXPONENTIAL))
+
+
+def test_a_constant_image_has_no_slope(rng):
+    """What absorbs without refracting near focus is no phase, on one side of it, too."""
+    absorbing = np.repeat(1 + 0.1 * smooth(rng, 4, 1.0)[..., None], 5, axis=2)
+    answer = gp_tie(absorbing, [1, 2, 4, 8, 16], OPTICS, 1e-3, "periodic")
+    slope = tie(absorbing, [1, 2, 4, 8, 16], OPTICS, 1e-3, "periodic")
+    assert np.abs(slope).max() < 1e-9
+    assert answer.std() < 0.01
+
+
+def test_one_plane_is_no_process():
+    with pytest.raises(InputError, match="two or more"):
+        gp_tie(np.ones((16, 16, 1)), [4], OPTICS, 0.01)
+
+
+def test_amplitude_projections_recover_strong_phase_and_amplitude(rng):
+    optics = Optics(0.65, 0.5, 0.4)
+    phase = smooth(rng, 5, 0.8)
+    amplitude = 1 + 0.1 * smooth(rng, 5, 1.0)
+    amplitude /= np.sqrt(np.mean(amplitude**2))
+    planes = [-40, -20, -10, 0, 10, 20, 40]
+    images = images_of(phase, planes, optics, amplitude)
+    start = tie(images[..., [2, 4]], [-10, 10], optics, 1e-4, "periodic")
+    found, there = iterative_phase(images, planes, optics, iterations=60, start=start)
+    assert relative(found, phase) < 0.05
+    assert np.abs(there - amplitude).mean() < 0.01
+    assert relative(found, phase) < relative(start, phase)
+
+
+def test_amplitude_projections_recover_a_weak_smooth_phase(rng):
+    phase = smooth(rng, 8, 0.05)
+    planes = [-200, -50, 50, 200]
+    images = images_of(phase, planes)
+    found, _ = iterative_phase(images, planes, OPTICS, iterations=300)
+    assert relative(found, phase) < 0.01
+
+
+def test_amplitude_projections_know_an_extended_source(rng):
+    wide = Optics(0.65, 0.5, 0.4, coherence_angle=0.02)
+    point = Optics(0.65, 0.5, 0.4)
+    phase = smooth(rng, 2, 0.3)
+    planes = [-60, -30, 30, 60]
+    images = images_of(phase, planes, wide)
+    start = tie(images[..., 1:3], [-30, 30], wide, 1e-4, "periodic")
+    known, unknown = (
+        iterative_phase(images, planes, optics, iterations=40, start=start)[0]
+        for optics in (wide, point)
+    )
+    assert relative(known, phase) < 0.6 * relative(unknown, phase)
+
+
+def test_phases_beyond_pi_are_unwrapped(rng):
+    phase = smooth(rng, 12, 2.5)
+    assert np.ptp(phase) > 8
+    planes = [-20, -10, -5, 5, 10, 20]
+    images = images_of(phase, planes)
+    start = tie(images[..., [2, 3]], [-5, 5], OPTICS, 1e-4, "periodic")
+    found, _ = iterative_phase(images, planes, OPTICS, iterations=30, start=start)
+    assert relative(found, phase) < 0.1
+
+
+def test_iterations_must_be_positive():
+    with pytest.raises(InputError, match="at least 1"):
+        iterative_phase(np.ones((8, 8, 2)), [-1, 1], OPTICS, iterations=0)
