@@ -29,8 +29,8 @@ _NAMES = {
     "train": "training",
 }
 _MODULES = (
-    "classical", "files", "images", "inference", "metrics", "network", "noise", "optics",
-    "problems", "saving", "scenes", "training",
+    "classical", "files", "focal_series", "images", "inference", "metrics", "network", "noise",
+    "optics", "problems", "saving", "scenes", "training",
 )  # fmt: skip
 
 __all__ = sorted([*_NAMES, *_MODULES])  # noqa: PLE0605 - a list, though sorted makes it

@@ -3,6 +3,7 @@ import pytest
 import tifffile
 
 from mcnn_keras import InputError, Optics, predict, save, train
+from mcnn_keras.cli import main
 from mcnn_keras.files import write_png
 from mcnn_keras.inference.normalize import normalize
 from mcnn_keras.inference.stream import predict_files
@@ -128,6 +129,34 @@ class TestFiles:
         np.testing.assert_array_equal(tifffile.imread(chosen), tifffile.imread(same))
         with pytest.raises(InputError, match="0 to 3"):
             predict_files(two_planes, [str(tmp_path / "four.tif")], tmp_path / "c.tif", [1, 9])
+
+    def test_planes_are_put_in_order_by_their_defocus(self, two_planes, image, tmp_path, capfd):
+        def command(*arguments):
+            with pytest.raises(SystemExit) as stop:
+                main(["predict", str(two_planes), *map(str, arguments)])
+            assert stop.value.code == (2 if "bad.tif" in str(arguments) else 0)
+
+        planes = np.stack([image * 0 + 1, image[::-1], image])
+        tifffile.imwrite(tmp_path / "series.tif", planes, photometric="minisblack")
+        tifffile.imwrite(tmp_path / "two.tif", planes[[2, 1]], photometric="minisblack")
+        wanted, _ = predict_files(two_planes, [str(tmp_path / "two.tif")], tmp_path / "a.tif")
+        (tmp_path / "series.txt").write_text("0, 20.3, -20")
+        command(tmp_path / "series.tif", "--output", tmp_path / "b.tif")
+        command(tmp_path / "series.tif", "--output", tmp_path / "c.tif",
+                "--defocus", 0, "--defocus", 20.3, "--defocus", -20)  # fmt: skip
+        for i in (1, 2):
+            np.save(tmp_path / f"{i}.npy", planes[i])
+        command(tmp_path / "1.npy", tmp_path / "2.npy", "--output", tmp_path / "d.tif",
+                "--defocus", 20, "--defocus", -20)  # fmt: skip
+        for name in "bcd":
+            np.testing.assert_array_equal(
+                tifffile.imread(tmp_path / f"{name}.tif"), tifffile.imread(wanted)
+            )
+        (tmp_path / "series.txt").write_text("0, 40, -40")
+        command(tmp_path / "series.tif", "--output", tmp_path / "bad.tif")
+        assert "trained for -20, 20 um" in capfd.readouterr().err
+        command(tmp_path / "series.tif", "--output", tmp_path / "bad.tif", "--defocus", 20)
+        assert "3 images, and 1 planes" in capfd.readouterr().err
 
     def test_wrong_counts_and_sizes_write_nothing(self, two_planes, image, tmp_path):
         np.save(tmp_path / "a.npy", image)

@@ -52,7 +52,7 @@ def multi_focus_tie(
     ----------
     Eljarrat, Müller, Huang, Ostasevicius and Koch, Optics Express 26, 11819 (2018).
     """
-    pairs = _pairs(defocus)
+    pairs = symmetric_pairs(defocus)
     shape = images.shape[:2]
     intensities = unit_intensities(images)
     squared = squared_frequencies(shape, optics.pixel_size, boundary)
@@ -82,8 +82,25 @@ def multi_focus_tie(
     return phase
 
 
-def _pairs(defocus):
-    """(index below focus, index above, distance) of each pair, the nearest first."""
+def symmetric_pairs(defocus):
+    """Pairs of planes about as far on either side of focus.
+
+    Parameters
+    ----------
+    defocus : sequence of float
+        Of each plane, in um.
+
+    Returns
+    -------
+    list of (int, int, float)
+        Index of the plane upstream, of the one downstream, and their mean distance from focus in
+        um, the nearest first.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
     defocus = np.asarray(defocus, np.float64)
     above, found = np.flatnonzero(defocus > 0), []
     for i in np.flatnonzero(defocus < 0):

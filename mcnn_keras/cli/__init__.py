@@ -10,6 +10,7 @@ from ..errors import InputError, TrainingStopped
 from .evaluate import evaluate, info, models
 from .export import export
 from .predict import denoise, predict
+from .reconstruct import reconstruct
 from .simulate import simulate
 from .train import train
 
@@ -27,7 +28,9 @@ def cli():
     """
 
 
-for command in (train, predict, denoise, evaluate, simulate, models, info, export):
+for command in (
+    train, predict, denoise, reconstruct, evaluate, simulate, models, info, export,
+):  # fmt: skip
     cli.add_command(command)
 
 

@@ -12,21 +12,51 @@ def together(*options):
     return lambda command: functools.reduce(lambda c, option: option(c), reversed(options), command)
 
 
-phase_options = together(
-    click.option(
-        "--defocus", type=float, multiple=True, metavar="UM",
-        help="Signed distance of a plane from focus, um, positive downstream; once per plane.",
-    ),
-    click.option("--amplitude", is_flag=True, help="Retrieve the amplitude, too."),
+_defocus = click.option(
+    "--defocus", type=float, multiple=True, metavar="UM",
+    help="Signed distance of a plane from focus, um, positive downstream; once per plane.",
+)  # fmt: skip
+_optics = (
     click.option("--wavelength", type=float, default=0.65, show_default=True, help="In um."),
-    click.option(
-        "--pixel-size", type=float, default=0.31, show_default=True, help="In the object, um."
-    ),
     click.option("--numerical-aperture", type=float, default=0.45, show_default=True),
     click.option("--refractive-index", type=float, default=1.0, show_default=True),
     click.option(
         "--coherence-angle", type=float, default=0.0, show_default=True,
         help="Half-angle of the source at 1/e of its brightness, rad.",
+    ),
+)  # fmt: skip
+# Of a measured series, whose files may tell the pixel size.
+optics_options = together(
+    *_optics,
+    click.option(
+        "--pixel-size", type=float, help="In the object, um.  [default: what the file says]"
+    ),
+)  # fmt: skip
+series_options = together(
+    _defocus,
+    click.option(
+        "--frames", metavar="I,J,...",
+        help="Which images of the input to use, counted from 0.  [default: all]",
+    ),
+    click.option(
+        "--register", is_flag=True,
+        help="Take out how the image moves and grows with focus, and tell it.",
+    ),
+    click.option("--flat", type=click.Path(), help="A frame without the object, to divide by."),
+    click.option("--background", type=click.Path(), help="A frame without light, to take away."),
+)  # fmt: skip
+
+
+phase_options = together(
+    _defocus,
+    click.option(
+        "--planes", type=click.Choice(["2", "4", "8", "10", "32"]),
+        help="Instead of --defocus: so many of the paper's exponentially spaced planes.",
+    ),
+    click.option("--amplitude", is_flag=True, help="Retrieve the amplitude, too."),
+    *_optics,
+    click.option(
+        "--pixel-size", type=float, default=0.31, show_default=True, help="In the object, um."
     ),
     click.option(
         "--input", "input_kind", type=click.Choice(["physical", "intensity"]),
@@ -191,6 +221,7 @@ def laplacian_problem(values):
 
 def phase_problem(values):
     """The phase problem that the options describe; takes its options out of `values`."""
+    from ..focal_series import exponential_planes
     from ..optics import Optics
     from ..problems import Phase
 
@@ -198,8 +229,14 @@ def phase_problem(values):
         "wavelength", "pixel_size", "numerical_aperture", "refractive_index", "coherence_angle",
     )  # fmt: skip
     optics = Optics(**{name: values.pop(name) for name in names})
+    defocus, planes = list(values.pop("defocus")), values.pop("planes")
+    if planes is not None:
+        series = exponential_planes(int(planes))
+        if defocus not in ([], series):  # a resumed run tells its own
+            raise click.UsageError("--planes and --defocus name the planes twice; give one of them")
+        defocus = series
     return Phase(
-        list(values.pop("defocus")),
+        defocus,
         optics,
         amplitude=values.pop("amplitude"),
         input=values.pop("input_kind"),

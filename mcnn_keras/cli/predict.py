@@ -26,6 +26,11 @@ def prediction_options(precision):
             help="Which images of each file to use, counted from 0.  [default: all]",
         ),
         click.option(
+            "--defocus", type=float, multiple=True, metavar="UM",
+            help="Of each image of a focal series, in um; the model's own planes are taken from "
+            "it.  [default: what the file, or a text file beside it, says]",
+        ),
+        click.option(
             "--dtype", type=click.Choice(TYPES),
             help="Of the result.  [default: the input's, where it holds the result well]",
         ),
@@ -67,7 +72,8 @@ def predict(model, inputs, output, **options):
     (file.h5:/dataset), Zarr, and with the extra [em] what microscopes write (dm3, dm4, emd, ser,
     mrc, hspy, ...; scan.emd:HAADF names one of several images). A model of one plane answers every
     image; a model of several planes takes one INPUT per plane, or stacks that hold all of its
-    planes, in the order in which it was trained.
+    planes, in the order in which it was trained, or in any order and among others where the planes
+    are known (--defocus, the file's axis, or stack.txt beside stack.tif).
 
     The result has the model's units and the input's axes and pixel size. Beside it a .png of its
     first image is written, to look at.
@@ -102,7 +108,7 @@ def denoise(inputs, output, model, **options):
     run_prediction(model, inputs, output, **options)
 
 
-def run_prediction(model, inputs, output, frames, watch, precision, **options):
+def run_prediction(model, inputs, output, frames, defocus, watch, precision, **options):
     """Plan, predict and write; what can be wrong is said before the network is loaded."""
     from ..errors import InputError
     from ..inference.measurements import plan
@@ -112,13 +118,50 @@ def run_prediction(model, inputs, output, frames, watch, precision, **options):
     for name in ("batch_size", "tile_size"):
         if options[name] is not None and options[name] < 1:
             raise InputError(f"{name} {options[name]} is not positive; leave it out, or give more")
-    card, frames = read_card(model), _frame_numbers(frames)
+    card, frames = read_card(model), frame_numbers(frames)
+    inputs, frames = _in_order(card, inputs, frames, defocus)
     if watch:
         _watch(model, inputs, output, card, frames, precision, options)
         return
     jobs = plan(model, card, inputs, output, frames)
     precision = _precision(model, precision, Path(output) if options["resume"] else None)
     execute(model, jobs, precision=precision, say=_say, **options)
+
+
+def _in_order(card, inputs, frames, defocus):
+    """The inputs and frames of a focal series that are the model's planes, in its order."""
+    from ..errors import InputError
+    from ..files import open_recording
+    from ..focal_series import frames_of_planes, planes_of
+
+    wanted = (
+        card["problem"]["config"].get("defocus") if card["problem"]["name"] == "phase" else None
+    )
+    if wanted is None or frames is not None:
+        if defocus:
+            raise InputError(
+                "--defocus chooses the planes of a phase model; leave it out, or --frames"
+            )
+        return inputs, frames
+    if len(inputs) > 1 and len(defocus) == len(inputs):
+        return [inputs[i] for i in frames_of_planes(wanted, defocus)], None
+    if len(inputs) > 1 or not Path(inputs[0]).is_file():
+        if defocus:
+            raise InputError(
+                f"{len(inputs)} inputs and {len(defocus)} planes; give one for each image"
+            )
+        return inputs, None
+    if defocus:
+        with open_recording(inputs[0]) as recording:
+            if len(recording) != len(defocus):
+                raise InputError(
+                    f"{inputs[0]} has {len(recording)} images, and {len(defocus)} planes were "
+                    "given; give one for each image"
+                )
+    # One plane answers every image, unless their planes are given in so many words.
+    elif len(wanted) > 1:
+        defocus = planes_of(inputs[0])
+    return inputs, frames_of_planes(wanted, defocus) if defocus else None
 
 
 def _watch(model, inputs, output, card, frames, precision, options):
@@ -153,7 +196,8 @@ def _say(text):
     click.echo(text, err=text.startswith(("Warning", "failed")))
 
 
-def _frame_numbers(text):
+def frame_numbers(text):
+    """The numbers of --frames."""
     if text is None:
         return None
     try:

@@ -1,0 +1,135 @@
+"""mcnn-keras reconstruct METHOD."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from .options import optics_options, series_options
+from .quiet import import_tensorflow
+
+
+@click.command()
+@click.argument("method", type=click.Choice(["tie", "mf-tie", "gp-tie", "iterative"]))
+@click.argument("inputs", type=click.Path(), nargs=-1, required=True, metavar="INPUT...")
+@click.option("--output", type=click.Path(), required=True, help="The phase: .tif, .h5, .npy, ...")
+@series_options
+@optics_options
+@click.option(
+    "--cutoff", type=float, metavar="1/UM",
+    help="Spatial frequency below which transport of intensity is damped.  [default: a quarter of "
+    "the lowest in the field]",
+)  # fmt: skip
+@click.option("--boundary", type=click.Choice(["reflect", "periodic"]), help="Of the field.")
+@click.option("--iterations", type=int, help="Of the iterative method.  [default: 50]")
+@click.option("--refinements", type=int, help="Of mf-tie.  [default: 0]")
+@click.option("--noise", type=float, help="Of gp-tie, in variances of the signal.")
+def reconstruct(method, inputs, output, **values):
+    """Retrieve a phase from a focal series by a classical METHOD, without any training.
+
+    \b
+      tie        transport of intensity, the slope through all planes
+      mf-tie     transport of intensity, each pair of planes for its own frequencies
+      gp-tie     transport of intensity, the slope by Gaussian-process regression
+      iterative  projections onto the measured amplitudes; gives the amplitude, too
+
+    INPUT is a stack, or a file for each plane. The planes are those of the file's own axis, of
+    --defocus, or of a text file beside the stack (stack.txt for stack.tif: a number in um for each
+    frame).
+
+    \b
+    Examples:
+      mcnn-keras reconstruct tie under.tif over.tif --defocus -52 --defocus 52 --output phase.tif
+      mcnn-keras reconstruct gp-tie stack.tif --register --output phase.tif
+    """
+    from ..errors import InputError
+    from ..files import Axis, output_types, write_png, write_recording
+
+    output_types(output)
+    output = Path(output)
+    if any(output.resolve() == Path(name).resolve() for name in inputs):
+        raise InputError(f"the result {output} would replace an input; name another output")
+    series = focal_series(inputs, values)
+    import_tensorflow()
+    from ..reconstruct import reconstruct as compute
+
+    optics = optics_of(values, series)
+    if values.pop("register"):
+        series = straightened(series, optics)
+    options = {name: value for name, value in values.items() if value is not None}
+    phase, amplitude = compute(method, series, optics, progress=_progress, **options)
+    channels = [phase] if amplitude is None else [phase, amplitude]
+    field = series.axes
+    if series.pixel_size is None:
+        field = tuple(a._replace(scale=optics.pixel_size, units="um") for a in field)
+    between = (Axis("output", len(channels)),) if len(channels) > 1 else ()
+    labels = ["phase", "amplitude"][: len(channels)]
+    write_recording(output, _stack(channels), (*between, *field), series.title, labels=labels)
+    write_png(output.with_suffix(".png"), phase)
+    click.echo(
+        f"{output}: phase in rad, {phase.min():.3g} to {phase.max():.3g}, from "
+        f"{len(series.defocus)} planes ({series.defocus[0]:g} to {series.defocus[-1]:g} um)"
+    )
+
+
+def focal_series(inputs, values):
+    """The focal series that inputs and options describe; takes its options out of `values`."""
+    from ..files import read_images
+    from ..focal_series import corrected, read_focal_series
+    from ..inference.measurements import expanded
+    from .predict import frame_numbers
+
+    names = [name for given in inputs for name in expanded(given)]
+    frames = frame_numbers(values.pop("frames"))
+    series = read_focal_series(names, values.pop("defocus"), frames)
+    fields = {}
+    for kind in ("flat", "background"):
+        name = values.pop(kind)
+        if name is not None:
+            fields[kind] = read_images(name).mean(axis=0)
+    series = corrected(series, **fields)
+    return series
+
+
+def optics_of(values, series):
+    """The optics that the options describe, the pixel size as the file tells it.
+
+    Takes its options out of `values`.
+    """
+    from ..optics import Optics
+
+    names = ("wavelength", "numerical_aperture", "refractive_index", "coherence_angle")
+    fields = {name: values.pop(name) for name in names}
+    given, own = values.pop("pixel_size"), series.pixel_size
+    if given is not None and own is not None and abs(given / own - 1) > 0.03:
+        click.echo(
+            f"Warning: --pixel-size {given:g} um is used, though the file says {own:g} um", err=True
+        )
+    pixel_size = given or own or Optics.pixel_size
+    if given is None:
+        source = "the file's own" if own else "no file or option tells it; give --pixel-size"
+        click.echo(f"pixel size {pixel_size:g} um ({source})")
+    return Optics(pixel_size=pixel_size, **fields)
+
+
+def straightened(series, optics):
+    """The series with its frames on one another; tells what was taken out."""
+    from ..registration import registered
+
+    series, drift = registered(series, optics, progress=_progress)
+    click.echo(
+        f"registered: per um of defocus the image moves {drift.down:.4f} pixels down and "
+        f"{drift.right:.4f} right, and grows by {100 * drift.growth:.4f} %"
+    )
+    return series
+
+
+def _stack(channels):
+    import numpy as np
+
+    return np.stack(channels).astype(np.float32)
+
+
+def _progress(done, count):
+    if sys.stderr.isatty():
+        click.echo(f"\r{done}/{count}", nl=done == count, err=True)

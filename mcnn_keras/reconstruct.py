@@ -1,0 +1,76 @@
+"""The classical methods by name, on a focal series, with what each needs chosen for it."""
+
+import inspect
+
+import numpy as np
+
+from .classical import gp_tie, iterative_phase, multi_focus_tie, tie
+from .errors import InputError
+
+METHODS = {
+    "tie": tie, "mf-tie": multi_focus_tie, "gp-tie": gp_tie, "iterative": iterative_phase,
+}  # fmt: skip
+# The damping's frequency, in those of the field: one wave over four fields.
+CUTOFF = 0.25
+
+
+def reconstruct(method, series, optics, cutoff=None, progress=None, **options):
+    """Retrieve the phase of a focal series by a classical method.
+
+    Parameters
+    ----------
+    method : {'tie', 'mf-tie', 'gp-tie', 'iterative'}
+        See `mcnn_keras.classical`. The iterative method starts from `tie` of the two planes
+        nearest to focus where there are such on both sides.
+    series : FocalSeries
+    optics : Optics
+    cutoff : float, optional
+        Spatial frequency, in 1/um, below which the transport-of-intensity equation is damped; a
+        quarter of the lowest in the field by default.
+    progress : callable, optional
+        Called with (done, all) by the methods that take long.
+    **options
+        Of the method.
+
+    Returns
+    -------
+    phase : numpy.ndarray
+        (height, width), rad, mean-free.
+    amplitude : numpy.ndarray or None
+        (height, width), by the iterative method.
+
+    Raises
+    ------
+    InputError
+        If the method or an option is not known, or the planes do not suit it.
+    """
+    if method not in METHODS:
+        raise InputError(f"the method {method!r} is not known; choose from {', '.join(METHODS)}")
+    function = METHODS[method]
+    known = inspect.signature(function).parameters
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        raise InputError(f"the method {method} takes no {unknown[0]}; leave it out")
+    images, defocus = series.images, np.asarray(series.defocus)
+    field = max(images.shape[:2]) * optics.pixel_size
+    cutoff = CUTOFF / field if cutoff is None else cutoff
+    if "progress" in known:
+        options["progress"] = progress
+    if method == "iterative":
+        options.setdefault("start", _start(images, defocus, optics, cutoff))
+        return iterative_phase(images, defocus, optics, **options)
+    if method != "gp-tie":
+        seen = defocus != 0  # what is in focus has no part in a difference
+        images, defocus = images[..., seen], defocus[seen]
+    if not len(defocus):
+        raise InputError("all planes are in focus, where nothing shows of a phase; add others")
+    return function(images, defocus, optics, cutoff, **options), None
+
+
+def _start(images, defocus, optics, cutoff):
+    """The phase by the two planes nearest to focus, one on either side; None without them."""
+    sides = [np.flatnonzero(side) for side in (defocus < 0, defocus > 0)]
+    if not all(len(side) for side in sides):
+        return None
+    pair = [side[np.argmin(np.abs(defocus[side]))] for side in sides]
+    return tie(images[..., pair], defocus[pair], optics, cutoff)

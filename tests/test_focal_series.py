@@ -1,0 +1,253 @@
+"""Focal series from files, their correction and registration, and the command that uses them."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tifffile
+from scipy.ndimage import gaussian_filter
+
+from mcnn_keras import InputError, Optics
+from mcnn_keras.cli import main
+from mcnn_keras.files import Axis, open_recording, write_recording
+from mcnn_keras.focal_series import (
+    FocalSeries,
+    corrected,
+    exponential_planes,
+    frames_of_planes,
+    read_focal_series,
+)
+from mcnn_keras.optics import defocus_stack
+from mcnn_keras.reconstruct import reconstruct
+from mcnn_keras.registration import Drift, _straightened, registered
+
+OPTICS = Optics(0.65, 0.5, 0.4)
+PLANES = [-30.0, -15.0, 15.0, 30.0]
+
+
+@pytest.fixture(scope="module")
+def phase():
+    rng = np.random.default_rng(3)
+    phase = gaussian_filter(rng.standard_normal((128, 128)), 4) * np.outer(*[np.hanning(128)] * 2)
+    phase *= 0.5 / phase.std()
+    return phase - phase.mean()
+
+
+def frames_of(phase, planes=PLANES):
+    wave = tf.constant(np.exp(1j * phase).astype(np.complex64))
+    return defocus_stack(wave, planes, OPTICS).numpy()
+
+
+@pytest.fixture
+def stack(phase, tmp_path):
+    path = tmp_path / "stack.tif"
+    frames = np.moveaxis(frames_of(phase), -1, 0).astype(np.float32)
+    tifffile.imwrite(path, frames, photometric="minisblack")
+    return path
+
+
+def relative(answer, phase):
+    return np.sqrt(np.mean((answer - phase) ** 2)) / phase.std()
+
+
+def run(*arguments):
+    with pytest.raises(SystemExit) as stop:
+        main([str(a) for a in arguments])
+    return stop.value.code
+
+
+class TestPlanes:
+    def test_of_a_list_are_put_in_order(self, stack, phase):
+        series = read_focal_series([str(stack)], [30, -30, 15, -15])
+        assert series.defocus == (-30, -15, 15, 30)
+        np.testing.assert_allclose(series.images, frames_of(phase)[..., [1, 3, 2, 0]], rtol=1e-6)
+
+    @pytest.mark.parametrize(
+        ("name", "text"),
+        [
+            ("stack.txt", "-30 -15  # upstream\n15, 30\n"),
+            ("stack.csv", "-30;-15;15;30"),
+            ("stack.json", json.dumps({"defocus": PLANES})),
+        ],
+    )
+    def test_of_a_text_file_beside_it(self, stack, name, text):
+        (stack.parent / name).write_text(text)
+        assert read_focal_series([str(stack)]).defocus == tuple(PLANES)
+        assert read_focal_series([str(stack)], frames=[3, 0]).defocus == (-30, 30)
+
+    def test_of_its_own_axis(self, phase, tmp_path):
+        path = tmp_path / "stack.h5"
+        axes = (Axis("defocus", 4, 15e3, -30e3, "nm"), Axis("y", 128, 0.5, 0, "um"),
+                Axis("x", 128, 0.5, 0, "um"))  # fmt: skip
+        write_recording(path, np.moveaxis(frames_of(phase), -1, 0), axes)
+        series = read_focal_series([str(path)])
+        np.testing.assert_allclose(series.defocus, [-30, -15, 0, 15])
+        assert series.pixel_size == pytest.approx(0.5)
+
+    def test_of_one_file_each(self, stack, tmp_path):
+        with open_recording(stack) as recording:
+            frames = recording.read()
+        for i, frame in enumerate(frames):
+            tifffile.imwrite(tmp_path / f"{i}.tif", frame)
+        names = [str(tmp_path / f"{i}.tif") for i in (2, 0)]
+        series = read_focal_series(names, [15, -30])
+        np.testing.assert_array_equal(series.images, np.moveaxis(frames[[0, 2]], 0, -1))
+
+    @pytest.mark.parametrize(
+        ("defocus", "frames", "message"),
+        [
+            (None, None, "does not tell its planes; give --defocus"),
+            ([1, 2, 3], None, "4 frames, 3 planes"),
+            ([1, 2, 2, 3], None, "2 um is given twice"),
+            ([1, 2], [0, 7], "frame 7 is not there"),
+        ],
+    )
+    def test_that_do_not_fit_are_told_of(self, stack, defocus, frames, message):
+        with pytest.raises(InputError, match=message):
+            read_focal_series([str(stack)], defocus, frames)
+
+    def test_of_a_file_that_holds_none(self, stack):
+        stack.with_suffix(".txt").write_text("far and near")
+        with pytest.raises(InputError, match="holds no list of planes"):
+            read_focal_series([str(stack)])
+
+    def test_of_the_paper(self):
+        assert exponential_planes(4) == [-1.2956, -1.0, 1.0, 1.2956]
+        for count, reach in ((4, 1.30), (8, 6.13), (10, 10.28), (32, 48.6)):
+            planes = exponential_planes(count)
+            assert len(planes) == count
+            assert planes == sorted(planes)
+            assert max(planes) == pytest.approx(reach, rel=0.005)
+        with pytest.raises(InputError, match="choose 2, 4, 8, 10, 32"):
+            exponential_planes(6)
+
+    def test_of_a_network_are_found_among_others(self):
+        assert frames_of_planes([-52, 52], [51, 100, -53, 0]) == [2, 0]
+        with pytest.raises(InputError, match=r"trained for -108.*nearest to -108 um lies at -53"):
+            frames_of_planes([-108], [51, 100, -53, 0])
+
+
+def test_flat_field_and_background_are_taken_out(phase, rng):
+    images = frames_of(phase)
+    flat = 100 + 20 * np.hanning(128)[:, None] * np.ones(128)
+    background = 5 * rng.random((128, 128))
+    raw = FocalSeries(
+        (images * flat[..., None] + background[..., None]).astype(np.float32), tuple(PLANES), ()
+    )
+    clean = corrected(raw, flat + background, background)
+    np.testing.assert_allclose(clean.images, images * flat.mean(), rtol=1e-4)
+    with pytest.raises(InputError, match="dark in places"):
+        corrected(raw, background, background)
+    with pytest.raises(InputError, match="64x64"):
+        corrected(raw, flat[:64, :64])
+
+
+@pytest.fixture(scope="module")
+def moving():
+    """Eight planes of a cell-like object that move 0.09 and -0.06 pixels per um and grow."""
+    rng = np.random.default_rng(8)
+    shape = gaussian_filter(rng.standard_normal((192, 192)), 4)
+    window = np.outer(*[np.hanning(192) ** 2] * 2)
+    phase = 1.5 * window * (1 + shape / shape.std() / 2)
+    planes = [-60.0, -45.0, -30.0, -15.0, 15.0, 30.0, 45.0, 60.0]
+    still = FocalSeries(frames_of(phase, planes).astype(np.float32), tuple(planes), ())
+    drift = Drift(0.09, -0.06, 4e-4)
+    inverse = drift._replace(down=-0.09, right=0.06, growth=-4e-4)
+    moved = _straightened(still.images, planes, inverse, 3).astype(np.float32)
+    return still, still._replace(images=moved), drift
+
+
+class TestRegistration:
+    def test_it_finds_shift_and_growth(self, moving):
+        still, series, drift = moving
+        mended, found = registered(series, OPTICS)
+        # At the outermost plane: half a pixel, and as much at the rim by growth.
+        assert abs(found.down - drift.down) * 60 < 0.5
+        assert abs(found.right - drift.right) * 60 < 0.5
+        assert abs(found.growth - drift.growth) * 60 * 96 < 0.6
+        inner = (slice(16, -16), slice(16, -16))
+        before, after = (
+            np.abs(s.images[inner] - still.images[inner]).mean() for s in (series, mended)
+        )
+        assert after < 0.25 * before
+
+    def test_a_still_series_stays(self, moving):
+        found = registered(moving[0], OPTICS)[1]
+        assert np.abs(found).max() * 60 < 0.3
+        assert abs(found.growth) * 60 * 96 < 0.4
+
+    def test_two_planes_are_shifted_alone(self, moving):
+        _, series, drift = moving
+        pair = series._replace(images=series.images[..., [3, 4]], defocus=(-15.0, 15.0))
+        found = registered(pair, OPTICS)[1]
+        assert found.growth == 0
+        assert abs(found.down - drift.down) * 15 < 0.3
+
+    def test_frames_without_anything_in_common_are_refused(self, rng):
+        noise = rng.random((64, 64, 2)).astype(np.float32)
+        noise[..., 1] = np.roll(noise[..., 0], 20, axis=0)
+        with pytest.raises(InputError, match="found in one another"):
+            registered(FocalSeries(noise, (-5.0, 5.0), ()), OPTICS)
+
+
+class TestReconstruct:
+    @pytest.mark.parametrize("method", ["tie", "mf-tie", "gp-tie", "iterative"])
+    def test_every_method_retrieves_the_phase(self, method, phase):
+        planes = [-8.0, -4.0, -2.0, 2.0, 4.0, 8.0]
+        series = FocalSeries(frames_of(phase, planes), tuple(planes), ())
+        answer, amplitude = reconstruct(method, series, OPTICS)
+        assert relative(answer, phase) < 0.1
+        assert (amplitude is not None) == (method == "iterative")
+
+    def test_a_plane_in_focus_does_no_harm(self, phase):
+        planes = [-8.0, 0.0, 8.0]
+        series = FocalSeries(frames_of(phase, planes), tuple(planes), ())
+        for method in ("tie", "mf-tie", "gp-tie", "iterative"):
+            assert relative(reconstruct(method, series, OPTICS)[0], phase) < 0.15
+        focus = series._replace(images=series.images[..., 1:2], defocus=(0.0,))
+        with pytest.raises(InputError, match="all planes are in focus"):
+            reconstruct("tie", focus, OPTICS)
+
+    def test_the_command_writes_phase_and_amplitude(self, stack, phase, tmp_path, capfd):
+        stack.with_suffix(".txt").write_text(" ".join(map(str, PLANES)))
+        output = tmp_path / "phase.tif"
+        optics = ("--pixel-size", 0.5, "--numerical-aperture", 0.4)
+        assert run("reconstruct", "iterative", stack, "--output", output, *optics) == 0
+        with open_recording(output) as recording:
+            assert recording.axes[-1].scale == pytest.approx(0.5)
+            answer, amplitude = recording.read()
+        assert relative(answer, phase) < 0.2
+        assert abs(amplitude.mean() - 1) < 0.02
+        assert output.with_suffix(".png").exists()
+        assert "from 4 planes (-30 to 30 um)" in capfd.readouterr().out
+
+    def test_the_command_registers_and_divides(self, stack, tmp_path, capfd):
+        flat = tmp_path / "flat.npy"
+        np.save(flat, np.full((128, 128), 2.0))
+        code = run(
+            "reconstruct", "mf-tie", stack, "--flat", flat, "--register", "--pixel-size", 0.5,
+            "--output", tmp_path / "out.npy", *(x for z in PLANES for x in ("--defocus", z)),
+        )  # fmt: skip
+        assert code == 0
+        assert "registered: per um of defocus" in capfd.readouterr().out
+        assert np.load(tmp_path / "out.npy").shape == (128, 128)
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (("tie",), "does not tell its planes"),
+            (("tie", "--defocus", "3"), "4 frames, 1 planes"),
+            (("tie", "--frames", "0,1", "--defocus", -3, "--defocus", 3, "--iterations", 5),
+             "takes no iterations"),
+            (("mf-tie", "--frames", "0,1", "--defocus", 1, "--defocus", 3), "no pair"),
+            (("gp-tie", "--frames", "0", "--defocus", 1), "two or more"),
+        ],
+    )  # fmt: skip
+    def test_wrong_input_is_told_in_a_line(self, stack, tmp_path, capfd, arguments, message):
+        assert run("reconstruct", arguments[0], stack, "--output", tmp_path / "x.tif",
+                   *arguments[1:]) == 2  # fmt: skip
+        told = capfd.readouterr().err
+        assert message in told
+        assert told.count("Error") == 1
+        assert not (tmp_path / "x.tif").exists()
