@@ -28,7 +28,7 @@ def low_pass():
 
 
 def focus_estimates(defocus, wavelength, pixel_size, numerical_aperture=None, refractive_index=1.0,
-                    margin=32):  # fmt: skip
+                    spherical_aberration=0.0, margin=32):  # fmt: skip
     """See `mcnn_keras.network.physical.FocusEstimates`."""
     z = np.asarray(defocus, np.float64)
     mean = z.mean() if len(z) > 1 else 0.0
@@ -56,7 +56,8 @@ def focus_estimates(defocus, wavelength, pixel_size, numerical_aperture=None, re
             fft.fftfreq(height, pixel_size) ** 2, fft.fftfreq(width, pixel_size) ** 2
         )
         cycles = squared / (np.sqrt(np.maximum(k**2 - squared, 0.0)) + k)
-        back = np.exp(2j * np.pi * z[:, None, None] * cycles) * (squared < limit**2)
+        turns = z[:, None, None] * cycles + spherical_aberration * wavelength**3 / 4 * squared**2
+        back = np.exp(2j * np.pi * turns) * (squared < limit**2)
         gain = scale * squared
         transport = gain / (gain**2 + (scale / (period * pixel_size) ** 2) ** 2)
         transfer = np.concatenate([back, transport[None]]).astype(np.complex64)

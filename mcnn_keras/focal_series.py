@@ -49,7 +49,7 @@ class FocalSeries(NamedTuple):
         return length(self.axes[-1], "um")
 
 
-def read_focal_series(names, defocus=None, frames=None):
+def read_focal_series(names, defocus=None, frames=None, unit="um"):
     """Read the frames of a focal series from one file, or from one for each plane.
 
     Parameters
@@ -57,11 +57,13 @@ def read_focal_series(names, defocus=None, frames=None):
     names : sequence of str
         Files, as `mcnn_keras.files.open_recording` takes them.
     defocus : sequence of float, optional
-        Of each frame, in um; by default what the file's axis says (named z or defocus, with a
+        Of each frame; by default what the file's axis says (named z or defocus, with a
         unit of length), or a text file beside the first file, of its name with .txt, .csv or
         .json: a number for each frame, or {"defocus": [...]}.
     frames : sequence of int, optional
         Those to use, counted from 0.
+    unit : {'um', 'A'}
+        Of the planes; those of a file's axis are brought to it.
 
     Returns
     -------
@@ -83,7 +85,7 @@ def read_focal_series(names, defocus=None, frames=None):
                     f"{axes[0].size}x{axes[1].size}; crop them to one size"
                 )
             read.append(recording.read())
-            own = own or _planes_of_axis(recording.axes[:-2])
+            own = own or _planes_of_axis(recording.axes[:-2], unit)
     images = np.concatenate(read)
     source = "--defocus"
     if not defocus:
@@ -129,7 +131,7 @@ def planes_of(name):
     except InputError:  # a text of another kind
         told = None
     with open_recording(name) as recording:
-        planes = told[0] if told else _planes_of_axis(recording.axes[:-2])
+        planes = told[0] if told else _planes_of_axis(recording.axes[:-2], "um")
         return planes if planes and len(planes) == len(recording) else None
 
 
@@ -223,13 +225,13 @@ def frames_of_planes(wanted, there):
     return frames
 
 
-def _planes_of_axis(outer):
-    """The planes in um of a file whose one outer axis is one of focus; None where it is not."""
+def _planes_of_axis(outer, unit):
+    """The planes in a unit of a file whose one outer axis is one of focus; None where it is not."""
     if len(outer) != 1 or outer[0].name.lower() not in AXES or outer[0].units not in LENGTHS:
         return None
     axis = outer[0]
-    to_um = LENGTHS[axis.units] / LENGTHS["um"]
-    return [(axis.offset + i * axis.scale) * to_um for i in range(axis.size)]
+    factor = LENGTHS[axis.units] / LENGTHS[unit]
+    return [(axis.offset + i * axis.scale) * factor for i in range(axis.size)]
 
 
 def _sidecar(name):

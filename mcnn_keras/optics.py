@@ -4,8 +4,8 @@ Making a kernel (`transfer_function`, `pupil`, `coherence_envelope`) is apart fr
 (`propagate`, `defocus_stack`). All are TensorFlow operations that run inside tf.data, and every
 instrument parameter may be a tensor, so that it can differ from sample to sample.
 
-Lengths are in um, angles in rad, phases in rad. Positive defocus is downstream of focus, and a
-denser object has positive phase.
+Lengths are in um (light) or Angstrom (electrons), angles and phases in rad. Positive defocus is
+downstream of focus, and a denser object has positive phase.
 """
 
 import math
@@ -19,6 +19,23 @@ from .errors import InputError
 
 # The pupil falls from one to zero between these fractions of its radius.
 PUPIL_EDGE = (0.95, 1.05)
+
+
+# Values beyond these look like another unit.
+PLAUSIBLE = {
+    "um": {
+        "wavelength": (0.01, 20.0, "um (0.65 for red light)"),
+        "pixel_size": (0.005, 100.0, "um in the object (0.31, say)"),
+        "refractive_index": (1.0, 4.0, "a refractive index, 1 to 4"),
+        "coherence_angle": (0.0, 0.3, "rad (0.005 for 5 mrad)"),
+    },
+    "A": {
+        "wavelength": (0.003, 0.2, "Angstrom (0.0197 at 300 keV; energies are in eV)"),
+        "pixel_size": (0.01, 100.0, "Angstrom in the object (0.2, say)"),
+        "coherence_angle": (0.0, 0.02, "rad (0.0002 for 0.2 mrad)"),
+        "spherical_aberration": (-1e9, 1e9, "Angstrom (1.2e7 for 1.2 mm)"),
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -38,6 +55,10 @@ class Optics:
     coherence_angle : float
         Half-angle, in rad, at which the source's angular brightness has fallen to 1/e. 0 is a
         fully coherent source.
+    spherical_aberration : float
+        Of the lens, in the unit of length; positive where marginal rays meet too early.
+    unit : {'um', 'A'}
+        Of all lengths: micrometre for light, Angstrom for electrons (see `electron`).
 
     Raises
     ------
@@ -55,6 +76,45 @@ class Optics:
     numerical_aperture: float | None = 0.45
     refractive_index: float = 1.0
     coherence_angle: float = 0.0
+    spherical_aberration: float = 0.0
+    unit: str = "um"
+
+    @classmethod
+    def electron(
+        cls,
+        energy,
+        pixel_size,
+        spherical_aberration=0.0,
+        aperture_angle=None,
+        coherence_angle=0.0,
+    ):
+        """A transmission electron microscope.
+
+        Parameters
+        ----------
+        energy : float
+            Of the electrons, in eV.
+        pixel_size : float
+            In the object, in Angstrom.
+        spherical_aberration : float
+            In Angstrom; 1.2e7 for 1.2 mm.
+        aperture_angle : float, optional
+            Half-angle of the objective aperture, in rad; none by default.
+        coherence_angle : float
+            Half-angle of the illumination at 1/e of its brightness, in rad.
+
+        Returns
+        -------
+        Optics
+            Whose defocus is in Angstrom, negative for underfocus.
+        """
+        from .stem import electron_wavelength
+
+        _require_positive("energy", energy)
+        return cls(
+            electron_wavelength(energy), pixel_size, aperture_angle, 1.0, coherence_angle,
+            spherical_aberration, "A",
+        )  # fmt: skip
 
     def __post_init__(self):
         for name in ("wavelength", "pixel_size", "refractive_index"):
@@ -70,16 +130,14 @@ class Optics:
             raise InputError(
                 f"coherence_angle must be 0 or a positive angle in rad, not {self.coherence_angle}"
             )
+        if self.unit not in PLAUSIBLE:
+            raise InputError(f"unit {self.unit!r} is not known; choose 'um' or 'A'")
+        if not math.isfinite(self.spherical_aberration):
+            raise InputError("spherical_aberration must be a number, 0 for none")
         self._warn_of_units()
 
     def _warn_of_units(self):
-        plausible = {
-            "wavelength": (0.01, 20.0, "um (0.65 for red light)"),
-            "pixel_size": (0.005, 100.0, "um in the object (0.31, say)"),
-            "refractive_index": (1.0, 4.0, "a refractive index, 1 to 4"),
-            "coherence_angle": (0.0, 0.3, "rad (0.005 for 5 mrad)"),
-        }
-        for name, (low, high, unit) in plausible.items():
+        for name, (low, high, unit) in PLAUSIBLE[self.unit].items():
             value = getattr(self, name)
             if not low <= value <= high:
                 warnings.warn(
@@ -180,11 +238,43 @@ def pupil(shape, optics, numerical_aperture=None):
     return 0.5 + 0.5 * tf.cos(math.pi * fall)
 
 
+def imaging_kernels(shape, defocus, optics, numerical_aperture=None):
+    """What aperture, lens and free space do to the spectrum of the wave at focus.
+
+    The spherical aberration turns it by -pi / 2 C wavelength^3 f^4 (Kirkland, Advanced Computing
+    in Electron Microscopy, 3.1).
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Height and width in pixels.
+    defocus : (planes,) array or tensor
+        Distances, positive downstream.
+    optics : Optics
+        The imaging system.
+    numerical_aperture : float or tensor, optional
+        Of this sample.
+
+    Returns
+    -------
+    tf.Tensor
+        (planes, height, width), complex64.
+    """
+    lens = tf.cast(pupil(shape, optics, numerical_aperture), tf.complex64)
+    if optics.spherical_aberration:
+        squared = squared_frequencies(shape, optics.pixel_size)
+        turns = optics.spherical_aberration * optics.wavelength**3 / 4 * squared**2
+        lens *= np.exp(-2j * math.pi * turns).astype(np.complex64)
+    return lens[None] * transfer_function(shape, defocus, optics)
+
+
 def coherence_envelope(shape, defocus, optics, coherence_angle):
     """What an extended source leaves of each spatial frequency of a defocused intensity.
 
     A source whose angular brightness is exp(-theta^2 / angle^2) shifts the image at distance z by
-    theta z, so that the intensity's spectrum is multiplied by exp(-(pi angle z f)^2).
+    theta z, so that the intensity's spectrum is multiplied by exp(-(pi angle z f)^2). With a
+    spherical aberration C the slope of the whole phase shift counts: z f + C wavelength^2 f^3
+    (Frank, Optik 38, 1973).
 
     Parameters
     ----------
@@ -193,7 +283,7 @@ def coherence_envelope(shape, defocus, optics, coherence_angle):
     defocus : (planes,) array or tensor
         Distances in um.
     optics : Optics
-        Its pixel size counts here.
+        Its pixel size and spherical aberration count here.
     coherence_angle : float or tensor
         In rad.
 
@@ -203,8 +293,12 @@ def coherence_envelope(shape, defocus, optics, coherence_angle):
         (planes, height, width // 2 + 1), float32, for the spectrum of a real image.
     """
     squared = squared_frequencies(shape, optics.pixel_size)[:, : shape[1] // 2 + 1]
-    reach = tf.cast(coherence_angle, tf.float32) * tf.cast(defocus, tf.float32)
-    return tf.exp(-((math.pi * reach[:, None, None]) ** 2) * squared.astype(np.float32))
+    slope = tf.cast(defocus, tf.float32)[:, None, None]
+    if optics.spherical_aberration:
+        further = optics.spherical_aberration * optics.wavelength**2 * squared
+        slope = slope + further.astype(np.float32)
+    reach = tf.cast(coherence_angle, tf.float32) * slope
+    return tf.exp(-((math.pi * reach) ** 2) * squared.astype(np.float32))
 
 
 def propagate(wave, defocus, optics):
@@ -250,9 +344,8 @@ def defocus_stack(wave, defocus, optics, numerical_aperture=None, coherence_angl
     if coherence_angle is None:
         coherence_angle = optics.coherence_angle
     shape = wave.shape
-    aperture = tf.cast(pupil(shape, optics, numerical_aperture), tf.complex64)
-    spectrum = tf.signal.fft2d(wave) * aperture
-    waves = tf.signal.ifft2d(spectrum[None] * transfer_function(shape, defocus, optics))
+    kernels = imaging_kernels(shape, defocus, optics, numerical_aperture)
+    waves = tf.signal.ifft2d(tf.signal.fft2d(wave)[None] * kernels)
     intensity = tf.math.real(waves) ** 2 + tf.math.imag(waves) ** 2
     if not isinstance(coherence_angle, (int, float)) or coherence_angle > 0:
         envelope = coherence_envelope(shape, defocus, optics, coherence_angle)

@@ -142,13 +142,12 @@ class _Prediction:
     def __init__(self, images, defocus, optics, bins):
         import dataclasses
 
-        from .optics import pupil, transfer_function
+        from .optics import imaging_kernels
 
         self.optics = dataclasses.replace(optics, pixel_size=optics.pixel_size * bins)
         self.defocus, shape = defocus, images.shape[:2]
         self.cutoff = 0.25 / (max(shape) * self.optics.pixel_size)
-        aperture = pupil(shape, self.optics).numpy()
-        self.kernels = transfer_function(shape, defocus, self.optics).numpy() * aperture
+        self.kernels = imaging_kernels(shape, defocus, self.optics).numpy()
         order = np.argsort(np.abs(defocus))[::-1]
         # Both halves have planes on both sides of focus.
         sides = [[i for i in order if (defocus[i] < 0) == side] for side in (True, False)]

@@ -233,6 +233,23 @@ class TestReconstruct:
         assert "registered: per um of defocus" in capfd.readouterr().out
         assert np.load(tmp_path / "out.npy").shape == (128, 128)
 
+    def test_electrons_have_their_lengths_in_angstrom(self, tmp_path, phase, capfd):
+        optics = Optics.electron(300e3, 0.5, 1.2e7)
+        wave = tf.constant(np.exp(0.2j * phase).astype(np.complex64))
+        planes = [-3000.0, -1500.0, 1500.0, 3000.0]
+        frames = np.moveaxis(defocus_stack(wave, planes, optics).numpy(), -1, 0)
+        axes = (Axis("z", 4, 150, -300, "nm"), Axis("y", 128, 0.05, 0, "nm"),
+                Axis("x", 128, 0.05, 0, "nm"))  # fmt: skip
+        write_recording(tmp_path / "tem.h5", frames, axes)
+        code = run(
+            "reconstruct", "tie", tmp_path / "tem.h5", "--energy", 300e3, "--frames", "0,1,2,3",
+            "--spherical-aberration", 1.2e7, "--output", tmp_path / "phase.h5",
+        )  # fmt: skip
+        assert code == 0
+        told = capfd.readouterr().out
+        assert "pixel size 0.5 A" in told
+        assert "(-3000 to 1500 A)" in told
+
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [

@@ -193,3 +193,79 @@ def test_impossible_optics_are_refused(values):
 def test_units_that_look_wrong_are_warned_of(values):
     with pytest.warns(UserWarning, match="implausible"):
         Optics(**values)
+
+
+class TestElectrons:
+    """Against the contrast transfer function of textbooks (Kirkland, 3.1; Williams and Carter)."""
+
+    ENERGY, WAVELENGTH, ABERRATION = 300e3, 0.0196875, 1.2e7
+
+    def contrast(self, defocus, optics, size=256, strength=1e-3):
+        """What becomes of each cosine of a weak phase, by its frequency."""
+        rng = np.random.default_rng(0)
+        spectrum = np.fft.fft2(rng.standard_normal((size, size)))
+        phase = strength * np.fft.ifft2(spectrum).real
+        wave = tf.constant(np.exp(1j * phase).astype(np.complex64))
+        image = defocus_stack(wave, [defocus], optics).numpy()[..., 0].astype(np.float64)
+        measured = np.fft.fft2(image - image.mean()) / np.fft.fft2(phase)
+        f = np.fft.fftfreq(size, optics.pixel_size)
+        return np.hypot(f[:, None], f), measured.real
+
+    def test_the_wavelength_is_the_tabulated_one(self):
+        assert Optics.electron(self.ENERGY, 0.2).wavelength == pytest.approx(0.019687, rel=1e-4)
+
+    @pytest.mark.parametrize("defocus", [-583.0, -1200.0, 300.0])
+    def test_a_weak_phase_shows_by_the_contrast_transfer_function(self, defocus):
+        optics = Optics.electron(self.ENERGY, 0.5, self.ABERRATION)
+        f, measured = self.contrast(defocus, optics)
+        chi = np.pi * self.WAVELENGTH * defocus * f**2
+        chi += np.pi / 2 * self.ABERRATION * self.WAVELENGTH**3 * f**4
+        inside = (f > 0) & (f < 0.6)
+        assert np.abs(measured - 2 * np.sin(chi))[inside].mean() < 0.02
+
+    def test_scherzer_defocus_shows_atoms_dark_to_its_resolution(self):
+        """At -1.2 sqrt(C wavelength) one sign up to 0.66 C^(1/4) wavelength^(3/4)."""
+        defocus = -1.2 * np.sqrt(self.ABERRATION * self.WAVELENGTH)
+        f, measured = self.contrast(defocus, Optics.electron(self.ENERGY, 0.5, self.ABERRATION))
+        resolution = 0.66 * self.ABERRATION**0.25 * self.WAVELENGTH**0.75
+        band = (f > 0.1) & (f < 0.97 / resolution)
+        assert (measured[band] < 0).mean() > 0.99
+        beyond = (f > 1.03 / resolution) & (f < 1.15 / resolution)
+        assert (measured[beyond] > 0).mean() > 0.9
+
+    def test_a_source_damps_by_the_slope_of_the_phase_shift(self):
+        angle, defocus = 2e-4, -583.0
+        f, coherent = self.contrast(defocus, Optics.electron(self.ENERGY, 0.5, self.ABERRATION))
+        _, damped = self.contrast(
+            defocus, Optics.electron(self.ENERGY, 0.5, self.ABERRATION, coherence_angle=angle)
+        )
+        slope = defocus * f + self.ABERRATION * self.WAVELENGTH**2 * f**3
+        strong = (f > 0) & (f < 0.7) & (np.abs(coherent) > 0.5)
+        ratio = (damped / np.where(strong, coherent, 1))[strong]
+        np.testing.assert_allclose(
+            ratio, np.exp(-((np.pi * angle * slope) ** 2))[strong], atol=0.02
+        )
+
+    def test_units_that_do_not_fit_are_told_of(self):
+        with pytest.warns(UserWarning, match="energies are in eV"):
+            Optics.electron(300, 0.2)
+        with pytest.raises(InputError, match="energy"):
+            Optics.electron(-1.0, 0.2)
+        with pytest.raises(InputError, match="'um' or 'A'"):
+            Optics(unit="nm")
+
+    def test_amplitude_projections_take_the_aberration_out(self):
+        from mcnn_keras.classical import iterative_phase
+
+        rng = np.random.default_rng(4)
+        optics = Optics.electron(self.ENERGY, 0.5, self.ABERRATION, aperture_angle=0.012)
+        phase = np.angle(smooth_wave(rng, 128, 3.0)) * 0.1
+        wave = tf.constant(np.exp(1j * phase).astype(np.complex64))
+        planes = [-4000.0, -2000.0, -600.0, 1000.0, 3000.0]
+        images = defocus_stack(wave, planes, optics).numpy()
+        found, _ = iterative_phase(images, planes, optics, iterations=100)
+        perfect = Optics.electron(self.ENERGY, 0.5, aperture_angle=0.012)
+        wrong, _ = iterative_phase(images, planes, perfect, iterations=100)
+        errors = [np.std(p - phase) / phase.std() for p in (found, wrong)]
+        assert errors[0] < 0.1
+        assert errors[0] < 0.7 * errors[1]

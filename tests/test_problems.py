@@ -121,3 +121,18 @@ def test_focus_errors_stay_on_their_side_of_focus(optics):
         problem.observe(target, tf.constant([0, i], tf.int64)).numpy()[32, 32, 0] for i in range(20)
     ]
     assert min(middles) > 1
+
+
+def test_electrons_are_a_problem_too(tiny, tmp_path):
+    """Lengths in Angstrom: a thin specimen, underfocused, with spherical aberration."""
+    optics = Optics.electron(300e3, 0.3, 1.2e7, aperture_angle=0.02)
+    problem = Phase([-600.0, -2000.0], optics, phase_span=(0.05, 0.5))
+    image, _ = problem.sample(tf.constant([1, 2], tf.int64), 32)
+    assert image.shape == (32, 32, 2)
+    assert np.isfinite(image).all()
+    assert 0.005 < np.std(image) < 1
+    assert problem.pixel_size == pytest.approx(0.3e-4)
+    run = train(problem, **tiny)
+    assert from_card(run.model.card).optics == optics
+    answer = predict(run.model, np.asarray(image, np.float32) + 1)
+    assert np.isfinite(answer).all()

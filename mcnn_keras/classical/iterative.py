@@ -48,14 +48,14 @@ def iterative_phase(images, defocus, optics, iterations=50, start=None, progress
     """
     from skimage.restoration import unwrap_phase
 
-    from ..optics import coherence_envelope, pupil, transfer_function
+    from ..optics import coherence_envelope, imaging_kernels
 
     if iterations < 1:
         raise InputError(f"iterations is {iterations}; it must be at least 1")
     amplitudes = np.sqrt(np.maximum(unit_intensities(images), 0))
     shape = images.shape[:2]
     planes = np.asarray(defocus, np.float64)
-    kernels = transfer_function(shape, planes, optics).numpy() * pupil(shape, optics).numpy()
+    kernels = imaging_kernels(shape, planes, optics).numpy()
     angle = optics.coherence_angle
     blurs = coherence_envelope(shape, planes, optics, angle).numpy() if angle > 0 else None
     wave = np.ones(shape, complex) if start is None else np.exp(1j * np.asarray(start))

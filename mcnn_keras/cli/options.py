@@ -18,12 +18,22 @@ _defocus = click.option(
 )  # fmt: skip
 _optics = (
     click.option("--wavelength", type=float, default=0.65, show_default=True, help="In um."),
-    click.option("--numerical-aperture", type=float, default=0.45, show_default=True),
+    click.option("--numerical-aperture", type=float, help="[default: 0.45 for light]"),
     click.option("--refractive-index", type=float, default=1.0, show_default=True),
     click.option(
         "--coherence-angle", type=float, default=0.0, show_default=True,
         help="Half-angle of the source at 1/e of its brightness, rad.",
     ),
+    click.option(
+        "--energy", type=float, metavar="EV",
+        help="Electrons of this energy in place of light; all lengths are then in Angstrom, and "
+        "the numerical aperture is the half-angle of the objective aperture, rad.",
+    ),
+    click.option(
+        "--spherical-aberration", type=float, default=0.0, show_default=True,
+        help="Of the lens, in the unit of length: 1.2e7 for electrons and 1.2 mm.",
+    ),
+    click.option("--unit", type=click.Choice(["um", "A"]), default="um", hidden=True),
 )  # fmt: skip
 # Of a measured series, whose files may tell the pixel size.
 optics_options = together(
@@ -219,16 +229,32 @@ def laplacian_problem(values):
     return Laplacian(noise=values.pop("noise"), images=values.pop("images"))
 
 
+def optics_of(values, pixel_size):
+    """The optics that the options describe; takes its options out of `values`."""
+    from ..optics import Optics
+
+    names = (
+        "wavelength", "numerical_aperture", "refractive_index", "coherence_angle",
+        "spherical_aberration", "unit",
+    )  # fmt: skip
+    fields = {name: values.pop(name) for name in names}
+    energy = values.pop("energy")
+    if energy is not None:
+        return Optics.electron(
+            energy, pixel_size, fields["spherical_aberration"], fields["numerical_aperture"],
+            fields["coherence_angle"],
+        )  # fmt: skip
+    if fields["unit"] == "um" and fields["numerical_aperture"] is None:
+        del fields["numerical_aperture"]
+    return Optics(pixel_size=pixel_size, **fields)
+
+
 def phase_problem(values):
     """The phase problem that the options describe; takes its options out of `values`."""
     from ..focal_series import exponential_planes
-    from ..optics import Optics
     from ..problems import Phase
 
-    names = (
-        "wavelength", "pixel_size", "numerical_aperture", "refractive_index", "coherence_angle",
-    )  # fmt: skip
-    optics = Optics(**{name: values.pop(name) for name in names})
+    optics = optics_of(values, values.pop("pixel_size"))
     defocus, planes = list(values.pop("defocus")), values.pop("planes")
     if planes is not None:
         series = exponential_planes(int(planes))

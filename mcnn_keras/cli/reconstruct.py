@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from .options import optics_options, series_options
+from .options import optics_of, optics_options, series_options
 from .quiet import import_tensorflow
 
 
@@ -53,7 +53,7 @@ def reconstruct(method, inputs, output, **values):
     import_tensorflow()
     from ..reconstruct import reconstruct as compute
 
-    optics = optics_of(values, series)
+    optics = optics_of(values, pixel_size(values, series))
     if values.pop("register"):
         series = straightened(series, optics)
     options = {name: value for name, value in values.items() if value is not None}
@@ -61,14 +61,15 @@ def reconstruct(method, inputs, output, **values):
     channels = [phase] if amplitude is None else [phase, amplitude]
     field = series.axes
     if series.pixel_size is None:
-        field = tuple(a._replace(scale=optics.pixel_size, units="um") for a in field)
+        field = tuple(a._replace(scale=optics.pixel_size, units=optics.unit) for a in field)
     between = (Axis("output", len(channels)),) if len(channels) > 1 else ()
     labels = ["phase", "amplitude"][: len(channels)]
     write_recording(output, _stack(channels), (*between, *field), series.title, labels=labels)
     write_png(output.with_suffix(".png"), phase)
     click.echo(
         f"{output}: phase in rad, {phase.min():.3g} to {phase.max():.3g}, from "
-        f"{len(series.defocus)} planes ({series.defocus[0]:g} to {series.defocus[-1]:g} um)"
+        f"{len(series.defocus)} planes ({series.defocus[0]:g} to {series.defocus[-1]:g} "
+        f"{optics.unit})"
     )
 
 
@@ -81,7 +82,8 @@ def focal_series(inputs, values):
 
     names = [name for given in inputs for name in expanded(given)]
     frames = frame_numbers(values.pop("frames"))
-    series = read_focal_series(names, values.pop("defocus"), frames)
+    unit = "um" if values["energy"] is None else "A"
+    series = read_focal_series(names, values.pop("defocus"), frames, unit)
     fields = {}
     for kind in ("flat", "background"):
         name = values.pop(kind)
@@ -91,25 +93,25 @@ def focal_series(inputs, values):
     return series
 
 
-def optics_of(values, series):
-    """The optics that the options describe, the pixel size as the file tells it.
-
-    Takes its options out of `values`.
-    """
+def pixel_size(values, series):
+    """The pixel size that the option or the file tells, in the unit of length."""
+    from ..files import length
     from ..optics import Optics
 
-    names = ("wavelength", "numerical_aperture", "refractive_index", "coherence_angle")
-    fields = {name: values.pop(name) for name in names}
-    given, own = values.pop("pixel_size"), series.pixel_size
+    unit = "um" if values["energy"] is None else "A"
+    given, own = values.pop("pixel_size"), length(series.axes[-1], unit)
     if given is not None and own is not None and abs(given / own - 1) > 0.03:
         click.echo(
-            f"Warning: --pixel-size {given:g} um is used, though the file says {own:g} um", err=True
+            f"Warning: --pixel-size {given:g} {unit} is used, though the file says {own:g}",
+            err=True,
         )
-    pixel_size = given or own or Optics.pixel_size
+    if given is None and own is None and unit == "A":
+        raise click.UsageError("the file tells no pixel size; give --pixel-size in Angstrom")
+    found = given or own or Optics.pixel_size
     if given is None:
         source = "the file's own" if own else "no file or option tells it; give --pixel-size"
-        click.echo(f"pixel size {pixel_size:g} um ({source})")
-    return Optics(pixel_size=pixel_size, **fields)
+        click.echo(f"pixel size {found:g} {unit} ({source})")
+    return found
 
 
 def straightened(series, optics):
@@ -118,8 +120,8 @@ def straightened(series, optics):
 
     series, drift = registered(series, optics, progress=_progress)
     click.echo(
-        f"registered: per um of defocus the image moves {drift.down:.4f} pixels down and "
-        f"{drift.right:.4f} right, and grows by {100 * drift.growth:.4f} %"
+        f"registered: per {optics.unit} of defocus the image moves {drift.down:.4f} pixels down "
+        f"and {drift.right:.4f} right, and grows by {100 * drift.growth:.4f} %"
     )
     return series
 

@@ -32,6 +32,8 @@ class FocusEstimates(keras.layers.Layer):
         Waves beyond it are removed; None keeps all that propagate.
     refractive_index : float
         Of the medium.
+    spherical_aberration : float
+        Of the lens, in the unit of the other lengths.
     margin : int
         Pixels by which the field is extended on each side, mirrored and faded to the mean, so
         that opposite borders do not disturb each other.
@@ -52,6 +54,7 @@ class FocusEstimates(keras.layers.Layer):
         pixel_size,
         numerical_aperture=None,
         refractive_index=1.0,
+        spherical_aberration=0.0,
         margin=32,
         **kwargs,
     ):
@@ -61,6 +64,7 @@ class FocusEstimates(keras.layers.Layer):
         self.pixel_size = pixel_size
         self.numerical_aperture = numerical_aperture
         self.refractive_index = refractive_index
+        self.spherical_aberration = spherical_aberration
         self.margin = margin
 
     def transfer_function(self, height, width):
@@ -75,6 +79,8 @@ class FocusEstimates(keras.layers.Layer):
         cycles = squared / (root + k)
         z = ops.convert_to_tensor(self.defocus, "float32")[:, None, None]
         turns = z * cycles[None]
+        if self.spherical_aberration:
+            turns = turns + self.spherical_aberration * self.wavelength**3 / 4 * squared[None] ** 2
         angle = 2 * math.pi * (turns - ops.floor(turns))
         limit = min(k, (self.numerical_aperture or math.inf) / self.wavelength)
         passed = ops.cast(squared < limit**2, "float32")[None]
@@ -125,6 +131,7 @@ class FocusEstimates(keras.layers.Layer):
             "pixel_size": self.pixel_size,
             "numerical_aperture": self.numerical_aperture,
             "refractive_index": self.refractive_index,
+            "spherical_aberration": self.spherical_aberration,
             "margin": self.margin,
         }
 

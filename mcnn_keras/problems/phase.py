@@ -23,6 +23,10 @@ RANGES = {
     "dose": (1000.0, 20000.0),  # counts per pixel, log-uniform
     "white_noise": (0.0, 0.01),  # of the mean intensity
 }
+# Electron lenses are illuminated by smaller sources, and focus in Angstrom.
+ELECTRON_RANGES = {"focus_offset": (-20.0, 20.0), "coherence_angle": (0.0, 0.0003)}
+# In um, as files have it.
+UNITS = {"um": 1.0, "A": 1e-4}
 # A sample's phase is a picture of values in 0..1 times a span in rad, log-uniform.
 PHASE_SPAN = (0.2, 3.0)
 INPUTS = ("physical", "intensity")
@@ -35,7 +39,8 @@ class Phase(Problem):
     Parameters
     ----------
     defocus : float or sequence of float
-        Signed distance of each plane from focus, in um, positive downstream.
+        Signed distance of each plane from focus, in um (Angstrom for electrons), positive
+        downstream.
     optics : Optics, optional
         The imaging system.
     amplitude : bool
@@ -90,7 +95,8 @@ class Phase(Problem):
         # Light from beyond the border reaches in by the spread; a wider margin would cost more
         # than the weak remainder matters.
         self.margin = min(MOST_MARGIN, spread(self.defocus, self.optics))
-        self.pixel_size = self.optics.pixel_size
+        self.pixel_size = self.optics.pixel_size * UNITS[self.optics.unit]
+        self.ranges = RANGES | (ELECTRON_RANGES if self.optics.unit == "A" else {})
         self.output_names = ("phase", "amplitude") if self.amplitude else ("phase",)
         self.units = ("rad", "1") if self.amplitude else ("rad",)
         self.normalization = {
@@ -126,6 +132,7 @@ class Phase(Problem):
             "pixel_size": self.optics.pixel_size,
             "numerical_aperture": self.optics.numerical_aperture,
             "refractive_index": self.optics.refractive_index,
+            "spherical_aberration": self.optics.spherical_aberration,
         }
 
     def pictures(self, split):
@@ -158,7 +165,7 @@ class Phase(Problem):
         stretch = between(next(u), *RANGES["focus_error"])
         # The error must not carry a plane through focus, where the contrast changes its sign.
         most = min(abs(z) for z in self.defocus) / 4
-        low, high = RANGES["focus_offset"]
+        low, high = self.ranges["focus_offset"]
         offset = between(next(u), max(low, -most), min(high, most))
         aperture = self.optics.numerical_aperture
         if aperture is not None:
@@ -169,7 +176,7 @@ class Phase(Problem):
             self.optics,
             numerical_aperture=aperture,
             coherence_angle=self.optics.coherence_angle
-            + between(next(u), *RANGES["coherence_angle"]),
+            + between(next(u), *self.ranges["coherence_angle"]),
         )
 
     def detect(self, image, seed):
