@@ -7,6 +7,7 @@ import warnings
 import click
 
 from ..errors import InputError, TrainingStopped
+from .compare import compare
 from .evaluate import evaluate, info, models
 from .export import export
 from .predict import denoise, predict
@@ -29,7 +30,7 @@ def cli():
 
 
 for command in (
-    train, predict, denoise, reconstruct, evaluate, simulate, models, info, export,
+    train, predict, denoise, reconstruct, compare, evaluate, simulate, models, info, export,
 ):  # fmt: skip
     cli.add_command(command)
 

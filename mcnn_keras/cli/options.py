@@ -4,6 +4,7 @@ import functools
 
 import click
 
+CLASSICAL = ("tie", "mf-tie", "gp-tie", "iterative")
 PRESETS = ("fast", "light", "paper", "paper-bottleneck")
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import click
 
-from .options import optics_of, optics_options, series_options
+from .options import CLASSICAL, optics_of, optics_options, series_options
 from .quiet import import_tensorflow
 
 
 @click.command()
-@click.argument("method", type=click.Choice(["tie", "mf-tie", "gp-tie", "iterative"]))
+@click.argument("method", type=click.Choice(CLASSICAL))
 @click.argument("inputs", type=click.Path(), nargs=-1, required=True, metavar="INPUT...")
 @click.option("--output", type=click.Path(), required=True, help="The phase: .tif, .h5, .npy, ...")
 @series_options

@@ -1,0 +1,89 @@
+"""mcnn-keras compare PROBLEM."""
+
+import json
+from pathlib import Path
+
+import click
+
+from .options import CLASSICAL, optics_of, optics_options, series_options
+from .quiet import import_tensorflow
+
+
+@click.group()
+def compare():
+    """Set networks and classical methods side by side on your own measurement."""
+
+
+@compare.command()
+@click.argument("inputs", type=click.Path(), nargs=-1, required=True, metavar="INPUT...")
+@click.option("--model", "models", multiple=True, help="A network for phases; once for each.")
+@click.option(
+    "--method", "methods", multiple=True, type=click.Choice(CLASSICAL),
+    help="Classical methods.  [default: all that the planes suffice for]",
+)  # fmt: skip
+@series_options
+@optics_options
+@click.option("--truth", type=click.Path(), metavar="FILE", help="The true phase in rad, if known.")
+@click.option(
+    "--output", type=click.Path(), required=True, metavar="FOLDER",
+    help="For metrics.json, phases.png, and the phase of each method as a TIFF.",
+)  # fmt: skip
+def phase(inputs, models, methods, truth, output, **values):
+    """Retrieve the phase of a focal series by every method, and score them without a truth.
+
+    The score: intensities are re-simulated from each answer at the planes that no method has used,
+    and correlated with what was measured there. Networks use their planes, tie those of the
+    network, the others every second plane of the series. With --truth also the error in rad, by
+    spatial frequency.
+
+    \b
+    Example:
+      mcnn-keras compare phase stack.tif --model runs/two/model.h5 --register --output compared/
+    """
+    from ..errors import InputError
+    from ..files import read_images, replacing, to_grey, write_png, write_recording
+    from ..saving import read_card
+    from .reconstruct import focal_series, pixel_size, straightened
+
+    output = Path(output)
+    if output.exists() and not output.is_dir():
+        raise InputError(f"the output {output} is a file; name a folder")
+    for model in models:
+        read_card(model)  # a wrong name is told of at once
+    register = values.pop("register")
+    series = focal_series(inputs, values)
+    known = None if truth is None else read_images(truth)[0]
+    import_tensorflow()
+    from ..comparison import compare_phase
+
+    optics = optics_of(values, pixel_size(values, series))
+    if register:
+        series = straightened(series, optics)
+    answers = compare_phase(
+        series, optics, models, methods or None, known,
+        lambda label: click.echo(f"{label} ...", err=True),
+    )  # fmt: skip
+    output.mkdir(parents=True, exist_ok=True)
+    click.echo(
+        f"{'method':<28}{'score':>8}{'seconds':>10}{'MiB':>8}" + "  error / rad" * bool(truth)
+    )
+    field = tuple(a._replace(scale=optics.pixel_size, units=optics.unit) for a in series.axes)
+    for answer in answers:
+        score = "-" if answer.score is None else f"{answer.score:.3f}"
+        error = "" if answer.error is None else f"{answer.error:>13.4f}"
+        click.echo(
+            f"{answer.name:<28}{score:>8}{answer.seconds:>10.2f}{answer.memory:>8.0f}{error}"
+        )
+        name = "".join(c if c.isalnum() or c in "-." else "_" for c in answer.name)
+        write_recording(output / f"{name}.tif", answer.phase[None], field, answer.name)
+    with replacing(output / "metrics.json") as part:
+        part.write_text(json.dumps({a.name: a.row() for a in answers}, indent=2))
+    import numpy as np
+
+    low = min(np.percentile(a.phase, 0.2) for a in answers)
+    high = max(np.percentile(a.phase, 99.8) for a in answers)
+    shown = [to_grey(series.images[..., 0])] + [to_grey(a.phase, low, high) for a in answers]
+    write_png(output / "phases.png", np.concatenate(shown, axis=1), 0, 255)
+    if answers and answers[0].score is None:
+        click.echo("every plane was used, so that nothing is left to judge by; add planes")
+    click.echo(f"first frame, then the phases in one grey scale: {output / 'phases.png'}")
