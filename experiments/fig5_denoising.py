@@ -62,11 +62,11 @@ def anscombe(frame, strength):
 
 
 METHODS = {
-    "blur": (denoisers.gaussian, (0.7, 1, 1.5, 2, 2.5, 3, 4, 5)),
-    "TV": (denoisers.total_variation, (0.2, 0.4, 0.7, 1.0, 1.5, 2.5, 4.0)),
-    "NLM": (denoisers.non_local_means, (0.5, 0.7, 0.9, 1.1, 1.5, 2.0, 3.0, 4.5)),
-    "BM3D": (denoisers.bm3d, (0.8, 1.0, 1.3, 1.7, 2.2, 3.0)),
-    "BM3D, Anscombe": (anscombe, (1.0, 1.5, 2.2, 3.3)),
+    "blur": (denoisers.gaussian, (0.7, 1, 1.5, 2, 2.5, 3, 4, 5, 7)),
+    "TV": (denoisers.total_variation, (0.4, 0.7, 1.0, 1.5, 2.5, 4.0, 6.0, 9.0)),
+    "NLM": (denoisers.non_local_means, (0.5, 0.7, 0.9, 1.1, 1.5, 2.0, 3.0, 4.5, 7.0)),
+    "BM3D": (denoisers.bm3d, (1.0, 1.3, 1.7, 2.2, 3.0, 4.5)),
+    "BM3D, Anscombe": (anscombe, (1.5, 2.2, 3.3, 5.0, 7.5)),
 }
 if arguments.no_bm3d:
     METHODS = {name: value for name, value in METHODS.items() if "BM3D" not in name}

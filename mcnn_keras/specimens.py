@@ -18,8 +18,8 @@ from .draws import between
 
 # How many of a hundred specimens are of each family.
 FAMILIES = {
-    "columns": 18, "lattices": 18, "clusters": 25, "foils": 16, "lone_atoms": 14, "particles": 5,
-    "blank": 4,
+    "columns": 18, "lattices": 18, "clusters": 24, "foils": 16, "lone_atoms": 12, "particles": 4,
+    "blank": 8,
 }  # fmt: skip
 # What differs between instruments and specimens.
 RANGES = {
