@@ -30,6 +30,12 @@ arguments = parser.parse_args()
 
 card = read_card(arguments.model)
 card["command"], card["description"] = arguments.command, arguments.description
+# Where a run started is told by the file's name: its folder is this machine's.
+training = card["training"]
+while training is not None:
+    if training.get("start"):
+        training["start"] = Path(training["start"]).name
+    training = training.get("before")
 if arguments.metrics:
     card["metrics"]["measured"] = json.loads(arguments.metrics.read_text())
 
