@@ -5,8 +5,8 @@
 For 128x128 to 512x512 pixels (--sizes for others): medians over warmed-up repetitions of both
 shipped networks, in float32 and in bfloat16, on batches of frames, and of BM3D and PGURE-SVT (15
 frames together, per frame). Wanted at 128x128: 440 frames a second (the paper's, on a GPU) and 400
-times BM3D; 1,000 and 1,000 times of the fast one. Also printed: the share of this machine's float32 convolution rate that inference reaches.
-Writes metrics.json.
+times BM3D; 1,000 and 1,000 times of the fast one. Also printed: the share of this machine's float32
+convolution rate that inference reaches. Writes metrics.json.
 """
 
 import argparse
