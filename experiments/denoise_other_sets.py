@@ -1,9 +1,10 @@
-"""Denoising frames that owe nothing to the package's simulator.
+"""Denoising frames of other simulators than the package's.
 
     python experiments/denoise_other_sets.py [--model denoise]          # 2 minutes on two cores
 
 1. Lattices: 32 frames of 128x128 with one or two kinds of Gaussian columns on lattices of any angle
-   and spacing, on nothing, counting noise alone, each at an SNR of -1.2 dB.
+   and spacing, on nothing, counting noise alone, each at an SNR of -1.2 dB. Training has lattices,
+   too, drawn by other rules.
 2. Platinum clusters on carbon: six multislice images by abTEM (data/pt_on_carbon.npz, made by
    data_tools/multislice_set.py), a source 0.8 Angstrom wide, counts at -8.5, -3.2 and 1.9 dB.
 
