@@ -42,7 +42,8 @@ if arguments.metrics:
 
 def copy_halved(source, target):
     """Copy a group with its attributes, floating-point arrays in half precision."""
-    target.attrs.update(source.attrs)
+    # The old card goes, bytes and all.
+    target.attrs.update({k: v for k, v in source.attrs.items() if k != ATTRIBUTE})
     for name, item in source.items():
         if isinstance(item, h5py.Group):
             copy_halved(item, target.create_group(name))
