@@ -17,21 +17,19 @@ from pathlib import Path
 
 import numpy as np
 
+from mcnn_keras.errors import InputError
+
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 SETTLING = 1.0  # seconds for the window to appear and the camera's exposure to follow
-
-
-class CannotRecord(Exception):
-    """What is missing, and how to mend it, in one line."""
 
 
 def main(arguments):
     """Record; what goes wrong before the first pair leaves nothing behind."""
     if arguments.output.exists():
-        raise CannotRecord(f"{arguments.output} is there already; name a new folder")
+        raise InputError(f"{arguments.output} is there already; name a new folder")
     for what in ("rate", "pairs"):
         if not getattr(arguments, what) > 0:
-            raise CannotRecord(f"{what} is {getattr(arguments, what)}; it must be positive")
+            raise InputError(f"{what} is {getattr(arguments, what)}; it must be positive")
     os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")  # what fails is told of below
     try:
         import tkinter  # noqa: F401 - a system's Python may lack it
@@ -40,16 +38,16 @@ def main(arguments):
         import mss
     except ImportError as error:
         mend = "pip install '.[capture]', and python3-tk from the system's packages"
-        raise CannotRecord(f"{error.name} is not installed; {mend}") from None
+        raise InputError(f"{error.name} is not installed; {mend}") from None
     film = Film(cv2, arguments.source)
     camera = Camera(cv2, arguments.camera)
     try:
         grabber = mss.mss()
         monitor = grabber.monitors[arguments.screen]
     except mss.exception.ScreenShotError as error:
-        raise CannotRecord(f"no display can be taken ({error}); log in to a desktop") from None
+        raise InputError(f"no display can be taken ({error}); log in to a desktop") from None
     except IndexError:
-        raise CannotRecord(
+        raise InputError(
             f"there is no screen {arguments.screen}; choose 1 to {len(grabber.monitors) - 1}"
         ) from None
 
@@ -68,7 +66,7 @@ def main(arguments):
     finally:
         camera.close()
     if not pairs:
-        raise CannotRecord("ended before the first pair was taken; nothing is written")
+        raise InputError("ended before the first pair was taken; nothing is written")
     write(pairs, arguments.output)
     print(f"{len(pairs)} pairs in {arguments.output}")
 
@@ -81,12 +79,12 @@ class Film:
         if source.is_dir():
             self.pictures = sorted(p for p in source.iterdir() if p.suffix.lower() in PICTURES)
             if not self.pictures:
-                raise CannotRecord(f"{source} holds no pictures ({', '.join(PICTURES)})")
+                raise InputError(f"{source} holds no pictures ({', '.join(PICTURES)})")
             self.film, self.seconds, self.next = None, 1.0, 0
         else:
             self.film = cv2.VideoCapture(str(source))
             if not source.is_file() or not self.film.read()[0]:
-                raise CannotRecord(f"{source} is no film that OpenCV reads; give an mp4 or avi")
+                raise InputError(f"{source} is no film that OpenCV reads; give an mp4 or avi")
             self.seconds = 1 / (self.film.get(cv2.CAP_PROP_FPS) or 25.0)
 
     def picture(self):
@@ -96,7 +94,7 @@ class Film:
             self.next += 1
             picture = self.cv2.imread(str(path))
             if picture is None:
-                raise CannotRecord(f"{path} is no picture that OpenCV reads; take it away")
+                raise InputError(f"{path} is no picture that OpenCV reads; take it away")
         else:
             good, picture = self.film.read()
             if not good:  # the end: once more
@@ -114,7 +112,7 @@ class Camera:
         # Without this, the picture would be several shots old.
         self.device.set(cv2.CAP_PROP_BUFFERSIZE, 1)
         if not self.device.isOpened():
-            raise CannotRecord(
+            raise InputError(
                 f"the camera {name} does not open; choose another with --camera, or close the "
                 "program that uses it"
             )
@@ -126,7 +124,7 @@ class Camera:
             self.device.set(self.cv2.CAP_PROP_POS_FRAMES, 0)
             good, picture = self.device.read()
         if not good:
-            raise CannotRecord("the camera has stopped giving pictures; look at its cable")
+            raise InputError("the camera has stopped giving pictures; look at its cable")
         return picture[..., ::-1].copy()
 
     def close(self):
@@ -142,7 +140,7 @@ def require_space(camera_bytes, monitor, arguments):
     for place, free in (("memory", memory), ("disk space", shutil.disk_usage(parent).free)):
         if needed > 0.9 * free:
             most = int(arguments.pairs * 0.9 * free / needed)
-            raise CannotRecord(
+            raise InputError(
                 f"{arguments.pairs} pairs need {needed / 1e9:.1f} GB of {place}, {free / 1e9:.1f} "
                 f"are free; record --pairs {most}, or at a lower resolution"
             )
@@ -155,7 +153,7 @@ def play(film, monitor, take, interval):
     try:
         window = tkinter.Tk()
     except tkinter.TclError as error:
-        raise CannotRecord(f"no window can be shown ({error}); log in to a desktop") from None
+        raise InputError(f"no window can be shown ({error}); log in to a desktop") from None
     width, height = monitor["width"], monitor["height"]
     window.geometry(f"{width}x{height}+{monitor['left']}+{monitor['top']}")
     window.attributes("-fullscreen", True)
@@ -229,6 +227,6 @@ if __name__ == "__main__":
     parser.add_argument("--rate", type=float, default=2.0, help="pairs a second")
     try:
         main(parser.parse_args())
-    except CannotRecord as error:
+    except InputError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(2)

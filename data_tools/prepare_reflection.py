@@ -15,26 +15,23 @@ import imageio.v3 as iio
 import numpy as np
 from skimage.transform import resize
 
+from mcnn_keras.errors import InputError
 from mcnn_keras.files.pictures import read_picture
-
-
-class CannotPrepare(Exception):
-    """What is wrong, and how to mend it, in one line."""
 
 
 def main(arguments):
     """Write ready/train and ready/test, under another name until they are complete."""
     if arguments.output.exists():
-        raise CannotPrepare(f"{arguments.output} is there already; name a new folder")
+        raise InputError(f"{arguments.output} is there already; name a new folder")
     found = {}
     for kind in ("camera", "screen"):
         folder = arguments.pairs / kind
         if not folder.is_dir():
-            raise CannotPrepare(f"{folder} is not there; give the folder that was recorded")
+            raise InputError(f"{folder} is not there; give the folder that was recorded")
         found[kind] = {path.stem: path for path in folder.iterdir() if path.is_file()}
     names = sorted(set(found["camera"]) & set(found["screen"]))
     if len(names) <= arguments.test:
-        raise CannotPrepare(
+        raise InputError(
             f"{arguments.pairs} holds {len(names)} pairs, of which {arguments.test} are for "
             "testing; record more, or give a smaller --test"
         )
@@ -56,7 +53,7 @@ def cropped(path, height, width):
     picture = colours(path)
     top, left = (picture.shape[0] - height) // 2, (picture.shape[1] - width) // 2
     if top < 0 or left < 0:
-        raise CannotPrepare(
+        raise InputError(
             f"{path} has {picture.shape[1]}x{picture.shape[0]} pixels, less than "
             f"{width}x{height}; give a smaller --size"
         )
@@ -73,7 +70,7 @@ def colours(path):
     """Red, green and blue of a picture file."""
     picture, colour = read_picture(path)
     if not colour:
-        raise CannotPrepare(f"{path} is no colour picture; record in colour")
+        raise InputError(f"{path} is no colour picture; record in colour")
     return picture[..., :3]
 
 
@@ -86,6 +83,6 @@ if __name__ == "__main__":
     parser.add_argument("--test", type=int, default=256, help="pairs kept apart")
     try:
         main(parser.parse_args())
-    except CannotPrepare as error:
+    except InputError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(2)

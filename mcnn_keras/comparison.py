@@ -3,6 +3,7 @@
 series -> used planes -> each method's wave -> re-simulated at the planes that none has used
 """
 
+import os
 import threading
 import time
 from dataclasses import dataclass
@@ -140,12 +141,13 @@ def compare_phase(series, optics, models=(), methods=None, truth=None, progress=
 
 def _loaded(name, planes):
     """A model, and the frames that are its planes."""
-    from .saving import load, read_card
+    from .saving import load
 
-    card = read_card(name)
+    model = load(name)
+    card = model.card
     if card["problem"]["name"] != "phase":
         raise InputError(f"{name} is a model for {card['problem']['name']}, not for phases")
-    return load(name), frames_of_planes(card["problem"]["config"]["defocus"], planes)
+    return model, frames_of_planes(card["problem"]["config"]["defocus"], planes)
 
 
 def _answer(label, series, optics, how):
@@ -216,6 +218,4 @@ def _resident():
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except OSError:  # no such file on this system: memory is not told
         return float("nan")
-    import os
-
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20

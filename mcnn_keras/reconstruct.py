@@ -5,13 +5,12 @@ import inspect
 import numpy as np
 
 from .classical import gp_tie, iterative_phase, multi_focus_tie, tie
+from .classical.tie import lowest_cutoff
 from .errors import InputError
 
 METHODS = {
     "tie": tie, "mf-tie": multi_focus_tie, "gp-tie": gp_tie, "iterative": iterative_phase,
 }  # fmt: skip
-# The damping's frequency, in those of the field: one wave over four fields.
-CUTOFF = 0.25
 
 
 def reconstruct(method, series, optics, cutoff=None, progress=None, **options):
@@ -52,8 +51,7 @@ def reconstruct(method, series, optics, cutoff=None, progress=None, **options):
     if unknown:
         raise InputError(f"the method {method} takes no {unknown[0]}; leave it out")
     images, defocus = series.images, np.asarray(series.defocus)
-    field = max(images.shape[:2]) * optics.pixel_size
-    cutoff = CUTOFF / field if cutoff is None else cutoff
+    cutoff = lowest_cutoff(images.shape[:2], optics.pixel_size) if cutoff is None else cutoff
     if "progress" in known:
         options["progress"] = progress
     if method == "iterative":

@@ -5,7 +5,9 @@ from typing import NamedTuple
 import numpy as np
 
 from .classical.gaussian_process import gp_tie
+from .classical.iterative import projected, propagated
 from .classical.multi_focus import symmetric_pairs
+from .classical.tie import lowest_cutoff
 from .errors import InputError
 
 # Shifts between two frames beyond this part of the field are not believed.
@@ -146,7 +148,7 @@ class _Prediction:
 
         self.optics = dataclasses.replace(optics, pixel_size=optics.pixel_size * bins)
         self.defocus, shape = defocus, images.shape[:2]
-        self.cutoff = 0.25 / (max(shape) * self.optics.pixel_size)
+        self.cutoff = lowest_cutoff(shape, self.optics.pixel_size)
         self.kernels = imaging_kernels(shape, defocus, self.optics).numpy()
         order = np.argsort(np.abs(defocus))[::-1]
         # Both halves have planes on both sides of focus.
@@ -155,12 +157,7 @@ class _Prediction:
         self.others = [i for side in sides for i in side[1::2]]
 
     def __call__(self, images):
-        import scipy.fft
-
         from .metrics import correlation
-
-        def through(wave, kernel):
-            return scipy.fft.ifft2(scipy.fft.fft2(wave, workers=2) * kernel, workers=2)
 
         amplitudes = np.sqrt(np.maximum(images, 0)).astype(np.float32)
         # From a flat start the low frequencies would come late, and growth stand in for them.
@@ -169,11 +166,8 @@ class _Prediction:
         )
         wave = np.exp(1j * phase).astype(np.complex64)
         for _ in range(ITERATIONS):
-            for i in self.used:
-                there = through(wave, self.kernels[i])
-                there *= amplitudes[..., i] / np.maximum(np.abs(there), 1e-6)
-                wave = through(there, self.kernels[i].conj())
-        answers = [np.abs(through(wave, self.kernels[i])) ** 2 for i in self.others]
+            wave = projected(wave, amplitudes, self.kernels, self.used)
+        answers = [np.abs(propagated(wave, self.kernels[i])) ** 2 for i in self.others]
         pairs = zip(answers, self.others, strict=True)
         return np.mean([correlation(answer, images[..., i]) for answer, i in pairs])
 

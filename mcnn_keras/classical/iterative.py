@@ -1,6 +1,7 @@
 """The wave at focus by projecting onto the measured amplitudes of all planes, again and again."""
 
 import numpy as np
+from scipy import fft
 
 from ..errors import InputError
 from .tie import unit_intensities
@@ -62,17 +63,42 @@ def iterative_phase(images, defocus, optics, iterations=50, start=None, progress
     # The outermost planes first: they tell the low frequencies.
     order = np.argsort(-np.abs(planes))
     for i in range(iterations):
-        for plane in order:
-            there = np.fft.ifft2(np.fft.fft2(wave) * kernels[plane])
-            seen = np.abs(there)
-            if blurs is not None:
-                seen = np.fft.irfft2(np.fft.rfft2(seen**2) * blurs[plane], s=shape)
-                seen = np.sqrt(np.maximum(seen, 0))
-            there *= amplitudes[..., plane] / np.maximum(seen, 1e-6)
-            wave = np.fft.ifft2(np.fft.fft2(there) * kernels[plane].conj())
+        wave = projected(wave, amplitudes, kernels, order, blurs)
         if progress:
             progress(i + 1, iterations)
-    phase, amplitude = np.angle(wave), np.abs(wave)
+    amplitude = np.abs(wave)
     # The mean wave's phase is free; without it fewer pixels lie near the jump.
     phase = unwrap_phase(np.angle(wave * np.exp(-1j * np.angle(wave.mean()))))
     return phase - phase.mean(), amplitude / np.sqrt(np.mean(amplitude**2))
+
+
+def projected(wave, amplitudes, kernels, order, blurs=None):
+    """A wave at focus after one projection onto the amplitude of each plane in turn.
+
+    Parameters
+    ----------
+    wave : (height, width) array
+        Complex, of the precision to work in.
+    amplitudes : (height, width, planes) array
+        That were measured.
+    kernels : (planes, height, width) array
+        From focus to each plane.
+    order : sequence of int
+        The planes to go through.
+    blurs : (planes, height, width // 2 + 1) array, optional
+        Of the intensities' spectra, by an extended source.
+    """
+    for plane in order:
+        there = propagated(wave, kernels[plane])
+        seen = np.abs(there)
+        if blurs is not None:
+            seen = np.fft.irfft2(np.fft.rfft2(seen**2) * blurs[plane], s=wave.shape)
+            seen = np.sqrt(np.maximum(seen, 0))
+        there *= amplitudes[..., plane] / np.maximum(seen, 1e-6)
+        wave = propagated(there, kernels[plane].conj())
+    return wave
+
+
+def propagated(wave, kernel):
+    """A wave after a multiplication of its spectrum, in its own precision."""
+    return fft.ifft2(fft.fft2(wave, workers=2) * kernel, workers=2)

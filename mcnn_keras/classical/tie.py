@@ -74,8 +74,6 @@ def best_tie(images, targets, defocus, optics, cutoffs=15):
 
 def _solver(images, defocus, optics, boundary):
     """The solution as a function of the cutoff, the transform done once."""
-    if boundary not in ("reflect", "periodic"):
-        raise ValueError(f"boundary={boundary!r} is not known; choose 'reflect' or 'periodic'")
     slope = _axial_derivative(unit_intensities(images), np.asarray(defocus, np.float64))
     spectrum = spectrum_of(slope, boundary)
     squared = squared_frequencies(slope.shape, optics.pixel_size, boundary)
@@ -118,7 +116,14 @@ def solution(slope, squared, optics, cutoff, shape, boundary):
     return phase - phase.mean()
 
 
+def lowest_cutoff(shape, pixel_size):
+    """The frequency of one wave over four fields, below which a field tells nothing."""
+    return 0.25 / (max(shape) * pixel_size)
+
+
 def _extended(shape, boundary):
+    if boundary not in ("reflect", "periodic"):
+        raise ValueError(f"boundary={boundary!r} is not known; choose 'reflect' or 'periodic'")
     return tuple(2 * n if boundary == "reflect" else n for n in shape)
 
 
