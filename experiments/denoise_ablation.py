@@ -30,7 +30,8 @@ SAMPLES = 2048 * arguments.epochs
 # Name: (photographs among the samples, arguments of the problem, settings of the training).
 VARIANTS = {
     "default": (SAMPLES // 4, {}, {}),
-    "with the low-pass layer": (SAMPLES // 4, {"low_pass": True}, {}),
+    "the low-pass first layer": (SAMPLES // 4, {"first_layer": "low_pass"}, {}),
+    "no first layer": (SAMPLES // 4, {"first_layer": None}, {}),
     "without photographs": (0, {}, {}),
     "without coarse branches": (SAMPLES // 4, {}, {"branches": 0}),
     "with an adversary": (SAMPLES // 4, {}, {"adversarial": 0.01}),

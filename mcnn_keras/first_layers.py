@@ -27,6 +27,24 @@ def low_pass():
     return channels
 
 
+def spectral_wiener():
+    """See `mcnn_keras.network.spectral.SpectralWiener`."""
+
+    def channels(batch):
+        waves = fft.fft2(batch[..., 0].astype(np.float32))
+        power = np.abs(waves) ** 2
+        fy, fx = (np.abs(fft.fftfreq(n)) for n in power.shape[1:])
+        high = np.maximum.outer(fy, fx) > 0.25
+        noise = np.exp(np.log(np.maximum(power[:, high], 1e-6)).mean(1) + np.euler_gamma)
+        kernel = np.float32([0.25, 0.5, 0.25])
+        for axis in (1, 2):
+            power = ndimage.convolve1d(power, kernel, axis, mode="wrap")
+        gain = np.maximum(1 - 2 * noise[:, None, None] / np.maximum(power, 1e-6), 0)
+        return fft.ifft2(gain * waves).real[..., None].astype(np.float32)
+
+    return channels
+
+
 def focus_estimates(defocus, wavelength, pixel_size, numerical_aperture=None, refractive_index=1.0,
                     spherical_aberration=0.0, margin=32):  # fmt: skip
     """See `mcnn_keras.network.physical.FocusEstimates`."""

@@ -1,7 +1,7 @@
 """Models as ONNX files: to export them, and to run them without TensorFlow.
 
 A .onnx file holds the network from its first layer's channels to the full-size output, and the
-model's card in its metadata. A fixed first layer, which is optics or low-pass filters and no
+model's card in its metadata. A fixed first layer, which is optics or filters and no
 network, is computed in NumPy.
 """
 

@@ -7,8 +7,10 @@ import tensorflow as tf
 from mcnn_keras import MCNN, Optics
 from mcnn_keras.classical import tie
 from mcnn_keras.network import build, discriminator, stride
+from mcnn_keras.metrics import snr_db
 from mcnn_keras.network.low_pass import LowPass
 from mcnn_keras.network.physical import FocusEstimates
+from mcnn_keras.network.spectral import SpectralWiener
 from mcnn_keras.optics import transfer_function
 
 SMALL = {"filters": (4, 6, 8)}
@@ -118,6 +120,25 @@ def test_the_low_pass_layer_blurs_as_the_paper_says(rng):
         expected = scipy.ndimage.convolve(image, kernel / kernel.sum(), mode="reflect")
         np.testing.assert_allclose(channels[..., c], expected, atol=1e-5)
     assert not LowPass().trainable_weights
+
+
+class TestSpectralWiener:
+    def test_of_white_noise_it_keeps_little(self, rng):
+        noise = rng.normal(0, 1, (4, 64, 96, 1)).astype(np.float32)
+        assert np.var(SpectralWiener()(noise)) < 0.15
+
+    def test_it_finds_a_lattice_far_below_the_noise(self, rng):
+        y, x = np.mgrid[:128, :192]
+        lattice = np.sqrt(0.2) * (np.cos(2 * np.pi * x / 12) + np.cos(2 * np.pi * y / 8)) / 2
+        frame = lattice + rng.normal(0, 1, lattice.shape)
+        answer = np.asarray(SpectralWiener()(frame[None, ..., None].astype(np.float32)))[0, ..., 0]
+        # The noise alone is 13 dB above the lattice; each of its waves stands in two frequencies.
+        assert snr_db(answer, lattice) > 0
+        spectra = [np.fft.fft2(a)[[0, 16], [16, 0]] for a in (answer, lattice)]
+        np.testing.assert_allclose(*spectra, rtol=0.1)
+
+    def test_an_empty_frame_stays_empty(self):
+        assert not np.any(SpectralWiener()(np.zeros((1, 32, 64, 1), np.float32)))
 
 
 class TestFocusEstimates:

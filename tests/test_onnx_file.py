@@ -8,6 +8,7 @@ from mcnn_keras import InputError, Optics, load, predict
 from mcnn_keras.network import build
 from mcnn_keras.network.low_pass import LowPass
 from mcnn_keras.network.physical import FocusEstimates
+from mcnn_keras.network.spectral import SpectralWiener
 from mcnn_keras.onnx_file import OnnxModel, export, first_layer
 
 pytest.importorskip("onnx")
@@ -55,6 +56,8 @@ def test_first_layers_in_numpy_are_those_of_keras(defocus, rng):
     one = image[..., :1]
     ours = first_layer({"name": "low_pass"})(one)
     np.testing.assert_allclose(ours, np.asarray(LowPass()(one)), atol=1e-5)
+    ours = first_layer({"name": "spectral_wiener"})(one)
+    np.testing.assert_allclose(ours, np.asarray(SpectralWiener()(one)), atol=1e-5)
     assert Optics(**optics).pixel_size == 0.31
 
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 from conftest import TINY
 
 from mcnn_keras import InputError, Problem, TrainingStopped, load, train
+from mcnn_keras.problems import Denoise
 from mcnn_keras.training import loop
 
 
@@ -77,6 +78,15 @@ def test_a_run_starts_from_given_weights(phase_problem, tiny, trained):
         train(phase_problem, **options | {"filters": (4, 8)})
 
 
+def test_a_start_without_a_first_layer_gives_its_channels_no_weight(tiny, tmp_path):
+    options = tiny | {"image_size": 32, "learning_rate": 1e-12}
+    before = train(Denoise(first_layer=None), output=tmp_path / "before", **options)
+    start = str(tmp_path / "before" / "model.h5")
+    after = train(Denoise(first_layer="spectral_wiener"), start=start, **options)
+    frame = np.random.default_rng(0).normal(size=(1, 32, 32, 1)).astype(np.float32)
+    np.testing.assert_allclose(after.model(frame)[0], before.model(frame)[0], atol=1e-5)
+
+
 def test_another_seed_is_another_run(phase_problem, tiny):
     a, b = train(phase_problem, **tiny), train(phase_problem, seed=1, **tiny)
     assert any(np.any(x != y) for x, y in zip(weights(a), weights(b), strict=True))
@@ -126,6 +136,7 @@ images.MASKS = {{"train": 2, "test": 1}}
 from mcnn_keras.problems import Phase
 from conftest import TINY
 
+from mcnn_keras.problems import Denoise
 from mcnn_keras.training import loop
 loop.CHECKPOINT_SECONDS = 0  # after every step
 settings = {{**conftest.TINY, "samples": 80}}

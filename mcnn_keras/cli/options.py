@@ -162,8 +162,10 @@ denoise_options = together(
         "all samples]",
     ),
     click.option(
-        "--low-pass/--no-low-pass", default=False, show_default=True,
-        help="Give the network four blurred copies of the frame, too.",
+        "--first-layer", type=click.Choice(["spectral-wiener", "low-pass", "none"]),
+        default="spectral-wiener", show_default=True,
+        help="What the network is given beside the frame: the frame filtered by its own spectrum, "
+        "four blurred copies, or nothing.",
     ),
 )  # fmt: skip
 
@@ -280,6 +282,9 @@ def denoise_problem(values):
     if photographs is None:
         epochs = values.get("epochs", 1) if values.get("fresh", True) else 1
         photographs = values["samples"] * epochs // 4
+    first_layer = values.pop("first_layer").replace("-", "_")
     return Denoise(
-        photographs=photographs, low_pass=values.pop("low_pass"), images=values.pop("images")
+        photographs=photographs,
+        first_layer=None if first_layer == "none" else first_layer,
+        images=values.pop("images"),
     )

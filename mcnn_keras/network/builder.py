@@ -8,8 +8,13 @@ from keras import layers
 from .cells import CELLS, convolve
 from .low_pass import LowPass
 from .physical import FocusEstimates
+from .spectral import SpectralWiener
 
-FIRST_LAYERS = {"focus_estimates": FocusEstimates, "low_pass": LowPass}
+FIRST_LAYERS = {
+    "focus_estimates": FocusEstimates,
+    "low_pass": LowPass,
+    "spectral_wiener": SpectralWiener,
+}
 
 PRESETS = {
     # Two to five million parameters, none of them in a full-size layer, because these are where a

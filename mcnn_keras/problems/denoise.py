@@ -31,6 +31,7 @@ CHANCES = {
 MOST_COUNTS = 30.0
 # Standard deviations, in pixels, of the blurs to compare with.
 BLURS = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6)
+FIRST_LAYERS = ("spectral_wiener", "low_pass", None)
 # The share of the highest and of the lowest pixels that say nothing of a frame's scale: hot ones.
 OUTLIERS = 1e-3
 
@@ -49,13 +50,14 @@ class Denoise(Problem):
         A folder of pictures instead of the bundled photographs.
     pictures_seed : int
         Of the procedural pictures among the photographs.
-    low_pass : bool
-        Give the network four blurred copies of the frame beside it, as the paper does.
+    first_layer : {'spectral_wiener', 'low_pass', None}
+        What the network is given beside the frame: the frame after Wiener's filter, made from its
+        own spectrum; or four blurred copies, as in the paper; or nothing.
 
     Raises
     ------
     InputError
-        If the number of photographs is negative or a family is unknown.
+        If the number of photographs is negative, or a family or first layer is unknown.
 
     Notes
     -----
@@ -68,7 +70,14 @@ class Denoise(Problem):
     output_names = ("image",)
     normalization = {"input": "frame", "output": "frame"}  # noqa: RUF012 - never changed
 
-    def __init__(self, photographs=0, families=None, images=None, pictures_seed=0, low_pass=False):
+    def __init__(
+        self,
+        photographs=0,
+        families=None,
+        images=None,
+        pictures_seed=0,
+        first_layer="spectral_wiener",
+    ):
         if photographs < 0:
             raise InputError(f"photographs {photographs} is negative; give a number of samples")
         self.photographs = int(photographs)
@@ -80,14 +89,18 @@ class Denoise(Problem):
             )
         self.images = None if images is None else str(images)
         self.pictures_seed = pictures_seed
-        self.low_pass = bool(low_pass)
+        if first_layer not in FIRST_LAYERS:
+            raise InputError(
+                f"the first layer {first_layer!r} is not known; choose from {FIRST_LAYERS}"
+            )
+        self._first_layer = first_layer
         self._specimens = Specimens(self.families)
         self._pictures = Pictures("train", self.images, pictures_seed) if self.photographs else None
 
     @property
     def first_layer(self):
-        """The low-pass filters, where they were chosen."""
-        return {"name": "low_pass"} if self.low_pass else None
+        """The fixed filters that were chosen."""
+        return {"name": self._first_layer} if self._first_layer else None
 
     @property
     def baselines(self):
@@ -198,7 +211,7 @@ class Denoise(Problem):
             "families": self.families,
             "images": self.images,
             "pictures_seed": self.pictures_seed,
-            "low_pass": self.low_pass,
+            "first_layer": self._first_layer,
         }
 
 

@@ -1,6 +1,7 @@
 """What a run is made of: the network for a problem, and the learning rate at each step."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from ..errors import InputError
@@ -17,17 +18,26 @@ def build_model(network, precision):
 
 
 def start_from(model, path):
-    """Give a model the weights of a saved one, layer by layer; returns the saved one's card."""
+    """Give a model the weights of a saved one, layer by layer; returns the saved one's card.
+
+    The channels of a fixed first layer that the saved model lacks begin with weights of zero.
+    """
     start = load(path)
-    shapes, given = ([(v.path.split("/", 1)[-1], tuple(v.shape)) for v in m.weights]
-                     for m in (model, start))  # fmt: skip
+    weights = start.get_weights()
+    further = model.weights[0].shape[2] - weights[0].shape[2]
+    had_none = start.card["network"]["first_layer"] is None
+    if further > 0 and had_none and model.input_shape == start.input_shape:
+        weights[0] = np.pad(weights[0], ((0, 0), (0, 0), (0, further), (0, 0)))
+    names = ([v.path.split("/", 1)[-1] for v in m.weights] for m in (model, start))
+    shapes = ([tuple(v.shape) for v in variables] for variables in (model.weights, weights))
+    shapes, given = (list(zip(*pairs, strict=True)) for pairs in zip(names, shapes, strict=True))
     if shapes != given:
         differ = next((a for a, b in zip(given, shapes, strict=False) if a != b), "more layers")
         raise InputError(
             f"the weights of {path} do not fit this network ({differ}); train with the model's "
             "own preset, branches, cell, normalization and number of planes, or without start"
         )
-    model.set_weights(start.get_weights())
+    model.set_weights(weights)
     return start.card
 
 
