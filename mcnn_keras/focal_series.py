@@ -194,6 +194,11 @@ def corrected(series, flat=None, background=None):
     return series._replace(images=images.astype(np.float32))
 
 
+def is_near(there, wanted):
+    """Whether a plane, in um, will do for a network that was trained for another."""
+    return abs(there - wanted) <= NEAR[0] * abs(wanted) + NEAR[1]
+
+
 def frames_of_planes(wanted, there):
     """Which frames of a series lie at the planes that a network knows.
 
@@ -216,7 +221,7 @@ def frames_of_planes(wanted, there):
     frames = []
     for z in wanted:
         nearest = int(np.argmin(np.abs(there - z)))
-        if abs(there[nearest] - z) > NEAR[0] * abs(z) + NEAR[1]:
+        if not is_near(there[nearest], z):
             raise InputError(
                 f"the model was trained for {', '.join(f'{w:g}' for w in wanted)} um, and the "
                 f"frame nearest to {z:g} um lies at {there[nearest]:g}; train one for your planes"

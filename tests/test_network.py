@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from mcnn_keras import MCNN, Optics
 from mcnn_keras.classical import tie
-from mcnn_keras.network import build, discriminator, stride
 from mcnn_keras.metrics import snr_db
+from mcnn_keras.network import build, discriminator, stride
 from mcnn_keras.network.low_pass import LowPass
 from mcnn_keras.network.physical import FocusEstimates
 from mcnn_keras.network.spectral import SpectralWiener

@@ -158,6 +158,18 @@ class TestFiles:
         command(tmp_path / "series.tif", "--output", tmp_path / "bad.tif", "--defocus", 20)
         assert "3 images, and 1 planes" in capfd.readouterr().err
 
+    def test_frames_of_other_planes_are_told(self, one_plane, image, tmp_path, capfd):
+        planes = np.stack([image, image[::-1]])
+        tifffile.imwrite(tmp_path / "series.tif", planes, photometric="minisblack")
+        (tmp_path / "series.txt").write_text("-20.2, 40")
+        command = ["predict", str(one_plane), str(tmp_path / "series.tif")]
+        with pytest.raises(SystemExit) as stop:
+            main([*command, "--output", str(tmp_path / "a.tif")])
+        assert not stop.value.code
+        told = capfd.readouterr().err
+        assert "1 of 2 frames of" in told
+        assert "(one is at 40)" in told
+
     def test_wrong_counts_and_sizes_write_nothing(self, two_planes, image, tmp_path):
         np.save(tmp_path / "a.npy", image)
         np.save(tmp_path / "b.npy", image[:40])

@@ -13,7 +13,7 @@ import pytest
 import tifffile
 from conftest import TINY
 
-from mcnn_keras import InputError, predict, train
+from mcnn_keras import InputError, load, predict, train
 from mcnn_keras.cli import main
 from mcnn_keras.inference import stream, tiles
 from mcnn_keras.inference.engines import engine_of, receptive_radius
@@ -148,7 +148,19 @@ def test_pixels_other_than_the_models_are_told(one_plane, frames, tmp_path):
         assert denominator / numerator == pytest.approx(size, rel=1e-5)
     told = [line for line in told if not line.startswith("wrote")]
     assert len(told) == 1
-    assert "are 0.5 um, but the model was trained for 0.31 um" in told[0]
+    assert "are 0.5 um, but the model was trained for images at -20 um from focus" in told[0]
+    # The command for these pixels is one that the command line takes.
+    command = told[0].split("train one for yours: mcnn-keras ")[1].split()
+    assert command[command.index("--pixel-size") + 1] == "0.5"
+    settings = [f"--{k.replace('_', '-')}={TINY[k]}" for k in ("samples", "epochs")]
+    settings.append("--image-size=64")
+    with pytest.raises(SystemExit) as stop:
+        main([*command, *settings, "--output", str(tmp_path / "run")])
+    assert not stop.value.code
+    card = load(tmp_path / "run" / "model.h5").card
+    known = load(one_plane).card["problem"]["config"]
+    assert card["problem"]["config"]["optics"] == known["optics"] | {"pixel_size": 0.5}
+    assert card["problem"]["config"]["defocus"] == known["defocus"]
 
 
 def test_large_images_in_tiles_are_as_in_one_piece(optics, rng):

@@ -132,7 +132,7 @@ def _in_order(card, inputs, frames, defocus):
     """The inputs and frames of a focal series that are the model's planes, in its order."""
     from ..errors import InputError
     from ..files import open_recording
-    from ..focal_series import frames_of_planes, planes_of
+    from ..focal_series import frames_of_planes, is_near, planes_of
 
     wanted = (
         card["problem"]["config"].get("defocus") if card["problem"]["name"] == "phase" else None
@@ -158,9 +158,17 @@ def _in_order(card, inputs, frames, defocus):
                     f"{inputs[0]} has {len(recording)} images, and {len(defocus)} planes were "
                     "given; give one for each image"
                 )
-    # One plane answers every image, unless their planes are given in so many words.
     elif len(wanted) > 1:
         defocus = planes_of(inputs[0])
+    elif told := planes_of(inputs[0]):
+        # One plane answers every image, unless their planes are given in so many words.
+        others = [z for z in told if not is_near(z, wanted[0])]
+        if others:
+            _say(
+                f"Warning: {len(others)} of {len(told)} frames of {inputs[0]} are not at "
+                f"{wanted[0]:g} um, where the model was trained (one is at {others[0]:g}); choose "
+                "with --frames or --defocus"
+            )
     return inputs, frames_of_planes(wanted, defocus) if defocus else None
 
 

@@ -17,14 +17,13 @@ from ..files.formats import default_type, require_type
 from ..progress import FrameProgress, duration
 from ..saving import load, model_path, read_card
 from . import tiles
+from .assumptions import compare_pixels
 from .engines import engine_of
 from .measurements import open_measurements, plan
 from .predict import check, prepared
 from .spool import Spool, digest, identity, settings_of, spool_folder, stamp
 from .video import check_video, write_video
 
-# A model's pixel size and the file's may differ by this much before it is worth a word.
-TOLERANCE = 0.03
 # Pixels in tiles from which on time and memory are estimated before they are spent.
 WORTH_A_WORD = 2**24
 # Pixels across the picture beside a result, to look at.
@@ -165,7 +164,7 @@ def _result(job, engine, model, options, say):
     card = engine.card
     outputs = card["network"]["output_channels"]
     with open_measurements(job, card) as measurements:
-        _compare_pixels(measurements, card, job, say)
+        compare_pixels(card, measurements.pixel_size(), job.source, say)
         axes = measurements.result_axes(card)
         shape = (int(np.prod([a.size for a in axes[:-2]])), *(a.size for a in axes[-2:]))
         written = [job.output, job.output.with_suffix(".png")]
@@ -303,17 +302,3 @@ def _fill(spool, measurements, engine, options, tiled, say):
                 progress.add(min(each, count - start))
         if behind is not None:
             behind.result()
-
-
-def _compare_pixels(measurements, card, job, say):
-    """A model of given pixels is wrong for others, and the user should know."""
-    wanted, found = card["pixel_size"], measurements.pixel_size()
-    if wanted is None:
-        return
-    if found is None:
-        say(f"pixels are taken to be {wanted:g} um, as the model was trained for them")
-    elif abs(found / wanted - 1) > TOLERANCE:
-        say(
-            f"Warning: the pixels of {job.source} are {found:g} um, but the model was trained for "
-            f"{wanted:g} um; train one for yours, with --pixel-size {found:g}"
-        )
