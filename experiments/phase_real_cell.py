@@ -10,9 +10,10 @@ the image moves and grows with focus, by `mcnn_keras.registration`.
 
 One network is trained for one plane and one for two; each phase is propagated, with unit
 amplitude, to all planes that it has not seen, and correlated with the frames there. Transport of
-intensity answers from the same planes, with the regularisation that scores best, and amplitude
-projections from all 23, those judged by among them. Wanted: networks above transport of intensity,
-and two planes within 0.02 of the amplitude projections' phase. Writes metrics.json and phases.png.
+intensity answers from the same planes, with the regularisation that scores best; both answers are
+refined, too: made to agree with these planes (`variational_phase`). Amplitude projections have all
+planes, those judged by among them. Wanted: networks above transport of intensity, and two planes
+within 0.02 of the amplitude projections' phase. Writes metrics.json and phases.png.
 """
 
 import argparse
@@ -23,7 +24,7 @@ import numpy as np
 import tensorflow as tf
 
 import mcnn_keras as mcnn
-from mcnn_keras.classical import gp_tie, iterative_phase, tie
+from mcnn_keras.classical import gp_tie, iterative_phase, tie, variational_phase
 from mcnn_keras.classical.tie import lowest_cutoff
 from mcnn_keras.files import replacing, to_grey, write_png
 from mcnn_keras.focal_series import read_focal_series
@@ -109,13 +110,16 @@ for count in (1, 2):
     ]
     best = max(candidates, key=lambda p: np.mean(list(score(p, used).values())))
     row = [to_grey(images[..., 0])]
-    answers = {"network": phase, "transport of intensity": best, "projections, all": explained}
+    answers = {"network": phase, "transport of intensity": best}
+    for method, start in list(answers.items()):
+        answers[f"{method}, refined"] = variational_phase(images, planes, optics, start=start)
+    answers["projections, all"] = explained
     for method, answer in answers.items():
         scores = score(answer, used)
         mean = float(np.mean(list(scores.values())))
         rows[f"{method}, {count} planes"] = {"planes": planes, "mean": mean, "scores": scores}
         print(
-            f"{method:<24} {count} plane(s) {planes}: {mean:.3f} over {len(scores)} unused planes"
+            f"{method:<33} {count} plane(s) {planes}: {mean:.3f} over {len(scores)} unused planes"
         )
         row.append(to_grey(answer))
     pictures.append(row)

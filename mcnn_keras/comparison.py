@@ -13,9 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from .errors import InputError
-from .focal_series import frames_of_planes
 from .metrics import correlation, mean_absolute_error
-from .reconstruct import METHODS, reconstruct
+from .reconstruct import METHODS, load_network, network_answer, reconstruct
 
 # Of fewer planes all are used, and none is left to judge by.
 FEWEST = 4
@@ -74,8 +73,9 @@ class Answer:
 def compare_phase(series, optics, models=(), methods=None, truth=None, progress=None):
     """Retrieve the phase of a series by several methods, and score them.
 
-    Networks use their own planes. `tie` is done on each network's planes, too, so that both see
-    the same; the others use every second plane of the series, and those of the networks. What
+    Networks use their own planes; what `variational_phase` makes of their answers is shown beside
+    them. `tie` and `variational_phase` are done on each network's planes, too, so that all see the
+    same; the others use every second plane of the series, and those of the networks. What
     none has used is what all are judged by; where nothing is left, nobody is.
 
     Parameters
@@ -106,18 +106,20 @@ def compare_phase(series, optics, models=(), methods=None, truth=None, progress=
             f"the truth has {truth.shape[0]}x{truth.shape[1]} pixels, the series "
             f"{series.images.shape[0]}x{series.images.shape[1]}"
         )
-    loaded = [(name, *_loaded(name, planes)) for name in models]
+    loaded = [(name, *load_network(name, planes)) for name in models]
     step = 1 if len(planes) < FEWEST else 2
     many = sorted({*range(0, len(planes), step), *(i for *_, own in loaded for i in own)})
     tasks = []
     for name, model, own in loaded:
-        tasks.append((Path(name).stem if str(name).endswith(".h5") else name, own, model))
-        tasks.append(("tie", own, "tie"))
+        label = Path(name).stem if str(name).endswith(".h5") else name
+        tasks.append((label, own, _network(model)))
+        tasks.append((f"{label} refined", own, _refined(model, optics)))
+        tasks += [(method, own, _classical(method, optics)) for method in ("tie", "variational")]
     for method in methods or METHODS:
         if method != "tie" or not loaded:
-            tasks.append((method, many, method))
+            tasks.append((method, many, _classical(method, optics)))
     answers = []
-    for name, used, how in tasks:
+    for name, used, method in tasks:
         label = f"{name}, {len(used)} plane{'s' * (len(used) > 1)}"
         if progress:
             progress(label)
@@ -125,7 +127,7 @@ def compare_phase(series, optics, models=(), methods=None, truth=None, progress=
             images=series.images[..., used], defocus=tuple(float(z) for z in planes[used])
         )
         try:
-            answers.append(_answer(label, chosen, optics, how))
+            answers.append(_answer(label, chosen, method))
         except InputError:
             # A method that was asked for by name must say why it cannot.
             if methods is not None:
@@ -139,27 +141,26 @@ def compare_phase(series, optics, models=(), methods=None, truth=None, progress=
     return answers
 
 
-def _loaded(name, planes):
-    """A model, and the frames that are its planes."""
-    from .saving import load
-
-    model = load(name)
-    card = model.card
-    if card["problem"]["name"] != "phase":
-        raise InputError(f"{name} is a model for {card['problem']['name']}, not for phases")
-    return model, frames_of_planes(card["problem"]["config"]["defocus"], planes)
+def _classical(method, optics):
+    return lambda series: reconstruct(method, series, optics)
 
 
-def _answer(label, series, optics, how):
+def _network(model):
+    return lambda series: network_answer(model, series)
+
+
+def _refined(model, optics):
+    def refined(series):
+        start, _ = network_answer(model, series)
+        return reconstruct("variational", series, optics, start=start)
+
+    return refined
+
+
+def _answer(label, series, method):
     with _Memory() as memory:
         began = time.perf_counter()
-        if isinstance(how, str):
-            phase, amplitude = reconstruct(how, series, optics)
-        else:
-            from .inference.predict import predict
-
-            found = predict(how, series.images)
-            phase, amplitude = (found, None) if found.ndim == 2 else np.moveaxis(found, -1, 0)
+        phase, amplitude = method(series)
         seconds = time.perf_counter() - began
     return Answer(label, series.defocus, phase, amplitude, seconds, memory.most)
 

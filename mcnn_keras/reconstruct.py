@@ -1,15 +1,17 @@
-"""The classical methods by name, on a focal series, with what each needs chosen for it."""
+"""Methods by name on a focal series, with what each needs chosen for it; and networks on it."""
 
 import inspect
 
 import numpy as np
 
-from .classical import gp_tie, iterative_phase, multi_focus_tie, tie
+from .classical import gp_tie, iterative_phase, multi_focus_tie, tie, variational_phase
 from .classical.tie import lowest_cutoff
 from .errors import InputError
+from .focal_series import frames_of_planes
 
 METHODS = {
     "tie": tie, "mf-tie": multi_focus_tie, "gp-tie": gp_tie, "iterative": iterative_phase,
+    "variational": variational_phase,
 }  # fmt: skip
 
 
@@ -18,9 +20,10 @@ def reconstruct(method, series, optics, cutoff=None, progress=None, **options):
 
     Parameters
     ----------
-    method : {'tie', 'mf-tie', 'gp-tie', 'iterative'}
-        See `mcnn_keras.classical`. The iterative method starts from `tie` of the two planes
-        nearest to focus where there are such on both sides.
+    method : {'tie', 'mf-tie', 'gp-tie', 'iterative', 'variational'}
+        See `mcnn_keras.classical`. The last two start from `tie` of the two planes nearest to
+        focus where there are such on both sides; else the iterative method from nothing, and the
+        variational one from `tie` of all planes.
     series : FocalSeries
     optics : Optics
     cutoff : float, optional
@@ -57,12 +60,54 @@ def reconstruct(method, series, optics, cutoff=None, progress=None, **options):
     if method == "iterative":
         options.setdefault("start", _start(images, defocus, optics, cutoff))
         return iterative_phase(images, defocus, optics, **options)
-    if method != "gp-tie":
-        seen = defocus != 0  # what is in focus has no part in a difference
-        images, defocus = images[..., seen], defocus[seen]
-    if not len(defocus):
+    seen = defocus != 0  # what is in focus has no part in a difference
+    if not seen.any():
         raise InputError("all planes are in focus, where nothing shows of a phase; add others")
+    if method != "gp-tie":
+        images, defocus = images[..., seen], defocus[seen]
+    if method == "variational":
+        if "start" not in options:
+            start = _start(images, defocus, optics, cutoff)
+            options["start"] = tie(images, defocus, optics, cutoff) if start is None else start
+        return variational_phase(images, defocus, optics, **options), None
     return function(images, defocus, optics, cutoff, **options), None
+
+
+def load_network(name, planes):
+    """A network for phases, and which planes of a series are its own.
+
+    Parameters
+    ----------
+    name : str
+        Of the model, or its file.
+    planes : sequence of float
+        Of the series, in um.
+
+    Returns
+    -------
+    model : keras.Model
+    frames : list of int
+        In the model's order.
+
+    Raises
+    ------
+    InputError
+        If the model is none for phases, or its planes are not in the series.
+    """
+    from .saving import load
+
+    model = load(name)
+    if model.card["problem"]["name"] != "phase":
+        raise InputError(f"{name} is a model for {model.card['problem']['name']}, not for phases")
+    return model, frames_of_planes(model.card["problem"]["config"]["defocus"], planes)
+
+
+def network_answer(model, series):
+    """Phase, in rad, and amplitude (or None) that a network finds in a series of its planes."""
+    from .inference.predict import predict
+
+    found = predict(model, series.images)
+    return (found, None) if found.ndim == 2 else tuple(np.moveaxis(found, -1, 0))
 
 
 def _start(images, defocus, optics, cutoff):

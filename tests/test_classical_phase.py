@@ -1,4 +1,4 @@
-"""Multi-focus and Gaussian-process transport of intensity, and amplitude projections."""
+"""Multi-focus and Gaussian-process transport of intensity, and what explains the amplitudes."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,14 @@ import tensorflow as tf
 from scipy.ndimage import gaussian_filter
 
 from mcnn_keras import InputError, Optics
-from mcnn_keras.classical import gp_tie, iterative_phase, multi_focus_tie, tie
+from mcnn_keras.classical import (
+    gp_tie,
+    iterative_phase,
+    multi_focus_tie,
+    tie,
+    variational_phase,
+)
+from mcnn_keras.classical.variational import _Misfit
 from mcnn_keras.optics import defocus_stack
 
 OPTICS = Optics(0.65, 0.5, None)
@@ -163,6 +170,50 @@ def test_phases_beyond_pi_are_unwrapped(rng):
     start = tie(images[..., [2, 3]], [-5, 5], OPTICS, 1e-4, "periodic")
     found, _ = iterative_phase(images, planes, OPTICS, iterations=30, start=start)
     assert relative(found, phase) < 0.1
+
+
+def test_the_variational_gradient_is_that_of_the_misfit(rng):
+    for angle in (0.0, 0.02):
+        optics = Optics(0.65, 0.5, 0.4, coherence_angle=angle)
+        shape = (16, 20)
+        misfit = _Misfit(1 + 0.2 * rng.random((*shape, 2)), [-20, 30], optics)
+        phase, direction = 0.3 * rng.standard_normal((2, *shape))
+        ahead, behind = (misfit(phase + step * direction)[0] for step in (0.01, -0.01))
+        slope = (ahead - behind) / 0.02
+        assert np.sum(misfit(phase)[1] * direction) == pytest.approx(slope, rel=1e-3, abs=1e-3)
+
+
+def test_the_variational_method_recovers_a_weak_smooth_phase(rng):
+    phase = smooth(rng, 8, 0.05)
+    planes = [-200, -50, 50, 200]
+    found = variational_phase(images_of(phase, planes), planes, OPTICS, smoothness=0)
+    assert relative(found, phase) < 0.01
+
+
+def test_the_variational_method_makes_a_first_answer_agree_with_two_noisy_planes(rng):
+    optics = Optics(0.65, 0.5, 0.4)
+    phase = smooth(rng, 4, 1.0)
+    planes = [-40, 40]
+    images = rng.poisson(1000 * images_of(phase, planes, optics)) / 1000
+    first = min(
+        (tie(images, planes, optics, c, "periodic") for c in np.geomspace(1e-3, 0.3, 20)),
+        key=lambda answer: relative(answer, phase),
+    )
+    seen = []
+    found = variational_phase(
+        images, planes, optics, start=first, progress=lambda *done: seen.append(done)
+    )
+    assert relative(found, phase) < 0.25 * relative(first, phase)
+    assert seen[-1] == (50, 50)
+    # What nothing was measured of stays.
+    free = variational_phase(images, planes, optics, 5, start=first, smoothness=1e9)
+    np.testing.assert_allclose(free, first - first.mean(), atol=1e-3)
+
+
+@pytest.mark.parametrize("wrong", [{"iterations": 0}, {"smoothness": -1.0}])
+def test_variational_settings_are_checked(wrong):
+    with pytest.raises(InputError, match="must be"):
+        variational_phase(np.ones((8, 8, 2)), [-1, 1], OPTICS, **wrong)
 
 
 def test_iterations_must_be_positive():

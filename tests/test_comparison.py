@@ -45,13 +45,9 @@ def model(tmp_path_factory):
 def test_methods_are_judged_by_planes_that_none_has_used(series, phase, model):
     answers = compare_phase(series, OPTICS, [model], truth=phase)
     assert [a.name.split(",")[0] for a in answers] == [
-        "two",
-        "tie",
-        "mf-tie",
-        "gp-tie",
-        "iterative",
-    ]
-    assert answers[0].planes == answers[1].planes == (-6.0, 6.0)
+        "two", "two refined", "tie", "variational", "mf-tie", "gp-tie", "iterative", "variational",
+    ]  # fmt: skip
+    assert {a.planes for a in answers[:4]} == {(-6.0, 6.0)}
     used = {z for a in answers for z in a.planes}
     for answer in answers:
         assert set(answer.scores) == set(PLANES) - used
@@ -63,6 +59,8 @@ def test_methods_are_judged_by_planes_that_none_has_used(series, phase, model):
     # A good answer explains what it has not seen; a network of eight samples does not.
     assert best["iterative"].score > 0.97
     assert best["tie"].score > best["two"].score
+    # Even from such a start, most of what the network's planes show is explained then.
+    assert best["two"].score < 0.5 < 0.9 < best["two refined"].score
     assert best["iterative"].error < 0.2 * np.abs(phase).mean()
 
 
@@ -104,6 +102,6 @@ def test_the_command_writes_a_table_and_pictures(series, phase, model, tmp_path,
     told = capfd.readouterr().out
     assert "error / rad" in told
     rows = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert len(rows) == 5
-    assert len(list((tmp_path / "out").glob("*.tif"))) == 5
+    assert len(rows) == 8
+    assert len(list((tmp_path / "out").glob("*.tif"))) == 8
     assert (tmp_path / "out" / "phases.png").exists()

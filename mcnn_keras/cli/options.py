@@ -4,7 +4,7 @@ import functools
 
 import click
 
-CLASSICAL = ("tie", "mf-tie", "gp-tie", "iterative")
+CLASSICAL = ("tie", "mf-tie", "gp-tie", "iterative", "variational")
 PRESETS = ("fast", "light", "paper", "paper-bottleneck")
 
 

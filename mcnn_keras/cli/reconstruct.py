@@ -21,17 +21,30 @@ from .quiet import import_tensorflow
     "the lowest in the field]",
 )  # fmt: skip
 @click.option("--boundary", type=click.Choice(["reflect", "periodic"]), help="Of the field.")
-@click.option("--iterations", type=int, help="Of the iterative method.  [default: 50]")
+@click.option("--iterations", type=int, help="Of iterative and variational.  [default: 50]")
+@click.option(
+    "--start",
+    metavar="MODEL",
+    help="Of iterative and variational: a network for phases, whose answer from its own planes is "
+    "the start.  [default: transport of intensity]",
+)
+@click.option(
+    "--smoothness", type=float,
+    help="Of variational: weight of the gradient of what changes against the start.  "
+    "[default: 0.5]",
+)  # fmt: skip
 @click.option("--refinements", type=int, help="Of mf-tie.  [default: 0]")
 @click.option("--noise", type=float, help="Of gp-tie, in variances of the signal.")
 def reconstruct(method, inputs, output, **values):
     """Retrieve a phase from a focal series by a classical METHOD, without any training.
 
     \b
-      tie        transport of intensity, the slope through all planes
-      mf-tie     transport of intensity, each pair of planes for its own frequencies
-      gp-tie     transport of intensity, the slope by Gaussian-process regression
-      iterative  projections onto the measured amplitudes; gives the amplitude, too
+      tie          transport of intensity, the slope through all planes
+      mf-tie       transport of intensity, each pair of planes for its own frequencies
+      gp-tie       transport of intensity, the slope by Gaussian-process regression
+      iterative    projections onto the measured amplitudes; gives the amplitude, too
+      variational  the phase near a first answer that explains all amplitudes best; with --start,
+                   a network's answer made to agree with what was measured
 
     INPUT is a stack, or a file for each plane. The planes are those of the file's own axis, of
     --defocus, or of a text file beside the stack (stack.txt for stack.tif: a number in um for each
@@ -41,6 +54,7 @@ def reconstruct(method, inputs, output, **values):
     Examples:
       mcnn-keras reconstruct tie under.tif over.tif --defocus -52 --defocus 52 --output phase.tif
       mcnn-keras reconstruct gp-tie stack.tif --register --output phase.tif
+      mcnn-keras reconstruct variational two.tif --start runs/two/model.h5 --output phase.tif
     """
     from ..errors import InputError
     from ..files import Axis, output_types, write_png, write_recording
@@ -57,6 +71,8 @@ def reconstruct(method, inputs, output, **values):
     if values.pop("register"):
         series = straightened(series, optics)
     options = {name: value for name, value in values.items() if value is not None}
+    if "start" in options:
+        options["start"] = _start(options["start"], series, optics)
     phase, amplitude = compute(method, series, optics, progress=_progress, **options)
     channels = [phase] if amplitude is None else [phase, amplitude]
     field = series.axes
@@ -71,6 +87,22 @@ def reconstruct(method, inputs, output, **values):
         f"{len(series.defocus)} planes ({series.defocus[0]:g} to {series.defocus[-1]:g} "
         f"{optics.unit})"
     )
+
+
+def _start(name, series, optics):
+    """A network's answer from its own planes of a series; tells of a mismatch."""
+    from ..inference.assumptions import compare_pixels
+    from ..problems.phase import UNITS
+    from ..reconstruct import load_network, network_answer
+
+    model, own = load_network(name, series.defocus)
+    compare_pixels(
+        model.card,
+        optics.pixel_size * UNITS[optics.unit],
+        "the series",
+        lambda t: click.echo(t, err=True),
+    )
+    return network_answer(model, series._replace(images=series.images[..., own]))[0]
 
 
 def focal_series(inputs, values):

@@ -1,0 +1,120 @@
+"""The phase that explains all measured amplitudes best, near one that is given."""
+
+import numpy as np
+from scipy import fft
+
+from ..errors import InputError
+from .iterative import propagated
+from .tie import unit_intensities
+
+
+def variational_phase(
+    images, defocus, optics, iterations=50, start=None, smoothness=0.5, progress=None
+):
+    """Phase of an object that does not absorb, from one or more planes and a first answer.
+
+    Minimises the squared differences of the measured amplitudes and those of a wave of this phase
+    and amplitude one, summed over all planes, and `smoothness` times the squared gradient of what
+    changes against the start: what the planes do not tell remains as it was. A network's answer,
+    or that of the transport-of-intensity equation, is so made to agree with the measurement.
+
+    Parameters
+    ----------
+    images : (height, width, planes) array
+        Intensities; each plane is divided by its mean.
+    defocus : sequence of float
+        Of each plane, in um.
+    optics : Optics
+        The imaging system, as `mcnn_keras.optics` has it.
+    iterations : int
+        Of L-BFGS, at most.
+    start : (height, width) array, optional
+        The first answer, in rad; zero by default.
+    smoothness : float
+        Weight of the squared differences between neighbouring pixels of the change.
+    progress : callable, optional
+        Called with (iterations done, iterations).
+
+    Returns
+    -------
+    numpy.ndarray
+        (height, width), rad, mean-free; not wrapped.
+
+    Raises
+    ------
+    InputError
+        If `iterations` is not positive, or `smoothness` negative.
+
+    References
+    ----------
+    Fienup, Applied Optics 21, 2758 (1982), section V; Liu and Nocedal, Mathematical Programming
+    45, 503 (1989).
+    """
+    from scipy.optimize import minimize
+
+    if iterations < 1:
+        raise InputError(f"iterations is {iterations}; it must be at least 1")
+    if not smoothness >= 0:
+        raise InputError(f"smoothness is {smoothness}; it must be 0 or more")
+    misfit = _Misfit(images, defocus, optics)
+    first = np.zeros(misfit.shape) if start is None else np.asarray(start, np.float64)
+    done = []
+
+    def loss(flat):
+        change = flat.reshape(first.shape)
+        value, gradient = misfit(first + change)
+        rough = fft.irfft2(fft.rfft2(change, workers=2) * misfit.laplacian, s=first.shape)
+        value += smoothness * float((change * rough).sum())
+        return value, (gradient + 2 * smoothness * rough).ravel()
+
+    def told(_):
+        done.append(1)
+        if progress:
+            progress(len(done), iterations)
+
+    result = minimize(
+        loss, np.zeros(first.size), jac=True, method="L-BFGS-B", callback=told,
+        options={"maxiter": iterations, "maxfun": 10 * iterations},
+    )  # fmt: skip
+    if progress and len(done) < iterations:
+        progress(iterations, iterations)
+    phase = first + result.x.reshape(first.shape)
+    return phase - phase.mean()
+
+
+class _Misfit:
+    """Squared differences of amplitudes, and their gradient, as a function of the phase."""
+
+    def __init__(self, images, defocus, optics):
+        from ..optics import coherence_envelope, imaging_kernels
+
+        images = unit_intensities(images)
+        self.shape = images.shape[:2]
+        self.amplitudes = np.sqrt(np.maximum(images, 0)).astype(np.float32)
+        planes = np.asarray(defocus, np.float64)
+        self.kernels = imaging_kernels(self.shape, planes, optics).numpy()
+        angle = optics.coherence_angle
+        self.blurs = (
+            coherence_envelope(self.shape, planes, optics, angle).numpy() if angle > 0 else None
+        )
+        steps = [2 - 2 * np.cos(2 * np.pi * f) for f in
+                 (fft.fftfreq(self.shape[0]), fft.rfftfreq(self.shape[1]))]  # fmt: skip
+        self.laplacian = np.add.outer(*steps)
+
+    def __call__(self, phase):
+        wave = np.exp(1j * phase).astype(np.complex64)
+        value, gradient = 0.0, np.zeros(self.shape, np.complex64)
+        for plane, kernel in enumerate(self.kernels):
+            there = propagated(wave, kernel)
+            seen = self._blurred(np.abs(there) ** 2, plane)
+            amplitude = np.sqrt(np.maximum(seen, 1e-8))
+            difference = amplitude - self.amplitudes[..., plane]
+            value += float(np.sum(difference**2, dtype=np.float64))
+            there *= 2 * self._blurred(difference / amplitude, plane)
+            gradient += propagated(there, kernel.conj())
+        return value, (np.conj(1j * wave) * gradient).real.astype(np.float64)
+
+    def _blurred(self, image, plane):
+        if self.blurs is None:
+            return image
+        return fft.irfft2(fft.rfft2(image, workers=2) * self.blurs[plane], s=self.shape)
