@@ -9,14 +9,16 @@ from .tie import unit_intensities
 
 
 def variational_phase(
-    images, defocus, optics, iterations=50, start=None, smoothness=0.5, progress=None
+    images, defocus, optics, iterations=100, start=None, smoothness=0.3, progress=None
 ):
     """Phase of an object that does not absorb, from one or more planes and a first answer.
 
     Minimises the squared differences of the measured amplitudes and those of a wave of this phase
-    and amplitude one, summed over all planes, and `smoothness` times the squared gradient of what
+    and amplitude one, a mean over the planes, and `smoothness` times the squared gradient of what
     changes against the start: what the planes do not tell remains as it was. A network's answer,
-    or that of the transport-of-intensity equation, is so made to agree with the measurement.
+    or that of the transport-of-intensity equation, is so made to agree with the measurement. The
+    change has no finer detail than the aperture lets pass: what that stops would pass for
+    absorption.
 
     Parameters
     ----------
@@ -63,9 +65,9 @@ def variational_phase(
     def loss(flat):
         change = flat.reshape(first.shape)
         value, gradient = misfit(first + change)
-        rough = fft.irfft2(fft.rfft2(change, workers=2) * misfit.laplacian, s=first.shape)
+        rough = filtered(change, misfit.laplacian)
         value += smoothness * float((change * rough).sum())
-        return value, (gradient + 2 * smoothness * rough).ravel()
+        return value, filtered(gradient + 2 * smoothness * rough, misfit.band).ravel()
 
     def told(_):
         done.append(1)
@@ -97,9 +99,10 @@ class _Misfit:
         self.blurs = (
             coherence_envelope(self.shape, planes, optics, angle).numpy() if angle > 0 else None
         )
-        steps = [2 - 2 * np.cos(2 * np.pi * f) for f in
-                 (fft.fftfreq(self.shape[0]), fft.rfftfreq(self.shape[1]))]  # fmt: skip
-        self.laplacian = np.add.outer(*steps)
+        f = fft.fftfreq(self.shape[0]), fft.rfftfreq(self.shape[1])
+        self.laplacian = np.add.outer(*(2 - 2 * np.cos(2 * np.pi * v) for v in f))
+        passed = (optics.numerical_aperture or optics.refractive_index) / optics.wavelength
+        self.band = np.add.outer(*(v**2 for v in f)) < (passed * optics.pixel_size) ** 2
 
     def __call__(self, phase):
         wave = np.exp(1j * phase).astype(np.complex64)
@@ -112,9 +115,16 @@ class _Misfit:
             value += float(np.sum(difference**2, dtype=np.float64))
             there *= 2 * self._blurred(difference / amplitude, plane)
             gradient += propagated(there, kernel.conj())
-        return value, (np.conj(1j * wave) * gradient).real.astype(np.float64)
+        count = len(self.kernels)
+        gradient = (np.conj(1j * wave) * gradient).real.astype(np.float64)
+        return value / count, gradient / count
 
     def _blurred(self, image, plane):
         if self.blurs is None:
             return image
-        return fft.irfft2(fft.rfft2(image, workers=2) * self.blurs[plane], s=self.shape)
+        return filtered(image, self.blurs[plane])
+
+
+def filtered(image, gain):
+    """A real image after a multiplication of its spectrum."""
+    return fft.irfft2(fft.rfft2(image, workers=2) * gain, s=image.shape, workers=2)

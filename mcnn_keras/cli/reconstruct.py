@@ -21,7 +21,7 @@ from .quiet import import_tensorflow
     "the lowest in the field]",
 )  # fmt: skip
 @click.option("--boundary", type=click.Choice(["reflect", "periodic"]), help="Of the field.")
-@click.option("--iterations", type=int, help="Of iterative and variational.  [default: 50]")
+@click.option("--iterations", type=int, help="Of iterative (default: 50) and variational (100).")
 @click.option(
     "--start",
     metavar="MODEL",
@@ -31,7 +31,7 @@ from .quiet import import_tensorflow
 @click.option(
     "--smoothness", type=float,
     help="Of variational: weight of the gradient of what changes against the start.  "
-    "[default: 0.5]",
+    "[default: 0.3]",
 )  # fmt: skip
 @click.option("--refinements", type=int, help="Of mf-tie.  [default: 0]")
 @click.option("--noise", type=float, help="Of gp-tie, in variances of the signal.")
