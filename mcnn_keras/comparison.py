@@ -106,21 +106,27 @@ def compare_phase(series, optics, models=(), methods=None, truth=None, progress=
             f"the truth has {truth.shape[0]}x{truth.shape[1]} pixels, the series "
             f"{series.images.shape[0]}x{series.images.shape[1]}"
         )
-    loaded = [(name, *load_network(name, planes)) for name in models]
+    loaded = [(name, *load_network(name, planes, optics.unit)) for name in models]
     step = 1 if len(planes) < FEWEST else 2
     many = sorted({*range(0, len(planes), step), *(i for *_, own in loaded for i in own)})
     tasks = []
     for name, model, own in loaded:
-        label = Path(name).stem if str(name).endswith(".h5") else name
+        label = _label(name, [task[0] for task in tasks])
         tasks.append((label, own, _network(model)))
         tasks.append((f"{label} refined", own, _refined(model, optics)))
         tasks += [(method, own, _classical(method, optics)) for method in ("tie", "variational")]
     for method in methods or METHODS:
         if method != "tie" or not loaded:
             tasks.append((method, many, _classical(method, optics)))
+    # Two networks of the same planes share the classical answers from these.
+    tasks = list(
+        {(name, tuple(sorted(own))): (name, own, how) for name, own, how in tasks}.values()
+    )
     answers = []
     for name, used, method in tasks:
         label = f"{name}, {len(used)} plane{'s' * (len(used) > 1)}"
+        if any(answer.name == label for answer in answers):
+            label += f" ({', '.join(f'{planes[i]:g}' for i in used)})"
         if progress:
             progress(label)
         chosen = series._replace(
@@ -129,8 +135,8 @@ def compare_phase(series, optics, models=(), methods=None, truth=None, progress=
         try:
             answers.append(_answer(label, chosen, method))
         except InputError:
-            # A method that was asked for by name must say why it cannot.
-            if methods is not None:
+            # What was asked for by name must say why it cannot.
+            if methods is not None or name not in METHODS:
                 raise
     unused = sorted(set(range(len(planes))) - {i for _, used, _ in tasks for i in used})
     for answer in answers:
@@ -139,6 +145,16 @@ def compare_phase(series, optics, models=(), methods=None, truth=None, progress=
         if truth is not None:
             _err(answer, truth, optics)
     return answers
+
+
+def _label(name, taken):
+    """What a model is called: by its run's folder, where its file is called as all are."""
+    path = Path(name)
+    label = name if path.suffix != ".h5" else path.stem
+    if label == "model":
+        label = path.resolve().parent.name
+    number = sum(other == label or other.startswith(f"{label} #") for other in taken)
+    return f"{label} #{number + 1}" if number else label
 
 
 def _classical(method, optics):
@@ -165,18 +181,35 @@ def _answer(label, series, method):
     return Answer(label, series.defocus, phase, amplitude, seconds, memory.most)
 
 
-def _score(answer, series, unused, optics):
+def resimulated(phase, amplitude, defocus, optics):
+    """Intensities, (height, width, planes), of an answer whose field goes on beyond its borders.
+
+    Parameters
+    ----------
+    phase : (height, width) array
+        In rad.
+    amplitude : (height, width) array or None
+        One where it is None.
+    defocus : sequence of float
+    optics : Optics
+    """
     import tensorflow as tf
 
+    from .classical.iterative import surroundings
     from .optics import defocus_stack
 
-    amplitude = 1.0 if answer.amplitude is None else answer.amplitude
-    wave = tf.constant((amplitude * np.exp(1j * answer.phase)).astype(np.complex64))
+    margins, inner = surroundings(phase.shape, defocus, optics, "reflect")
+    wave = np.exp(1j * phase) if amplitude is None else amplitude * np.exp(1j * phase)
+    wave = tf.constant(np.pad(wave, margins, mode="symmetric").astype(np.complex64))
+    return defocus_stack(wave, defocus, optics).numpy()[inner]
+
+
+def _score(answer, series, unused, optics):
     planes = np.array(series.defocus)[unused]
     inner = tuple(slice(int(BORDER * n), n - int(BORDER * n)) for n in answer.phase.shape)
     answer.scores = {}
     for z, i in zip(planes, unused, strict=True):
-        image = defocus_stack(wave, [z], optics).numpy()[..., 0]
+        image = resimulated(answer.phase, answer.amplitude, [z], optics)[..., 0]
         answer.scores[float(z)] = correlation(image[inner], series.images[..., i][inner])
     answer.score = float(np.mean(list(answer.scores.values())))
 

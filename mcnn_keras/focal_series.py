@@ -96,9 +96,10 @@ def read_focal_series(names, defocus=None, frames=None, unit="um"):
             f"frames, or write them into {Path(split_name(names[0])[0]).with_suffix('.txt')}"
         )
     chosen = range(len(images)) if frames is None else frames
-    if frames is not None and max(frames, default=-1) >= len(images):
+    missing = [i for i in chosen if not 0 <= i < len(images)]
+    if missing:
         raise InputError(
-            f"frame {max(frames)} is not there; {names[0]} has {len(images)}, counted from 0"
+            f"frame {missing[0]} is not there; {names[0]} has {len(images)}, counted from 0"
         )
     # A list of planes may be that of the chosen frames alone.
     planes = list(defocus) if len(defocus) == len(chosen) else [
@@ -106,32 +107,33 @@ def read_focal_series(names, defocus=None, frames=None, unit="um"):
     ]  # fmt: skip
     if len(planes) != len(chosen) or not planes:
         raise InputError(
-            f"{len(chosen)} frames, {len(defocus)} planes ({source}); give a plane for each frame"
+            f"{counted(len(chosen), 'frame')}, {counted(len(defocus), 'plane')} ({source}); give a "
+            "plane for each frame"
         )
     if len(set(planes)) < len(planes):
         twice = next(z for z in planes if planes.count(z) > 1)
         raise InputError(
-            f"the plane {twice:g} um is given twice ({source}); give each frame its own"
+            f"the plane {twice:g} {unit} is given twice ({source}); give each frame its own"
         )
     order = np.argsort(planes)
     images = np.moveaxis(images[np.array(chosen)[order]], 0, -1)
     return FocalSeries(images, tuple(float(planes[i]) for i in order), tuple(axes), title)
 
 
-def planes_of(name):
+def planes_of(name, unit="um"):
     """The planes that a file, or a text file beside it, tells; see `read_focal_series`.
 
     Returns
     -------
     list of float or None
-        In um, for each frame; None where nothing is told.
+        In the unit, for each frame; None where nothing is told.
     """
     try:
         told = _sidecar(name)
     except InputError:  # a text of another kind
         told = None
     with open_recording(name) as recording:
-        planes = told[0] if told else _planes_of_axis(recording.axes[:-2], "um")
+        planes = told[0] if told else _planes_of_axis(recording.axes[:-2], unit)
         return planes if planes and len(planes) == len(recording) else None
 
 
@@ -199,13 +201,15 @@ def is_near(there, wanted):
     return abs(there - wanted) <= NEAR[0] * abs(wanted) + NEAR[1]
 
 
-def frames_of_planes(wanted, there):
+def frames_of_planes(wanted, there, unit="um"):
     """Which frames of a series lie at the planes that a network knows.
 
     Parameters
     ----------
     wanted, there : sequence of float
-        Planes in um.
+        Planes.
+    unit : {'um', 'A'}
+        Of the planes, to name it.
 
     Returns
     -------
@@ -223,11 +227,16 @@ def frames_of_planes(wanted, there):
         nearest = int(np.argmin(np.abs(there - z)))
         if not is_near(there[nearest], z):
             raise InputError(
-                f"the model was trained for {', '.join(f'{w:g}' for w in wanted)} um, and the "
+                f"the model was trained for {', '.join(f'{w:g}' for w in wanted)} {unit}, and the "
                 f"frame nearest to {z:g} um lies at {there[nearest]:g}; train one for your planes"
             )
         frames.append(nearest)
     return frames
+
+
+def counted(number, thing):
+    """A number of things, in words."""
+    return f"{number} {thing}{'s' * (number != 1)}"
 
 
 def _planes_of_axis(outer, unit):

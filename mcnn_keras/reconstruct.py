@@ -73,7 +73,7 @@ def reconstruct(method, series, optics, cutoff=None, progress=None, **options):
     return function(images, defocus, optics, cutoff, **options), None
 
 
-def load_network(name, planes):
+def load_network(name, planes, unit="um"):
     """A network for phases, and which planes of a series are its own.
 
     Parameters
@@ -81,7 +81,9 @@ def load_network(name, planes):
     name : str
         Of the model, or its file.
     planes : sequence of float
-        Of the series, in um.
+        Of the series.
+    unit : {'um', 'A'}
+        Of the planes.
 
     Returns
     -------
@@ -99,7 +101,14 @@ def load_network(name, planes):
     model = load(name)
     if model.card["problem"]["name"] != "phase":
         raise InputError(f"{name} is a model for {model.card['problem']['name']}, not for phases")
-    return model, frames_of_planes(model.card["problem"]["config"]["defocus"], planes)
+    config = model.card["problem"]["config"]
+    if config["optics"]["unit"] != unit:
+        kinds = {"um": "light", "A": "electrons"}
+        raise InputError(
+            f"{name} is a model for {kinds[config['optics']['unit']]}, and the series is of "
+            f"{kinds[unit]}; give the optics that belong together"
+        )
+    return model, frames_of_planes(config["defocus"], planes, unit)
 
 
 def network_answer(model, series):

@@ -134,7 +134,9 @@ def test_amplitude_projections_recover_strong_phase_and_amplitude(rng):
     planes = [-40, -20, -10, 0, 10, 20, 40]
     images = images_of(phase, planes, optics, amplitude)
     start = tie(images[..., [2, 4]], [-10, 10], optics, 1e-4, "periodic")
-    found, there = iterative_phase(images, planes, optics, iterations=60, start=start)
+    found, there = iterative_phase(
+        images, planes, optics, iterations=60, start=start, boundary="periodic"
+    )
     assert relative(found, phase) < 0.05
     assert np.abs(there - amplitude).mean() < 0.01
     assert relative(found, phase) < relative(start, phase)
@@ -144,7 +146,7 @@ def test_amplitude_projections_recover_a_weak_smooth_phase(rng):
     phase = smooth(rng, 8, 0.05)
     planes = [-200, -50, 50, 200]
     images = images_of(phase, planes)
-    found, _ = iterative_phase(images, planes, OPTICS, iterations=300)
+    found, _ = iterative_phase(images, planes, OPTICS, iterations=300, boundary="periodic")
     assert relative(found, phase) < 0.01
 
 
@@ -156,7 +158,7 @@ def test_amplitude_projections_know_an_extended_source(rng):
     images = images_of(phase, planes, wide)
     start = tie(images[..., 1:3], [-30, 30], wide, 1e-4, "periodic")
     known, unknown = (
-        iterative_phase(images, planes, optics, iterations=40, start=start)[0]
+        iterative_phase(images, planes, optics, iterations=40, start=start, boundary="periodic")[0]
         for optics in (wide, point)
     )
     assert relative(known, phase) < 0.6 * relative(unknown, phase)
@@ -168,7 +170,9 @@ def test_phases_beyond_pi_are_unwrapped(rng):
     planes = [-20, -10, -5, 5, 10, 20]
     images = images_of(phase, planes)
     start = tie(images[..., [2, 3]], [-5, 5], OPTICS, 1e-4, "periodic")
-    found, _ = iterative_phase(images, planes, OPTICS, iterations=30, start=start)
+    found, _ = iterative_phase(
+        images, planes, OPTICS, iterations=30, start=start, boundary="periodic"
+    )
     assert relative(found, phase) < 0.1
 
 
@@ -186,7 +190,9 @@ def test_the_variational_gradient_is_that_of_the_misfit(rng):
 def test_the_variational_method_recovers_a_weak_smooth_phase(rng):
     phase = smooth(rng, 8, 0.05)
     planes = [-200, -50, 50, 200]
-    found = variational_phase(images_of(phase, planes), planes, OPTICS, smoothness=0)
+    found = variational_phase(
+        images_of(phase, planes), planes, OPTICS, smoothness=0, boundary="periodic"
+    )
     assert relative(found, phase) < 0.01
 
 
@@ -201,7 +207,12 @@ def test_the_variational_method_makes_a_first_answer_agree_with_two_noisy_planes
     )
     seen = []
     found = variational_phase(
-        images, planes, optics, start=first, progress=lambda *done: seen.append(done)
+        images,
+        planes,
+        optics,
+        start=first,
+        boundary="periodic",
+        progress=lambda *done: seen.append(done),
     )
     assert relative(found, phase) < 0.25 * relative(first, phase)
     assert seen[-1] == (100, 100)
@@ -210,10 +221,56 @@ def test_the_variational_method_makes_a_first_answer_agree_with_two_noisy_planes
     np.testing.assert_allclose(free, first - first.mean(), atol=1e-3)
 
 
-@pytest.mark.parametrize("wrong", [{"iterations": 0}, {"smoothness": -1.0}])
+@pytest.mark.parametrize("wrong", [{"iterations": 0}, {"smoothness": -1.0}, {"smoothness": np.inf}])
 def test_variational_settings_are_checked(wrong):
     with pytest.raises(InputError, match="must be"):
         variational_phase(np.ones((8, 8, 2)), [-1, 1], OPTICS, **wrong)
+
+
+def test_fields_go_on_beyond_their_borders(rng):
+    """A field that is mirrored at its borders, and nowhere periodic."""
+    optics = Optics(0.65, 0.5, 0.4)
+    phase = smooth(rng, 4, 0.5)[:96, :96]
+    phase -= phase.mean()
+    planes = [-20, -10, 10, 20]
+    whole = np.pad(phase, ((0, 96), (0, 96)), mode="symmetric")
+    images = images_of(whole, planes, optics)[:96, :96]
+    start = tie(images[..., 1:3], planes[1:3], optics, 1e-3)
+    for method in (variational_phase, lambda *a, **k: iterative_phase(*a, **k)[0]):
+        mirrored, periodic = (
+            method(images, planes, optics, iterations=40, start=start, boundary=boundary)
+            for boundary in ("reflect", "periodic")
+        )
+        assert relative(mirrored, phase) < 0.2 * relative(periodic, phase)
+
+
+def test_a_negative_pixel_does_not_make_contrasts_of_intensities(rng):
+    phase = smooth(rng, 4, 0.3)
+    images = images_of(phase, [-10, 10])
+    spoilt = images.copy()
+    spoilt[5, 5, 0] = -0.01
+    answers = [tie(i, [-10, 10], OPTICS, 1e-3, "periodic") for i in (images, spoilt, images - 1)]
+    assert relative(answers[1], answers[0]) < 0.2  # taken for contrasts, it is half as large
+    np.testing.assert_allclose(answers[2], answers[0], atol=1e-5)
+
+
+def test_senseless_settings_are_refused():
+    images = np.random.default_rng(0).random((32, 32, 2)) + 1
+    with pytest.raises(InputError, match="cutoff is 0"):
+        tie(images, [-1, 1], OPTICS, 0)
+    with pytest.raises(InputError, match="noise is -1"):
+        gp_tie(images, [-1, 1], OPTICS, 1e-3, noise=-1)
+    with pytest.raises(InputError, match="refinements is -1"):
+        multi_focus_tie(images, [-1, 1], OPTICS, 1e-3, refinements=-1)
+
+
+@pytest.mark.parametrize("wrong", [0.0, np.nan])
+def test_dark_and_missing_planes_are_refused(wrong):
+    images = np.ones((32, 32, 2))
+    images[..., 1] = wrong
+    for method in (iterative_phase, variational_phase):
+        with pytest.raises(InputError, match="image 2 of the series has a mean"):
+            method(images, [-1, 1], OPTICS)
 
 
 def test_iterations_must_be_positive():

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from scipy.ndimage import gaussian_filter
 
-from mcnn_keras import InputError, Optics, save, train
+from mcnn_keras import InputError, Optics, load, save, train
 from mcnn_keras.cli import main
 from mcnn_keras.comparison import compare_phase
 from mcnn_keras.focal_series import FocalSeries
@@ -62,6 +62,28 @@ def test_methods_are_judged_by_planes_that_none_has_used(series, phase, model):
     # Even from such a start, most of what the network's planes show is explained then.
     assert best["two"].score < 0.5 < 0.9 < best["two refined"].score
     assert best["iterative"].error < 0.2 * np.abs(phase).mean()
+
+
+def test_models_of_one_name_keep_their_answers_apart(series, model, tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        save(load(model), tmp_path / folder / "model.h5")
+    again = tmp_path / "c" / "a" / "model.h5"
+    again.parent.mkdir(parents=True)
+    save(load(model), again)
+    models = [*(str(tmp_path / folder / "model.h5") for folder in ("a", "b")), str(again)]
+    answers = compare_phase(series, OPTICS, models, ["gp-tie"])
+    assert [a.name for a in answers] == [
+        "a, 2 planes", "a refined, 2 planes", "tie, 2 planes", "variational, 2 planes",
+        "b, 2 planes", "b refined, 2 planes", "a #2, 2 planes", "a #2 refined, 2 planes",
+        "gp-tie, 4 planes",
+    ]  # fmt: skip
+
+
+def test_a_network_that_cannot_answer_is_told_of(series, model):
+    small = series._replace(images=series.images[:24, :24])
+    with pytest.raises(InputError, match="at least 32x32"):
+        compare_phase(small, OPTICS, [model])
 
 
 def test_a_perfect_answer_scores_one(series, phase):

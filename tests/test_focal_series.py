@@ -241,6 +241,31 @@ class TestReconstruct:
         assert "the model was trained for images at -20 um" in capfd.readouterr().err
         assert relative(np.load(tmp_path / "phase.npy"), phase) < 0.3
 
+    def test_nothing_of_the_users_is_replaced(self, stack, trained, tmp_path, capfd):
+        model = trained.folder / "model.h5"
+        before = model.read_bytes()
+        planes = (x for z in PLANES for x in ("--defocus", z))
+        options = [stack, *planes, "--start", model]
+        assert run("reconstruct", "variational", *options, "--output", model) == 2
+        assert model.read_bytes() == before
+        (tmp_path / "mine.png").write_bytes(b"a picture")
+        output = tmp_path / "mine.tif"
+        assert run("reconstruct", "variational", *options, "--output", output) == 2
+        assert (tmp_path / "mine.png").read_bytes() == b"a picture"
+        assert capfd.readouterr().err.count("would replace") == 2
+
+    def test_other_light_than_the_networks_is_told_of(self, stack, trained, tmp_path, capfd):
+        options = ["--defocus", -20, "--defocus", 30, "--frames", "0,1", "--wavelength", 1.3,
+                   "--pixel-size", 0.31, "--iterations", 1]  # fmt: skip
+        options += ["--start", trained.folder / "model.h5"]
+        output = tmp_path / "new" / "phase.npy"
+        code = run("reconstruct", "variational", stack, *options, "--output", output)
+        assert code == 0
+        assert "Warning: the series has wavelength 1.3, but" in capfd.readouterr().err
+        options += ["--energy", 300e3]
+        assert run("reconstruct", "variational", stack, *options, "--output", output) == 2
+        assert "a model for light, and the series is of electrons" in capfd.readouterr().err
+
     def test_the_command_registers_and_divides(self, stack, tmp_path, capfd):
         flat = tmp_path / "flat.npy"
         np.save(flat, np.full((128, 128), 2.0))
@@ -273,7 +298,8 @@ class TestReconstruct:
         ("arguments", "message"),
         [
             (("tie",), "does not tell its planes"),
-            (("tie", "--defocus", "3"), "4 frames, 1 planes"),
+            (("tie", "--defocus", "3"), "4 frames, 1 plane ("),
+            (("tie", "--frames", "-1", "--defocus", "3"), "frame -1 is not there"),
             (("tie", "--frames", "0,1", "--defocus", -3, "--defocus", 3, "--iterations", 5),
              "takes no iterations"),
             (("mf-tie", "--frames", "0,1", "--defocus", 1, "--defocus", 3), "no pair"),

@@ -152,11 +152,13 @@ class TestFiles:
             np.testing.assert_array_equal(
                 tifffile.imread(tmp_path / f"{name}.tif"), tifffile.imread(wanted)
             )
+        command(tmp_path / "series.tif", "--output", tmp_path / "e.tif", "--frames", "1,2")
+        np.testing.assert_array_equal(tifffile.imread(tmp_path / "e.tif"), tifffile.imread(wanted))
         (tmp_path / "series.txt").write_text("0, 40, -40")
         command(tmp_path / "series.tif", "--output", tmp_path / "bad.tif")
         assert "trained for -20, 20 um" in capfd.readouterr().err
         command(tmp_path / "series.tif", "--output", tmp_path / "bad.tif", "--defocus", 20)
-        assert "3 images, and 1 planes" in capfd.readouterr().err
+        assert "3 images, and 1 plane were" in capfd.readouterr().err
 
     def test_frames_of_other_planes_are_told(self, one_plane, image, tmp_path, capfd):
         planes = np.stack([image, image[::-1]])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mcnn_keras import InputError, Optics, load, save, saving, train
-from mcnn_keras.problems import Phase
+from mcnn_keras.problems import Phase, from_card
 from mcnn_keras.saving import ATTRIBUTE, read_card
 
 
@@ -161,6 +161,7 @@ def test_every_shipped_model_loads_and_tells_where_it_comes_from():
         card = load(name).card
         assert card["command"].startswith("mcnn-keras train ")
         assert card["description"]
+        assert from_card(card).config() == card["problem"]["config"]
         assert file.stat().st_size < 20e6
         total += file.stat().st_size
     assert total < 60e6

@@ -46,7 +46,7 @@ def gp_tie(images, defocus, optics, cutoff, boundary="reflect", noise=1e-3, prog
     Raises
     ------
     InputError
-        If there are fewer than two planes.
+        If there are fewer than two planes, or the noise is not positive.
 
     References
     ----------
@@ -54,6 +54,8 @@ def gp_tie(images, defocus, optics, cutoff, boundary="reflect", noise=1e-3, prog
     """
     if len(defocus) < 2:
         raise InputError("one plane has no slope along the axis; give two or more, or use tie")
+    if not noise > 0:
+        raise InputError(f"noise is {noise:g}; a positive variance is expected")
     intensities = unit_intensities(images)
     squared = squared_frequencies(images.shape[:2], optics.pixel_size, boundary)
     wavelength = optics.wavelength / optics.refractive_index

@@ -7,7 +7,9 @@ from ..errors import InputError
 from .tie import unit_intensities
 
 
-def iterative_phase(images, defocus, optics, iterations=50, start=None, progress=None):
+def iterative_phase(
+    images, defocus, optics, iterations=50, start=None, boundary="reflect", progress=None
+):
     """Phase and amplitude of any object from several planes.
 
     The wave at focus is propagated to each plane in turn, given the measured amplitude there, and
@@ -27,6 +29,8 @@ def iterative_phase(images, defocus, optics, iterations=50, start=None, progress
         How often all planes are gone through.
     start : (height, width) array, optional
         Phase to start from, in rad; none by default.
+    boundary : {'reflect', 'periodic'}
+        How the field goes on beyond its borders.
     progress : callable, optional
         Called with (iterations done, iterations).
 
@@ -53,23 +57,59 @@ def iterative_phase(images, defocus, optics, iterations=50, start=None, progress
 
     if iterations < 1:
         raise InputError(f"iterations is {iterations}; it must be at least 1")
-    amplitudes = np.sqrt(np.maximum(unit_intensities(images), 0))
-    shape = images.shape[:2]
     planes = np.asarray(defocus, np.float64)
+    images = unit_intensities(images)
+    margins, inner = surroundings(images.shape[:2], planes, optics, boundary)
+    amplitudes = np.sqrt(np.maximum(np.pad(images, (*margins, (0, 0)), mode="symmetric"), 0))
+    shape = amplitudes.shape[:2]
     kernels = imaging_kernels(shape, planes, optics).numpy()
     angle = optics.coherence_angle
     blurs = coherence_envelope(shape, planes, optics, angle).numpy() if angle > 0 else None
-    wave = np.ones(shape, complex) if start is None else np.exp(1j * np.asarray(start))
+    wave = np.ones(shape, complex)
+    if start is not None:
+        wave = np.exp(1j * np.pad(start, margins, mode="symmetric"))
     # The outermost planes first: they tell the low frequencies.
     order = np.argsort(-np.abs(planes))
     for i in range(iterations):
         wave = projected(wave, amplitudes, kernels, order, blurs)
         if progress:
             progress(i + 1, iterations)
+    wave = wave[inner]
     amplitude = np.abs(wave)
     # The mean wave's phase is free; without it fewer pixels lie near the jump.
     phase = unwrap_phase(np.angle(wave * np.exp(-1j * np.angle(wave.mean()))))
     return phase - phase.mean(), amplitude / np.sqrt(np.mean(amplitude**2))
+
+
+def surroundings(shape, defocus, optics, boundary):
+    """What to add around a field before waves are propagated, and where the field is then.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    defocus : sequence of float
+    optics : Optics
+    boundary : {'reflect', 'periodic'}
+        'reflect' adds as much as light travels sideways, half of the field on each side at most.
+
+    Returns
+    -------
+    margins : tuple
+        (before, after) for height and width, in pixels.
+    inner : tuple of slice
+    """
+    from ..optics import spread
+
+    if boundary not in ("reflect", "periodic"):
+        raise ValueError(f"boundary={boundary!r} is not known; choose 'reflect' or 'periodic'")
+    reach = spread(defocus, optics) if boundary == "reflect" else 0
+    margins = []
+    for n in shape:
+        before = min(reach, n // 2)
+        # A size whose transform is fast.
+        margins.append((before, fft.next_fast_len(n + 2 * before) - n - before if before else 0))
+    inner = tuple(slice(m[0], m[0] + n) for m, n in zip(margins, shape, strict=True))
+    return tuple(margins), inner
 
 
 def projected(wave, amplitudes, kernels, order, blurs=None):

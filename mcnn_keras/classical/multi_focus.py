@@ -46,12 +46,14 @@ def multi_focus_tie(
     Raises
     ------
     InputError
-        If no two planes lie about as far on either side of focus.
+        If no two planes lie about as far on either side of focus, or `refinements` is negative.
 
     References
     ----------
     Eljarrat, Müller, Huang, Ostasevicius and Koch, Optics Express 26, 11819 (2018).
     """
+    if refinements < 0:
+        raise InputError(f"refinements is {refinements}; it must be 0 or more")
     pairs = symmetric_pairs(defocus)
     shape = images.shape[:2]
     intensities = unit_intensities(images)

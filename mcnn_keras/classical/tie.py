@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from ..errors import InputError
 from ..metrics import mean_absolute_error
 
 
@@ -85,11 +86,26 @@ def _solver(images, defocus, optics, boundary):
 
 
 def unit_intensities(images):
-    """Intensities, or contrasts, as intensities of mean one: (height, width, planes), float64."""
+    """Intensities, or contrasts, as intensities of mean one: (height, width, planes), float64.
+
+    Raises
+    ------
+    InputError
+        If a plane is dark or has pixels that are not finite.
+    """
     images = np.asarray(images, np.float64)
-    if (images < 0).any():  # contrasts rather than intensities
+    # A background taken away leaves a few negative intensities; contrasts have a mean of zero.
+    if (images < 0).any() and images.mean() < 0.25 * images.std():
         images = images + 1
-    return images / images.mean(axis=(0, 1))
+    means = images.mean(axis=(0, 1))
+    for plane, mean in enumerate(means):
+        if not 0 < mean < np.inf:
+            raise InputError(
+                f"image {plane + 1} of the series has a mean of {mean:.4g}; intensities with a "
+                "positive mean and no missing pixels are expected (is a background subtracted "
+                "twice?)"
+            )
+    return images / means
 
 
 def spectrum_of(image, boundary):
@@ -108,6 +124,8 @@ def squared_frequencies(shape, pixel_size, boundary):
 
 def solution(slope, squared, optics, cutoff, shape, boundary):
     """The mean-free phase whose intensity changes along the axis with the spectrum `slope`."""
+    if not cutoff > 0:
+        raise InputError(f"cutoff is {cutoff:g}; a positive spatial frequency is expected")
     # A pure phase of spatial frequency f changes the intensity by `gain` per um and rad.
     scale = 2 * math.pi * optics.wavelength / optics.refractive_index
     gain = scale * squared

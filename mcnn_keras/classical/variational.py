@@ -4,12 +4,19 @@ import numpy as np
 from scipy import fft
 
 from ..errors import InputError
-from .iterative import propagated
+from .iterative import propagated, surroundings
 from .tie import unit_intensities
 
 
 def variational_phase(
-    images, defocus, optics, iterations=100, start=None, smoothness=0.3, progress=None
+    images,
+    defocus,
+    optics,
+    iterations=100,
+    start=None,
+    smoothness=0.3,
+    boundary="reflect",
+    progress=None,
 ):
     """Phase of an object that does not absorb, from one or more planes and a first answer.
 
@@ -34,6 +41,8 @@ def variational_phase(
         The first answer, in rad; zero by default.
     smoothness : float
         Weight of the squared differences between neighbouring pixels of the change.
+    boundary : {'reflect', 'periodic'}
+        How the field goes on beyond its borders.
     progress : callable, optional
         Called with (iterations done, iterations).
 
@@ -45,7 +54,7 @@ def variational_phase(
     Raises
     ------
     InputError
-        If `iterations` is not positive, or `smoothness` negative.
+        If `iterations` is not positive, or `smoothness` negative or infinite.
 
     References
     ----------
@@ -56,10 +65,13 @@ def variational_phase(
 
     if iterations < 1:
         raise InputError(f"iterations is {iterations}; it must be at least 1")
-    if not smoothness >= 0:
+    if not 0 <= smoothness < np.inf:
         raise InputError(f"smoothness is {smoothness}; it must be 0 or more")
-    misfit = _Misfit(images, defocus, optics)
-    first = np.zeros(misfit.shape) if start is None else np.asarray(start, np.float64)
+    images = unit_intensities(images)
+    margins, inner = surroundings(images.shape[:2], defocus, optics, boundary)
+    misfit = _Misfit(np.pad(images, (*margins, (0, 0)), mode="symmetric"), defocus, optics)
+    first = np.zeros(images.shape[:2]) if start is None else np.asarray(start, np.float64)
+    first = np.pad(first, margins, mode="symmetric")
     done = []
 
     def loss(flat):
@@ -80,7 +92,7 @@ def variational_phase(
     )  # fmt: skip
     if progress and len(done) < iterations:
         progress(iterations, iterations)
-    phase = first + result.x.reshape(first.shape)
+    phase = (first + result.x.reshape(first.shape))[inner]
     return phase - phase.mean()
 
 
@@ -90,7 +102,6 @@ class _Misfit:
     def __init__(self, images, defocus, optics):
         from ..optics import coherence_envelope, imaging_kernels
 
-        images = unit_intensities(images)
         self.shape = images.shape[:2]
         self.amplitudes = np.sqrt(np.maximum(images, 0)).astype(np.float32)
         planes = np.asarray(defocus, np.float64)

@@ -55,8 +55,11 @@ def phase(inputs, models, methods, truth, output, **values):
     known = None if truth is None else read_images(truth)[0]
     import_tensorflow()
     from ..comparison import compare_phase
+    from ..inference.assumptions import compare_optics
 
     optics = optics_of(values, pixel_size(values, series))
+    for model in models:
+        compare_optics(read_card(model), optics, "the series", lambda t: click.echo(t, err=True))
     if register:
         series = straightened(series, optics)
     answers = compare_phase(

@@ -132,44 +132,47 @@ def _in_order(card, inputs, frames, defocus):
     """The inputs and frames of a focal series that are the model's planes, in its order."""
     from ..errors import InputError
     from ..files import open_recording
-    from ..focal_series import frames_of_planes, is_near, planes_of
+    from ..focal_series import counted, frames_of_planes, is_near, planes_of
 
-    wanted = (
-        card["problem"]["config"].get("defocus") if card["problem"]["name"] == "phase" else None
-    )
-    if wanted is None or frames is not None:
-        if defocus:
-            raise InputError(
-                "--defocus chooses the planes of a phase model; leave it out, or --frames"
-            )
+    config = card["problem"]["config"] if card["problem"]["name"] == "phase" else {}
+    wanted = config.get("defocus")
+    if defocus and (wanted is None or frames is not None):
+        raise InputError("--defocus chooses the planes of a phase model; leave it out, or --frames")
+    if wanted is None:
         return inputs, frames
+    unit = config["optics"]["unit"]
     if len(inputs) > 1 and len(defocus) == len(inputs):
-        return [inputs[i] for i in frames_of_planes(wanted, defocus)], None
+        return [inputs[i] for i in frames_of_planes(wanted, defocus, unit)], None
     if len(inputs) > 1 or not Path(inputs[0]).is_file():
         if defocus:
             raise InputError(
-                f"{len(inputs)} inputs and {len(defocus)} planes; give one for each image"
+                f"{counted(len(inputs), 'input')} and {counted(len(defocus), 'plane')}; give one "
+                "for each image"
             )
-        return inputs, None
+        return inputs, frames
     if defocus:
         with open_recording(inputs[0]) as recording:
             if len(recording) != len(defocus):
                 raise InputError(
-                    f"{inputs[0]} has {len(recording)} images, and {len(defocus)} planes were "
-                    "given; give one for each image"
+                    f"{inputs[0]} has {counted(len(recording), 'image')}, and "
+                    f"{counted(len(defocus), 'plane')} were given; give one for each image"
                 )
-    elif len(wanted) > 1:
-        defocus = planes_of(inputs[0])
-    elif told := planes_of(inputs[0]):
-        # One plane answers every image, unless their planes are given in so many words.
-        others = [z for z in told if not is_near(z, wanted[0])]
-        if others:
-            _say(
-                f"Warning: {len(others)} of {len(told)} frames of {inputs[0]} are not at "
-                f"{wanted[0]:g} um, where the model was trained (one is at {others[0]:g}); choose "
-                "with --frames or --defocus"
-            )
-    return inputs, frames_of_planes(wanted, defocus) if defocus else None
+    told = list(defocus) or planes_of(inputs[0], unit)
+    chosen = range(len(told or ())) if frames is None else frames
+    if not told or not all(0 <= i < len(told) for i in chosen):
+        return inputs, frames  # what is not there is told of when it is read
+    planes = [told[i] for i in chosen]
+    if defocus or (len(wanted) > 1 and len(planes) >= len(wanted)):
+        return inputs, [chosen[i] for i in frames_of_planes(wanted, planes, unit)]
+    # One plane answers every image, unless their planes are given in so many words.
+    others = [z for z in planes if not is_near(z, wanted[0])] if len(wanted) == 1 else []
+    if others:
+        _say(
+            f"Warning: {len(others)} of {counted(len(planes), 'frame')} of {inputs[0]} are not at "
+            f"{wanted[0]:g} {unit}, where the model was trained (one is at {others[0]:g}); choose "
+            "with --frames or --defocus"
+        )
+    return inputs, frames
 
 
 def _watch(model, inputs, output, card, frames, precision, options):

@@ -56,18 +56,21 @@ def reconstruct(method, inputs, output, **values):
       mcnn-keras reconstruct gp-tie stack.tif --register --output phase.tif
       mcnn-keras reconstruct variational two.tif --start runs/two/model.h5 --output phase.tif
     """
-    from ..errors import InputError
-    from ..files import Axis, output_types, write_png, write_recording
+    from ..files import Axis, length, output_types, split_name, write_png, write_recording
+    from ..focal_series import counted
+    from ..inference.measurements import require_free
 
     output_types(output)
     output = Path(output)
-    if any(output.resolve() == Path(name).resolve() for name in inputs):
-        raise InputError(f"the result {output} would replace an input; name another output")
+    given = [*inputs, *(values[name] for name in ("start", "flat", "background"))]
+    require_free([output], [split_name(name)[0] for name in given if name])
     series = focal_series(inputs, values)
     import_tensorflow()
     from ..reconstruct import reconstruct as compute
 
-    optics = optics_of(values, pixel_size(values, series))
+    own = length(series.axes[-1], "um" if values["energy"] is None else "A")
+    size = pixel_size(values, series)
+    optics = optics_of(values, size)
     if values.pop("register"):
         series = straightened(series, optics)
     options = {name: value for name, value in values.items() if value is not None}
@@ -76,32 +79,27 @@ def reconstruct(method, inputs, output, **values):
     phase, amplitude = compute(method, series, optics, progress=_progress, **options)
     channels = [phase] if amplitude is None else [phase, amplitude]
     field = series.axes
-    if series.pixel_size is None:
-        field = tuple(a._replace(scale=optics.pixel_size, units=optics.unit) for a in field)
+    if size != own:
+        field = tuple(a._replace(scale=size, units=optics.unit) for a in field)
     between = (Axis("output", len(channels)),) if len(channels) > 1 else ()
     labels = ["phase", "amplitude"][: len(channels)]
+    output.parent.mkdir(parents=True, exist_ok=True)
     write_recording(output, _stack(channels), (*between, *field), series.title, labels=labels)
     write_png(output.with_suffix(".png"), phase)
     click.echo(
         f"{output}: phase in rad, {phase.min():.3g} to {phase.max():.3g}, from "
-        f"{len(series.defocus)} planes ({series.defocus[0]:g} to {series.defocus[-1]:g} "
+        f"{counted(len(series.defocus), 'plane')} ({series.defocus[0]:g} to {series.defocus[-1]:g} "
         f"{optics.unit})"
     )
 
 
 def _start(name, series, optics):
     """A network's answer from its own planes of a series; tells of a mismatch."""
-    from ..inference.assumptions import compare_pixels
-    from ..problems.phase import UNITS
+    from ..inference.assumptions import compare_optics
     from ..reconstruct import load_network, network_answer
 
-    model, own = load_network(name, series.defocus)
-    compare_pixels(
-        model.card,
-        optics.pixel_size * UNITS[optics.unit],
-        "the series",
-        lambda t: click.echo(t, err=True),
-    )
+    model, own = load_network(name, series.defocus, optics.unit)
+    compare_optics(model.card, optics, "the series", lambda text: click.echo(text, err=True))
     return network_answer(model, series._replace(images=series.images[..., own]))[0]
 
 

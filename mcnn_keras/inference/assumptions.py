@@ -1,7 +1,12 @@
 """What a model takes for granted of the images that it is given."""
 
-# Pixels that differ by less than this part are the same.
+# Numbers that differ by less than this part are the same.
 TOLERANCE = 0.03
+# In um.
+UNITS = {"um": 1.0, "A": 1e-4}
+# Planck's constant times the speed of light, eV Angstrom, and the rest energy of an electron, eV.
+HC, REST = 12398.41984, 510998.95
+COMPARED = ("wavelength", "pixel_size", "refractive_index", "spherical_aberration")
 
 
 def compare_pixels(card, found, source, say):
@@ -24,40 +29,65 @@ def compare_pixels(card, found, source, say):
     if found is None:
         say(f"{source} is taken for an image {_terms(card)}; for others: {training_command(card)}")
     elif abs(found / wanted - 1) > TOLERANCE:
+        optics = card["problem"]["config"].get("optics")
+        unit = optics["unit"] if optics else "um"
+        found /= UNITS[unit]
+        command = training_command(card, {"pixel_size": found})
         say(
-            f"Warning: the pixels of {source} are {found:g} um, but the model was trained for "
-            f"images {_terms(card)}; train one for yours: {training_command(card, found)}"
+            f"Warning: the pixels of {source} are {found:g} {unit}, but the model was trained for "
+            f"images {_terms(card)}; train one for yours: {command}"
         )
 
 
-def training_command(card, pixel_size=None):
-    """The command that trains a model like that of a card, for pixels of another size in um."""
+def compare_optics(card, optics, source, say):
+    """Tell where a model was trained for other optics than those of a series.
+
+    Parameters
+    ----------
+    card : dict
+        Of a model for phases.
+    optics : Optics
+        Of the series.
+    source, say :
+        As for `compare_pixels`.
+    """
+    own = card["problem"]["config"].get("optics", {})
+    given = optics.asdict()
+    if own.get("unit") != given["unit"]:
+        return  # refused elsewhere
+    others = [n for n in COMPARED if abs(given[n] - own[n]) > TOLERANCE * abs(own[n])]
+    if others:
+        told = ", ".join(f"{n.replace('_', ' ')} {given[n]:g}" for n in others)
+        say(
+            f"Warning: {source} has {told}, but the model was trained for images {_terms(card)}; "
+            f"train one for yours: {training_command(card, given)}"
+        )
+
+
+def training_command(card, others=None):
+    """The command that trains a model like that of a card, for optics that differ in `others`."""
     name, config = card["problem"]["name"], card["problem"]["config"]
-    optics = config.get("optics")
-    if optics is None:
-        return f"mcnn-keras train {name}"
-    electrons = optics["unit"] == "A"
-    given = {
-        "defocus": config["defocus"],
-        "amplitude": config["amplitude"],
-        "unit": optics["unit"] if electrons else None,
-        "wavelength": optics["wavelength"],
-        "pixel-size": (pixel_size * (1e4 if electrons else 1)) if pixel_size
-        else optics["pixel_size"],
-        "numerical-aperture": optics["numerical_aperture"],
-        "refractive-index": optics["refractive_index"] if optics["refractive_index"] != 1 else None,
-        "coherence-angle": optics["coherence_angle"] or None,
-        "spherical-aberration": optics["spherical_aberration"] or None,
-    }  # fmt: skip
     parts = [f"mcnn-keras train {name}"]
-    for option, value in given.items():
-        if value is True:
-            parts.append(f"--{option}")
-        elif value not in (None, False):
-            values = value if isinstance(value, list) else [value]
-            parts += [
-                f"--{option} {v:g}" if option != "unit" else f"--{option} {v}" for v in values
-            ]
+    if "optics" not in config:
+        return parts[0]
+    optics = {**config["optics"], **(others or {})}
+    parts += [f"--defocus {z:g}" for z in config["defocus"]]
+    parts += ["--amplitude"] if config["amplitude"] else []
+    if optics["unit"] == "A":
+        energy = ((HC / optics["wavelength"]) ** 2 + REST**2) ** 0.5 - REST
+        parts.append(f"--energy {energy:.6g}")
+    else:
+        parts.append(f"--wavelength {optics['wavelength']:g}")
+    parts.append(f"--pixel-size {optics['pixel_size']:g}")
+    usual = {"numerical_aperture": None, "refractive_index": 1.0, "coherence_angle": 0.0,
+             "spherical_aberration": 0.0}  # fmt: skip
+    parts += [
+        f"--{option.replace('_', '-')} {optics[option]:g}"
+        for option, value in usual.items()
+        if optics[option] != value
+    ]
+    parts.append("--phase-span {:g} {:g}".format(*config["phase_span"]))
+    parts.append(f"--image-size {card['training']['image_size']}")
     return " ".join(parts)
 
 

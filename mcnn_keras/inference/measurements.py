@@ -288,14 +288,26 @@ def result_name(group, whole=False):
 
 def _keep_what_is_there(jobs, model):
     """No result may replace an input, nor its picture one of the user's."""
-    sources = {model_path(model).resolve()}
-    sources |= {Path(split_name(name)[0]).resolve() for job in jobs for name in job.inputs}
-    for job in jobs:
-        picture = job.output.with_suffix(".png")
-        for path in (job.output, picture):
+    inputs = [split_name(name)[0] for job in jobs for name in job.inputs]
+    require_free([job.output for job in jobs], [model_path(model), *inputs])
+
+
+def require_free(outputs, inputs):
+    """Refuse results that would replace what they are made from, or a picture of the user's.
+
+    Parameters
+    ----------
+    outputs : sequence of Path
+        A picture of the same name is written beside each.
+    inputs : sequence of str or Path
+    """
+    sources = {Path(name).resolve() for name in inputs}
+    for output in outputs:
+        picture = output.with_suffix(".png")
+        for path in (output, picture):
             if path.resolve() in sources:
                 raise InputError(f"the result {path} would replace an input; name another output")
-        if picture.exists() and not job.output.exists():
+        if picture.exists() and not output.exists():
             raise InputError(
                 f"{picture} is there already, and the picture beside the result would replace it; "
                 "name another output"
