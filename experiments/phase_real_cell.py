@@ -21,15 +21,14 @@ import json
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 import mcnn_keras as mcnn
 from mcnn_keras.classical import gp_tie, iterative_phase, tie, variational_phase
 from mcnn_keras.classical.tie import lowest_cutoff
+from mcnn_keras.comparison import resimulated
 from mcnn_keras.files import replacing, to_grey, write_png
 from mcnn_keras.focal_series import read_focal_series
 from mcnn_keras.metrics import correlation
-from mcnn_keras.optics import defocus_stack
 from mcnn_keras.problems import Phase
 from mcnn_keras.registration import registered
 from mcnn_keras.training.checkpoints import RunFolder
@@ -75,9 +74,8 @@ print(
 
 def score(phase, used):
     """Correlation of re-simulated with measured intensities at each plane not used."""
-    wave = tf.constant(np.exp(1j * phase).astype(np.complex64))
     unused = [i for i in range(len(scale)) if i not in used]
-    answers = defocus_stack(wave, defocus[unused], optics).numpy()
+    answers = resimulated(phase, None, defocus[unused], optics)
     return {
         float(scale[i]): correlation(answers[..., n], frames[..., i]) for n, i in enumerate(unused)
     }
