@@ -26,7 +26,7 @@ def compare():
 @click.option("--truth", type=click.Path(), metavar="FILE", help="The true phase in rad, if known.")
 @click.option(
     "--output", type=click.Path(), required=True, metavar="FOLDER",
-    help="For metrics.json, phases.png, and the phase of each method as a TIFF.",
+    help="For metrics.json, phases.png, and the phase of each method as TIFF and PNG.",
 )  # fmt: skip
 def phase(inputs, models, methods, truth, output, **values):
     """Retrieve the phase of a focal series by every method, and score them without a truth.
@@ -71,6 +71,10 @@ def phase(inputs, models, methods, truth, output, **values):
         f"{'method':<28}{'score':>8}{'seconds':>10}{'MiB':>8}" + "  error / rad" * bool(truth)
     )
     field = tuple(a._replace(scale=optics.pixel_size, units=optics.unit) for a in series.axes)
+    import numpy as np
+
+    low = min(np.percentile(a.phase, 0.2) for a in answers)
+    high = max(np.percentile(a.phase, 99.8) for a in answers)
     for answer in answers:
         score = "-" if answer.score is None else f"{answer.score:.3f}"
         error = "" if answer.error is None else f"{answer.error:>13.4f}"
@@ -79,12 +83,9 @@ def phase(inputs, models, methods, truth, output, **values):
         )
         name = "".join(c if c.isalnum() or c in "-." else "_" for c in answer.name)
         write_recording(output / f"{name}.tif", answer.phase[None], field, answer.name)
+        write_png(output / f"{name}.png", answer.phase, low, high)
     with replacing(output / "metrics.json") as part:
         part.write_text(json.dumps({a.name: a.row() for a in answers}, indent=2))
-    import numpy as np
-
-    low = min(np.percentile(a.phase, 0.2) for a in answers)
-    high = max(np.percentile(a.phase, 99.8) for a in answers)
     shown = [to_grey(series.images[..., 0])] + [to_grey(a.phase, low, high) for a in answers]
     write_png(output / "phases.png", np.concatenate(shown, axis=1), 0, 255)
     if answers and answers[0].score is None:
