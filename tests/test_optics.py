@@ -263,9 +263,9 @@ class TestElectrons:
         wave = tf.constant(np.exp(1j * phase).astype(np.complex64))
         planes = [-4000.0, -2000.0, -600.0, 1000.0, 3000.0]
         images = defocus_stack(wave, planes, optics).numpy()
-        found, _ = iterative_phase(images, planes, optics, iterations=100)
+        found, _ = iterative_phase(images, planes, optics, 100, boundary="periodic")
         perfect = Optics.electron(self.ENERGY, 0.5, aperture_angle=0.012)
-        wrong, _ = iterative_phase(images, planes, perfect, iterations=100)
+        wrong, _ = iterative_phase(images, planes, perfect, 100, boundary="periodic")
         errors = [np.std(p - phase) / phase.std() for p in (found, wrong)]
         assert errors[0] < 0.1
         assert errors[0] < 0.7 * errors[1]
