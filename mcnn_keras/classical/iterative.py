@@ -4,7 +4,7 @@ import numpy as np
 from scipy import fft
 
 from ..errors import InputError
-from .tie import unit_intensities
+from .tie import is_reflecting, unit_intensities
 
 
 def iterative_phase(
@@ -100,9 +100,7 @@ def surroundings(shape, defocus, optics, boundary):
     """
     from ..optics import spread
 
-    if boundary not in ("reflect", "periodic"):
-        raise ValueError(f"boundary={boundary!r} is not known; choose 'reflect' or 'periodic'")
-    reach = spread(defocus, optics) if boundary == "reflect" else 0
+    reach = spread(defocus, optics) if is_reflecting(boundary) else 0
     margins = []
     for n in shape:
         before = min(reach, n // 2)

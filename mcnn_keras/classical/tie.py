@@ -139,10 +139,16 @@ def lowest_cutoff(shape, pixel_size):
     return 0.25 / (max(shape) * pixel_size)
 
 
-def _extended(shape, boundary):
+def is_reflecting(boundary):
+    """Whether a field is mirrored at its borders; refuses what is no choice."""
     if boundary not in ("reflect", "periodic"):
         raise ValueError(f"boundary={boundary!r} is not known; choose 'reflect' or 'periodic'")
-    return tuple(2 * n if boundary == "reflect" else n for n in shape)
+    return boundary == "reflect"
+
+
+def _extended(shape, boundary):
+    reflecting = is_reflecting(boundary)
+    return tuple(2 * n if reflecting else n for n in shape)
 
 
 def _axial_derivative(images, defocus):

@@ -1,9 +1,9 @@
 """What a model takes for granted of the images that it is given."""
 
+from ..files.recording import LENGTHS
+
 # Numbers that differ by less than this part are the same.
 TOLERANCE = 0.03
-# In um.
-UNITS = {"um": 1.0, "A": 1e-4}
 # Planck's constant times the speed of light, eV Angstrom, and the rest energy of an electron, eV.
 HC, REST = 12398.41984, 510998.95
 COMPARED = ("wavelength", "pixel_size", "refractive_index", "spherical_aberration")
@@ -31,7 +31,7 @@ def compare_pixels(card, found, source, say):
     elif abs(found / wanted - 1) > TOLERANCE:
         optics = card["problem"]["config"].get("optics")
         unit = optics["unit"] if optics else "um"
-        found /= UNITS[unit]
+        found *= LENGTHS["um"] / LENGTHS[unit]
         command = training_command(card, {"pixel_size": found})
         say(
             f"Warning: the pixels of {source} are {found:g} {unit}, but the model was trained for "
