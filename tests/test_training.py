@@ -136,7 +136,6 @@ images.MASKS = {{"train": 2, "test": 1}}
 from mcnn_keras.problems import Phase
 from conftest import TINY
 
-from mcnn_keras.problems import Denoise
 from mcnn_keras.training import loop
 loop.CHECKPOINT_SECONDS = 0  # after every step
 settings = {{**conftest.TINY, "samples": 80}}

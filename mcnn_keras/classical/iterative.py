@@ -130,8 +130,7 @@ def projected(wave, amplitudes, kernels, order, blurs=None):
         there = propagated(wave, kernels[plane])
         seen = np.abs(there)
         if blurs is not None:
-            seen = np.fft.irfft2(np.fft.rfft2(seen**2) * blurs[plane], s=wave.shape)
-            seen = np.sqrt(np.maximum(seen, 0))
+            seen = np.sqrt(np.maximum(filtered(seen**2, blurs[plane]), 0))
         there *= amplitudes[..., plane] / np.maximum(seen, 1e-6)
         wave = propagated(there, kernels[plane].conj())
     return wave
@@ -140,3 +139,8 @@ def projected(wave, amplitudes, kernels, order, blurs=None):
 def propagated(wave, kernel):
     """A wave after a multiplication of its spectrum, in its own precision."""
     return fft.ifft2(fft.fft2(wave, workers=2) * kernel, workers=2)
+
+
+def filtered(image, gain):
+    """A real image after a multiplication of its spectrum."""
+    return fft.irfft2(fft.rfft2(image, workers=2) * gain, s=image.shape, workers=2)

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import fft
 
 from ..errors import InputError
-from .iterative import propagated, surroundings
+from .iterative import filtered, propagated, surroundings
 from .tie import unit_intensities
 
 
@@ -134,8 +134,3 @@ class _Misfit:
         if self.blurs is None:
             return image
         return filtered(image, self.blurs[plane])
-
-
-def filtered(image, gain):
-    """A real image after a multiplication of its spectrum."""
-    return fft.irfft2(fft.rfft2(image, workers=2) * gain, s=image.shape, workers=2)

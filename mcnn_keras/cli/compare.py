@@ -48,8 +48,7 @@ def phase(inputs, models, methods, truth, output, **values):
     output = Path(output)
     if output.exists() and not output.is_dir():
         raise InputError(f"the output {output} is a file; name a folder")
-    for model in models:
-        read_card(model)  # a wrong name is told of at once
+    cards = [read_card(model) for model in models]  # a wrong name is told of at once
     register = values.pop("register")
     series = focal_series(inputs, values)
     known = None if truth is None else read_images(truth)[0]
@@ -58,8 +57,8 @@ def phase(inputs, models, methods, truth, output, **values):
     from ..inference.assumptions import compare_optics
 
     optics = optics_of(values, pixel_size(values, series))
-    for model in models:
-        compare_optics(read_card(model), optics, "the series", lambda t: click.echo(t, err=True))
+    for card in cards:
+        compare_optics(card, optics, "the series", lambda t: click.echo(t, err=True))
     if register:
         series = straightened(series, optics)
     answers = compare_phase(

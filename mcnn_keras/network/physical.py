@@ -69,8 +69,8 @@ class FocusEstimates(keras.layers.Layer):
 
     def transfer_function(self, height, width):
         """Real and imaginary part, each (planes, height, width), of the way back to focus."""
-        fy = _frequencies(height, self.pixel_size)[:, None]
-        fx = _frequencies(width, self.pixel_size)[None, :]
+        fy = frequencies(height, self.pixel_size)[:, None]
+        fx = frequencies(width, self.pixel_size)[None, :]
         squared = fy**2 + fx**2
         k = self.refractive_index / self.wavelength
         root = ops.sqrt(ops.maximum(k**2 - squared, 0.0))
@@ -88,8 +88,8 @@ class FocusEstimates(keras.layers.Layer):
 
     def transport_filter(self, height, width):
         """From the axial derivative, in 1/um, to a phase in rad: real, (height, width)."""
-        fy = _frequencies(height, self.pixel_size)[:, None]
-        fx = _frequencies(width, self.pixel_size)[None, :]
+        fy = frequencies(height, self.pixel_size)[:, None]
+        fx = frequencies(width, self.pixel_size)[None, :]
         scale = 2 * math.pi * self.wavelength / self.refractive_index
         gain = scale * (fy**2 + fx**2)
         return gain / (gain**2 + (scale / (TRANSPORT_PERIOD * self.pixel_size) ** 2) ** 2)
@@ -136,7 +136,7 @@ class FocusEstimates(keras.layers.Layer):
         }
 
 
-def _frequencies(n, pixel_size):
+def frequencies(n, pixel_size):
     """The spatial frequencies of n samples in the order of the discrete Fourier transform."""
     index = ops.arange(n, dtype="float32")
     n = ops.cast(n, "float32")

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from .physical import frequencies
+
 # How much of the noise's mean power is taken from each power of the spectrum.
 SUBTRACTED = 2.0
 EULER = 0.5772156649  # -mean(ln p) of a power p that is distributed as white noise's, of mean one
@@ -49,11 +51,5 @@ class SpectralWiener(keras.layers.Layer):
 
 def _above_a_quarter(height, width):
     """One where a spatial frequency is above a quarter of a cycle per pixel, along y or x."""
-    fy, fx = (_frequencies(n) for n in (height, width))
+    fy, fx = (ops.abs(frequencies(n, 1.0)) for n in (height, width))
     return ops.cast(ops.maximum(fy[:, None], fx[None, :]) > 0.25, "float32")
-
-
-def _frequencies(n):
-    index = ops.arange(n, dtype="float32")
-    n = ops.cast(n, "float32")
-    return ops.minimum(index, n - index) / n
