@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .errors import InputError
-from .files import length, open_recording, split_name
+from .files import open_recording, pixel_length, split_name
 from .files.recording import LENGTHS
 
 # Names of an axis along which focus changes.
@@ -46,7 +46,7 @@ class FocalSeries(NamedTuple):
     @property
     def pixel_size(self):
         """In um, where the files tell it."""
-        return length(self.axes[-1], "um")
+        return pixel_length(self.axes, "um")
 
 
 def read_focal_series(names, defocus=None, frames=None, unit="um"):

@@ -85,6 +85,14 @@ class TestPlanes:
         np.testing.assert_allclose(series.defocus, [-30, -15, 0, 15])
         assert series.pixel_size == pytest.approx(0.5)
 
+    def test_pixels_that_are_not_square_are_refused(self, phase, tmp_path):
+        path = tmp_path / "stack.h5"
+        axes = (Axis("z", 4, 15, -30, "um"), Axis("y", 128, 1.0, 0, "um"),
+                Axis("x", 128, 0.5, 0, "um"))  # fmt: skip
+        write_recording(path, np.moveaxis(frames_of(phase), -1, 0), axes)
+        with pytest.raises(InputError, match="1 um high and"):
+            assert read_focal_series([str(path)]).pixel_size
+
     def test_of_one_file_each(self, stack, tmp_path):
         with open_recording(stack) as recording:
             frames = recording.read()

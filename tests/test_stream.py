@@ -149,6 +149,11 @@ def test_pixels_other_than_the_models_are_told(one_plane, frames, tmp_path):
     told = [line for line in told if not line.startswith("wrote")]
     assert len(told) == 1
     assert "are 0.5 um, but the model was trained for images at -20 um from focus" in told[0]
+    tifffile.imwrite(
+        tmp_path / "in.tif", frames[0], imagej=True, resolution=(4, 2), metadata={"unit": "um"}
+    )
+    with pytest.raises(InputError, match=r"0\.5 um high and 0\.25 wide; scale the images"):
+        predict_files(one_plane, [str(tmp_path / "in.tif")], tmp_path / "out.tif")
     # The command for these pixels is one that the command line takes.
     command = told[0].split("train one for yours: mcnn-keras ")[1].split()
     assert command[command.index("--pixel-size") + 1] == "0.5"

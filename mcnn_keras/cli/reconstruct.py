@@ -56,7 +56,7 @@ def reconstruct(method, inputs, output, **values):
       mcnn-keras reconstruct gp-tie stack.tif --register --output phase.tif
       mcnn-keras reconstruct variational two.tif --start runs/two/model.h5 --output phase.tif
     """
-    from ..files import Axis, length, output_types, split_name, write_png, write_recording
+    from ..files import Axis, output_types, pixel_length, split_name, write_png, write_recording
     from ..focal_series import counted
     from ..inference.measurements import require_free
 
@@ -68,7 +68,7 @@ def reconstruct(method, inputs, output, **values):
     import_tensorflow()
     from ..reconstruct import reconstruct as compute
 
-    own = length(series.axes[-1], "um" if values["energy"] is None else "A")
+    own = pixel_length(series.axes, "um" if values["energy"] is None else "A")
     size = pixel_size(values, series)
     optics = optics_of(values, size)
     if values.pop("register"):
@@ -125,11 +125,11 @@ def focal_series(inputs, values):
 
 def pixel_size(values, series):
     """The pixel size that the option or the file tells, in the unit of length."""
-    from ..files import length
+    from ..files import pixel_length
     from ..optics import Optics
 
     unit = "um" if values["energy"] is None else "A"
-    given, own = values.pop("pixel_size"), length(series.axes[-1], unit)
+    given, own = values.pop("pixel_size"), pixel_length(series.axes, unit)
     if given is not None and own is not None and abs(given / own - 1) > 0.03:
         click.echo(
             f"Warning: --pixel-size {given:g} {unit} is used, though the file says {own:g}",

@@ -13,11 +13,11 @@ from .formats import (
     write_recording,
 )
 from .pictures import to_grey, write_png
-from .recording import Axis, RawFrames, Recording, grey, length
+from .recording import Axis, RawFrames, Recording, grey, pixel_length
 from .whole import replacing
 
 __all__ = [
-    "HDF5_SUFFIXES", "Axis", "RawFrames", "Recording", "grey", "length", "open_recording",
-    "output_types", "read_images", "replacing", "split_name", "to_grey",
+    "HDF5_SUFFIXES", "Axis", "RawFrames", "Recording", "grey", "open_recording",
+    "output_types", "pixel_length", "read_images", "replacing", "split_name", "to_grey",
     "write_png", "write_recording",
 ]  # fmt: skip

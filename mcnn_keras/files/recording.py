@@ -60,6 +60,29 @@ def length(axis, unit):
     return axis.scale * LENGTHS[axis.units] / LENGTHS[unit]
 
 
+def pixel_length(axes, unit):
+    """The length of a square pixel in a unit, or None where it is not known.
+
+    Parameters
+    ----------
+    axes : sequence of Axis
+        The last two are height and width.
+    unit : {'m', 'cm', 'mm', 'um', 'nm', 'A', 'pm'}
+
+    Raises
+    ------
+    InputError
+        If the pixels are not square, to 3 %.
+    """
+    height, width = (length(a, unit) for a in axes[-2:])
+    if height and width and abs(height / width - 1) > 0.03:
+        raise InputError(
+            f"the pixels are {height:g} {unit} high and {width:g} wide; scale the images to square "
+            "pixels"
+        )
+    return width
+
+
 # Frames that are handed on together, in bytes.
 CHUNK = 2**22
 

@@ -1,6 +1,6 @@
 """What a model takes for granted of the images that it is given."""
 
-from ..files.recording import LENGTHS
+from ..files.recording import LENGTHS, pixel_length
 
 # Numbers that differ by less than this part are the same.
 TOLERANCE = 0.03
@@ -9,23 +9,29 @@ HC, REST = 12398.41984, 510998.95
 COMPARED = ("wavelength", "pixel_size", "refractive_index", "spherical_aberration")
 
 
-def compare_pixels(card, found, source, say):
+def compare_pixels(card, axes, source, say):
     """Tell what pixels, planes and light a model was trained for, where images may have others.
 
     Parameters
     ----------
     card : dict
         Of the model.
-    found : float or None
-        The size of the images' pixels, in um, where their file tells it.
+    axes : sequence of Axis
+        Of the images' height and width.
     source : str or Path
         Of the images.
     say : callable
         Takes a line.
+
+    Raises
+    ------
+    InputError
+        If the model knows its pixels, and those of the images are not square.
     """
     wanted = card["pixel_size"]
     if wanted is None:
         return
+    found = pixel_length(axes, "um")
     if found is None:
         say(f"{source} is taken for an image {_terms(card)}; for others: {training_command(card)}")
     elif abs(found / wanted - 1) > TOLERANCE:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..files import Axis, length, open_recording, output_types, split_name
+from ..files import Axis, open_recording, output_types, split_name
 from ..files.formats import FOLDERS, WRITABLE, is_image_file
 from ..saving import model_path
 
@@ -111,10 +111,6 @@ class Measurements:
             field.append(a._replace(size=a.size * scale, scale=size))
         between = (Axis("output", outputs),) if outputs > 1 else ()
         return (*self.outer, *between, *field)
-
-    def pixel_size(self):
-        """In um, where the files tell it."""
-        return length(self.field[-1], "um")
 
 
 def takes_colours(card):

@@ -164,7 +164,7 @@ def _result(job, engine, model, options, say):
     card = engine.card
     outputs = card["network"]["output_channels"]
     with open_measurements(job, card) as measurements:
-        compare_pixels(card, measurements.pixel_size(), job.source, say)
+        compare_pixels(card, measurements.field, job.source, say)
         axes = measurements.result_axes(card)
         shape = (int(np.prod([a.size for a in axes[:-2]])), *(a.size for a in axes[-2:]))
         written = [job.output, job.output.with_suffix(".png")]
