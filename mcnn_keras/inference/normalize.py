@@ -48,7 +48,7 @@ def normalize(image, normalization):
             + np.float32(normalization["output_mean"])
         ),
     }
-    return image.astype(np.float32), outputs[normalization["output"]]
+    return image.astype(np.float32, copy=False), outputs[normalization["output"]]
 
 
 def _unchanged(image):
@@ -75,22 +75,28 @@ def _contrast(image):
 
 def _frame(image):
     """As `mcnn_keras.problems.denoise.frame_scale`; an empty frame has no deviation."""
+    # In place: most of the time would go into memory for copies.
     image = image.astype(np.float64)
     count = max(1, int(OUTLIERS * image.size))
-    ordered = np.partition(image, [count - 1, image.size - count], axis=None)
-    low, high = ordered[count - 1], ordered[image.size - count]
-    kept = np.clip(image, low, high)
-    middle, deviation, whole = kept.mean(), kept.std(), image.std()
+    kept = image.flatten()
+    kept.partition(count - 1)
+    low = kept[count - 1]
+    kept.partition(kept.size - count)
+    high = kept[kept.size - count]
+    np.clip(kept, low, high, out=kept)
+    middle, deviation, whole = kept.mean(), float(kept.std()), image.std()
     if deviation <= 1e-6 * whole:  # a few counts on nothing are no outliers
-        deviation = whole
+        deviation = float(whole)
     else:
         low, high = (max(abs(q - middle), 3 * deviation) for q in (low, high))
-        image = np.clip(image, middle - 2 * low, middle + 2 * high)
-    mean = image.mean()
+        np.clip(image, middle - 2 * low, middle + 2 * high, out=image)
     # Python's own numbers leave the answers in float32.
+    mean = float(image.mean())
     if deviation <= 1e-6 * abs(mean):
-        return np.zeros_like(image), float(mean), 0.0
-    return (image - mean) / deviation, float(mean), float(deviation)
+        return np.zeros_like(image), mean, 0.0
+    image -= mean
+    image /= deviation
+    return image, mean, deviation
 
 
 def _first_mean_free(answer):
