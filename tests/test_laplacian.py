@@ -12,13 +12,15 @@ from mcnn_keras.training.pipeline import fixed_set
 TINY = {"image_size": 32, "samples": 64, "epochs": 2, "filters": (8, 8), "branches": 2}
 
 
-def test_the_image_is_the_pictures_laplacian():
-    images, targets = fixed_set(Laplacian(noise=0), "train", 4, 40, 0)
+@pytest.mark.parametrize("boundary", ["zero", "open"])
+def test_the_image_is_the_pictures_laplacian(boundary):
+    images, targets = fixed_set(Laplacian(noise=0, boundary=boundary), "train", 4, 40, 0)
     assert targets.min() >= 0
     assert targets.max() <= 1
+    known = slice(None) if boundary == "zero" else slice(1, -1)
     for image, target in zip(images[..., 0], targets[..., 0], strict=True):
-        expected = scipy.ndimage.convolve(target, np.array(KERNEL))[1:-1, 1:-1]
-        np.testing.assert_allclose(image[1:-1, 1:-1], expected, atol=1e-5)
+        expected = scipy.ndimage.convolve(target, np.array(KERNEL), mode="constant")
+        np.testing.assert_allclose(image[known, known], expected[known, known], atol=1e-5)
 
 
 def test_noise_is_as_strong_as_stated():
@@ -26,11 +28,13 @@ def test_noise_is_as_strong_as_stated():
     np.testing.assert_allclose((noisy - clean).std(), 0.05, rtol=0.02)
 
 
-def test_the_inverse_is_exact_for_mirrored_pictures(rng):
+@pytest.mark.parametrize(("boundary", "mode"), [("zero", "constant"), ("open", "reflect")])
+def test_the_inverse_is_exact(rng, boundary, mode):
     picture = rng.random((31, 44))
-    image = scipy.ndimage.convolve(picture, np.array(KERNEL), mode="reflect")
-    np.testing.assert_allclose(inverse_laplacian(image, 0), picture - picture.mean(), atol=1e-9)
-    damped = inverse_laplacian(image, 5.0)
+    image = scipy.ndimage.convolve(picture, np.array(KERNEL), mode=mode)
+    known = picture if boundary == "zero" else picture - picture.mean()
+    np.testing.assert_allclose(inverse_laplacian(image, 0, boundary), known, atol=1e-9)
+    damped = inverse_laplacian(image, 5.0, boundary)
     assert 0 < damped.std() < picture.std()
 
 
@@ -52,6 +56,8 @@ def test_the_command_trains_it(tmp_path):
     assert (tmp_path / "run" / "model.h5").exists()
 
 
-def test_wrong_noise_is_told():
+def test_wrong_arguments_are_told():
     with pytest.raises(InputError, match="negative"):
         Laplacian(noise=-1)
+    with pytest.raises(InputError, match="none of zero, open"):
+        Laplacian(boundary="dark")

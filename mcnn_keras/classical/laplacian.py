@@ -4,8 +4,8 @@ import numpy as np
 from scipy import fft
 
 
-def inverse_laplacian(image, regularization):
-    """Invert a Laplacian by a cosine transform, with Tikhonov's regularisation.
+def inverse_laplacian(image, regularization, boundary="zero"):
+    """Invert a Laplacian by a sine or cosine transform, with Tikhonov's regularisation.
 
     Parameters
     ----------
@@ -14,22 +14,29 @@ def inverse_laplacian(image, regularization):
     regularization : float
         In units of the transfer function, which goes from 0 to -16: frequencies at which it is
         smaller are damped.
+    boundary : {'zero', 'open'}
+        Whether nothing lies beyond the picture's borders, or it goes on there, as if mirrored.
 
     Returns
     -------
     numpy.ndarray
-        (height, width), mean-free, since the Laplacian tells nothing of the mean.
+        (height, width); mean-free where it goes on, since the Laplacian tells nothing of the mean.
 
     Notes
     -----
-    The picture is taken to go on mirrored beyond its borders, where the discrete cosine transform
-    is the Fourier transform and the kernel becomes L = (2 + 2 cos a) (2 + 2 cos b) - 16, with
-    a and b from 0 to pi. Minimises |L x - y|^2 + regularization^2 |x|^2: x = L y / (L^2 +
-    regularization^2).
+    Sines that vanish one pixel beyond the borders, or cosines that are mirrored at them, are the
+    kernel's eigenvectors: it becomes L = (2 + 2 cos a) (2 + 2 cos b) - 16, with a and b between 0
+    and pi. Minimises |L x - y|^2 + regularization^2 |x|^2: x = L y / (L^2 + regularization^2).
     """
-    a, b = (2 + 2 * np.cos(np.pi * np.arange(n) / n) for n in image.shape)
-    transfer = np.multiply.outer(a, b) - 16
+    if boundary == "zero":
+        angles = [np.pi * np.arange(1, n + 1) / (n + 1) for n in image.shape]
+        there, back, kind = fft.dstn, fft.idstn, 1
+    else:
+        angles = [np.pi * np.arange(n) / n for n in image.shape]
+        there, back, kind = fft.dctn, fft.idctn, 2
+    transfer = np.multiply.outer(*(2 + 2 * np.cos(a) for a in angles)) - 16
     damped = transfer**2 + regularization**2
-    damped[0, 0] = 1.0  # where the transfer function is zero, and the answer with it
-    spectrum = fft.dctn(image, norm="ortho") * transfer / damped
-    return fft.idctn(spectrum, norm="ortho")
+    if boundary == "open":
+        damped[0, 0] = 1.0  # where the transfer function is zero, and the answer with it
+    spectrum = there(image, type=kind, norm="ortho") * transfer / damped
+    return back(spectrum, type=kind, norm="ortho")

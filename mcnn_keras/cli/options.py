@@ -175,6 +175,10 @@ laplacian_options = together(
         "--noise", type=float, default=0.01, show_default=True,
         help="Standard deviation of the noise on the Laplacian of a picture of 0..1.",
     ),
+    click.option(
+        "--boundary", type=click.Choice(["zero", "open"]), default="zero", show_default=True,
+        help="Beyond the picture: nothing, or more of it, so that its mean is lost.",
+    ),
 )  # fmt: skip
 
 
@@ -229,7 +233,8 @@ def laplacian_problem(values):
     """The Laplacian problem that the options describe; takes its options out of `values`."""
     from ..problems import Laplacian
 
-    return Laplacian(noise=values.pop("noise"), images=values.pop("images"))
+    names = ("noise", "boundary", "images")
+    return Laplacian(**{name: values.pop(name) for name in names})
 
 
 def optics_of(values, pixel_size):

@@ -9,7 +9,8 @@ from .base import Problem
 
 # [1 2 1; 2 4 2; 1 2 1] less 16 in the middle: its transfer function is known in closed form.
 KERNEL = ((1.0, 2.0, 1.0), (2.0, -12.0, 2.0), (1.0, 2.0, 1.0))
-STRENGTHS = tuple(10.0**k for k in np.arange(-3, 1.01, 0.5))
+BOUNDARIES = ("zero", "open")
+STRENGTHS = tuple(10.0**k for k in np.arange(-4, 1.01, 0.5))
 
 
 class Laplacian(Problem):
@@ -19,6 +20,9 @@ class Laplacian(Problem):
     ----------
     noise : float
         Standard deviation of the noise that is added to the Laplacian of a picture of 0..1.
+    boundary : {'zero', 'open'}
+        What lies beyond the borders: nothing, so that the picture's brightness can be told there
+        and has to be carried inwards; or more of the picture, so that its mean is lost.
     images : str or Path, optional
         A folder of pictures instead of the bundled ones.
     pictures_seed : int
@@ -27,22 +31,24 @@ class Laplacian(Problem):
     Raises
     ------
     InputError
-        If the noise is negative.
+        If the noise is negative, or the boundary is not known.
 
     Notes
     -----
     The problem of Wang et al. (2020), Fig. 1: edges are all that the network sees, and slow changes
-    have to be put together from them; the mean is lost, and can only be guessed.
+    have to be put together from them.
     """
 
     name = "laplacian"
-    margin = 1
     output_names = ("picture",)
 
-    def __init__(self, noise=0.01, images=None, pictures_seed=0):
+    def __init__(self, noise=0.01, boundary="zero", images=None, pictures_seed=0):
         if not noise >= 0:
             raise InputError(f"noise {noise} is negative; give a standard deviation")
-        self.noise = float(noise)
+        if boundary not in BOUNDARIES:
+            raise InputError(f"boundary {boundary!r} is none of {', '.join(BOUNDARIES)}")
+        self.noise, self.boundary = float(noise), boundary
+        self.margin = int(boundary == "open")
         self.images = None if images is None else str(images)
         self.pictures_seed = pictures_seed
         self._pictures = {}
@@ -55,9 +61,10 @@ class Laplacian(Problem):
         from ..classical.laplacian import inverse_laplacian
 
         def inverse(images, targets):
-            mean = targets.mean()
+            # Where the mean is lost, that of all pictures is the best guess.
+            mean = targets.mean() if self.boundary == "open" else 0.0
             answers, strength = best_strength(
-                lambda image, strength: inverse_laplacian(image, strength) + mean,
+                lambda image, strength: inverse_laplacian(image, strength, self.boundary) + mean,
                 images[..., 0],
                 targets[..., 0],
                 STRENGTHS,
@@ -74,7 +81,7 @@ class Laplacian(Problem):
         return self._pictures[split].draw(seed, size)[..., None]
 
     def observe(self, target, seed):
-        """Its Laplacian; the outermost pixels are the margin's."""
+        """Its Laplacian."""
         return tf.nn.conv2d(target[None], self._kernel, 1, "SAME")[0]
 
     def detect(self, image, seed):
@@ -83,4 +90,5 @@ class Laplacian(Problem):
 
     def config(self):
         """The constructor's arguments as JSON can hold them."""
-        return {"noise": self.noise, "images": self.images, "pictures_seed": self.pictures_seed}
+        return {"noise": self.noise, "boundary": self.boundary, "images": self.images,
+                "pictures_seed": self.pictures_seed}  # fmt: skip
