@@ -1,6 +1,6 @@
 """Extended figure of the paper: what normalisation layers do to maps with a physical scale.
 
-    python experiments/fig6_normalisation.py          # half an hour on two cores
+    python experiments/fig6_normalisation.py          # 20 minutes on two cores
 
 Three networks without, with batch and with group normalisation retrieve phase and amplitude from
 two planes; same seed, samples and budget. Prints the error of each map, and of each map after the
@@ -61,7 +61,7 @@ for normalization in ("none", "batch", "group"):
 rows = []
 for i in range(4):
     for channel in range(len(problem.output_names)):
-        low, high = (f(targets[i, ..., channel]) for f in (np.min, np.max))
+        low, high = (f(targets[:4, ..., channel]) for f in (np.min, np.max))
         half = (high - low) / 2
         shown = [to_grey(c[i, ..., channel], low, high) for c in columns[:1]]
         for answer, difference in zip(columns[1::2], columns[2::2], strict=True):

@@ -101,6 +101,13 @@ def test_heads_stay_in_float32_under_mixed_precision():
     assert model.get_layer("encoder_1_conv").compute_dtype == "bfloat16"
 
 
+def test_a_new_network_draws_no_checkerboard(rng):
+    image = rng.normal(size=(1, 128, 128, 2)).astype("float32")
+    answer = MCNN(2, 3, preset="fast")(image)[0].numpy().reshape(1, 64, 2, 64, 2, 3)
+    assert answer.std() > 0
+    np.testing.assert_allclose(answer, answer[:, :, :1, :, :1] + 0 * answer, atol=1e-6)
+
+
 def test_the_discriminator_judges_each_scale():
     judge = discriminator(2, scales=3)
     images = [np.zeros((4, 64 >> k, 64 >> k, 2), np.float32) for k in range(3)]

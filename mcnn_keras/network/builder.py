@@ -3,7 +3,7 @@
 import math
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 from .cells import CELLS, convolve
 from .low_pass import LowPass
@@ -212,7 +212,12 @@ def _head(x, channels, m):
 def _sub_pixel_head(x, channels, normalization):
     # Four pixels of the output from each of half the size (Shi et al., 2016).
     x = convolve(x, 8 * channels, normalization, "decoder_1")
-    return layers.Conv2DTranspose(channels, 2, strides=2, dtype="float32", name="output_1")(x)
+    head = layers.Conv2DTranspose(channels, 2, strides=2, dtype="float32", name="output_1")
+    answer = head(x)
+    # The four begin equal, or their differences are seen as a checkerboard for a long time (Aitken
+    # et al., 2017).
+    head.kernel.assign(ops.tile(head.kernel[:1, :1], (2, 2, 1, 1)))
+    return answer
 
 
 def _with_first_layer(image, first_layer):
