@@ -11,6 +11,7 @@ import argparse
 import csv
 import os
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -42,7 +43,7 @@ def main(arguments):
     film = Film(cv2, arguments.source)
     camera = Camera(cv2, arguments.camera)
     try:
-        grabber = mss.mss()
+        grabber = mss.MSS()
         monitor = grabber.monitors[arguments.screen]
     except mss.exception.ScreenShotError as error:
         raise InputError(f"no display can be taken ({error}); log in to a desktop") from None
@@ -160,7 +161,7 @@ def play(film, monitor, take, interval):
     window.configure(background="black", cursor="none")
     label = tkinter.Label(window, borderwidth=0)
     label.pack(expand=True, fill="both")
-    failed = []
+    failed, stopped = [], []
 
     def guarded(step):
         # Tk would print an error and go on.
@@ -182,7 +183,7 @@ def play(film, monitor, take, interval):
 
     def shoot():
         began = time.monotonic()
-        if take():
+        if stopped or take():
             window.destroy()
         else:
             rest = interval - (time.monotonic() - began)
@@ -191,11 +192,12 @@ def play(film, monitor, take, interval):
     window.bind("<Escape>", lambda event: window.destroy())
     window.after(1, guarded(show))
     window.after(round(1e3 * SETTLING), guarded(shoot))
+    # Raised within Tk or the libraries that it calls, a KeyboardInterrupt may be lost.
+    before = signal.signal(signal.SIGINT, lambda number, frame: stopped.append(number))
     try:
         window.mainloop()
-    except KeyboardInterrupt:
-        window.destroy()
-        raise
+    finally:
+        signal.signal(signal.SIGINT, before)
     if failed:
         raise failed[0]
 

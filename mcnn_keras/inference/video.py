@@ -73,6 +73,8 @@ def _as_large(frame, results):
 def _write(path, video, fps):
     import imageio.v3 as iio
 
+    # In colours: of grey GIFs with frames that leave out what does not change, not all can be read.
+    video = [np.repeat(frame[..., None], 3, axis=2) for frame in video]
     with replacing(path) as part:
         if path.suffix.lower() == ".gif":
             iio.imwrite(part, video, duration=1000 / fps, loop=0)
@@ -81,6 +83,5 @@ def _write(path, video, fps):
             codec = {"codec": "libx264", "macro_block_size": 1} if plugin == "FFMPEG" else {
                 "codec": "libx264"}  # fmt: skip
             # The codec wants even numbers of pixels.
-            video = [np.repeat(f[: f.shape[0] // 2 * 2, : f.shape[1] // 2 * 2, None], 3, 2)
-                     for f in video]  # fmt: skip
+            video = [f[: f.shape[0] // 2 * 2, : f.shape[1] // 2 * 2] for f in video]
             iio.imwrite(part, np.stack(video), plugin=plugin, fps=fps, **codec)
