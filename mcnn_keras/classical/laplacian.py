@@ -36,7 +36,6 @@ def inverse_laplacian(image, regularization, boundary="zero"):
         there, back, kind = fft.dctn, fft.idctn, 2
     transfer = np.multiply.outer(*(2 + 2 * np.cos(a) for a in angles)) - 16
     damped = transfer**2 + regularization**2
-    if boundary == "open":
-        damped[0, 0] = 1.0  # where the transfer function is zero, and the answer with it
+    damped[transfer == 0] = 1.0  # the lost mean, which stays zero in the answer
     spectrum = there(image, type=kind, norm="ortho") * transfer / damped
     return back(spectrum, type=kind, norm="ortho")

@@ -68,7 +68,6 @@ def reconstruct(method, inputs, output, **values):
     import_tensorflow()
     from ..reconstruct import reconstruct as compute
 
-    own = pixel_length(series.axes, "um" if values["energy"] is None else "A")
     size = pixel_size(values, series)
     optics = optics_of(values, size)
     if values.pop("register"):
@@ -79,7 +78,7 @@ def reconstruct(method, inputs, output, **values):
     phase, amplitude = compute(method, series, optics, progress=_progress, **options)
     channels = [phase] if amplitude is None else [phase, amplitude]
     field = series.axes
-    if size != own:
+    if size != pixel_length(series.axes, optics.unit):
         field = tuple(a._replace(scale=size, units=optics.unit) for a in field)
     between = (Axis("output", len(channels)),) if len(channels) > 1 else ()
     labels = ["phase", "amplitude"][: len(channels)]

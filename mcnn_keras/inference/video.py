@@ -74,7 +74,7 @@ def _write(path, video, fps):
     import imageio.v3 as iio
 
     # In colours: of grey GIFs with frames that leave out what does not change, not all can be read.
-    video = [np.repeat(frame[..., None], 3, axis=2) for frame in video]
+    video = np.repeat(np.stack(video)[..., None], 3, axis=3)
     with replacing(path) as part:
         if path.suffix.lower() == ".gif":
             iio.imwrite(part, video, duration=1000 / fps, loop=0)
@@ -83,5 +83,6 @@ def _write(path, video, fps):
             codec = {"codec": "libx264", "macro_block_size": 1} if plugin == "FFMPEG" else {
                 "codec": "libx264"}  # fmt: skip
             # The codec wants even numbers of pixels.
-            video = [f[: f.shape[0] // 2 * 2, : f.shape[1] // 2 * 2] for f in video]
-            iio.imwrite(part, np.stack(video), plugin=plugin, fps=fps, **codec)
+            height, width = (n // 2 * 2 for n in video.shape[1:3])
+            video = np.ascontiguousarray(video[:, :height, :width])
+            iio.imwrite(part, video, plugin=plugin, fps=fps, **codec)
