@@ -22,6 +22,7 @@ from mcnn_keras.training.pipeline import fixed_set
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--epochs", type=int, default=12, help="of 2,048 samples")
+parser.add_argument("--seed", type=int, default=0)
 parser.add_argument("--only", nargs="*", help="names of variants")
 parser.add_argument("--output", type=Path, default=Path("runs/denoise_ablation"))
 arguments = parser.parse_args()
@@ -49,7 +50,7 @@ for name, (photographs, problem, settings) in VARIANTS.items():
     began = time.perf_counter()
     options = {
         "image_size": 128, "samples": 2048, "epochs": arguments.epochs, "batch_size": 16,
-        "loss": "squared", "learning_rate": 1e-3, **settings,
+        "loss": "squared", "learning_rate": 1e-3, "seed": arguments.seed, **settings,
     }  # fmt: skip
     run = mcnn.train(Denoise(photographs=photographs, **problem), **options)
     took = time.perf_counter() - began

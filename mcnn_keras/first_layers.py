@@ -6,6 +6,8 @@ Each is made with the layer's arguments and takes (batch, height, width, channel
 import numpy as np
 from scipy import fft, ndimage
 
+from .transport import Scene, screen_filter
+
 
 def low_pass():
     """See `mcnn_keras.network.low_pass.LowPass`."""
@@ -83,5 +85,39 @@ def focus_estimates(defocus, wavelength, pixel_size, numerical_aperture=None, re
         found = np.concatenate([waves[:, :-1].real, waves[:, :-1].imag, waves[:, -1:].real], axis=1)
         inner = slice(margin, height - margin), slice(margin, width - margin)
         return np.moveaxis(found[(slice(None), slice(None), *inner)], 1, -1).astype(np.float32)
+
+    return channels
+
+
+def screen_estimate(scene, gamma, aim, automatic, corner):
+    """See `mcnn_keras.network.screen.ScreenEstimate`."""
+    shape = 18, 32  # CELLS of the layer
+    matrix, offset = screen_filter(Scene(**scene), shape, corner)
+
+    def triangles(positions, n, reach):
+        apart = np.clip(positions, 0, n - 1)[:, None] - np.arange(n)
+        weights = np.maximum(1 - np.abs(apart) / reach, 0)
+        return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+
+    def weights(pixels, first, length, cells):
+        spacing = length / cells
+        centres = (np.arange(cells) + 0.5) * spacing + first - 0.5
+        positions = (np.arange(pixels) + 0.5 - first) / spacing - 0.5
+        return triangles(centres, pixels, max(spacing, 1)), triangles(positions, cells, 1)
+
+    def channels(batch):
+        height, width = batch.shape[1:3]
+        within = width * 9 // 16
+        over_rows, to_rows = weights(height, (height - within) // 2, within, shape[0])
+        over_columns, to_columns = weights(width, 0, width, shape[1])
+        light = np.maximum(batch, 0) ** gamma
+        cells = np.einsum("ih,bhwk,jw->bijk", over_rows, light, over_columns, optimize=True)
+        level = np.maximum(cells.mean((1, 2, 3), keepdims=True), 1e-6)
+        cells *= (level / aim) ** (1 / (1 - automatic)) / level
+        screen = np.einsum("ij,bjk->bik", matrix, cells.reshape(len(batch), -1, batch.shape[-1]))
+        screen = np.clip(screen + offset[:, None], 1e-6, 1) ** (1 / gamma)
+        screen = screen.reshape(len(batch), *shape, -1)
+        found = np.einsum("hi,bijk,wj->bhwk", to_rows, screen, to_columns, optimize=True)
+        return found.astype(np.float32)
 
     return channels

@@ -12,6 +12,10 @@ import numpy as np
 
 from .errors import InputError
 
+# What `screen_filter` takes for granted of screens, white being one and their height the unit of
+# length, and of the noise.
+MEAN, VARIANCE, REACH, NOISE = 0.3, 0.06, 2.5, 0.02
+
 
 class Scene(NamedTuple):
     """Where screen, wall and camera are, and how they send light on.
@@ -152,3 +156,51 @@ def transport_matrix(scene, shape, view_shape=None):
         normal = scene.distance / np.sqrt(lengths)
         brdf += scene.glossy * (scene.sharpness + 1) / (2 * np.pi) * lobe / normal
     return (brdf * irradiance).astype(np.float32)
+
+
+def vignetting(y, x, corner):
+    """The share of the light that passes at y, x, each -1..1 over the view; 1 in its middle."""
+    return 1 - (1 - corner) / 2 * (y**2 + x**2)
+
+
+def screen_filter(scene, shape, corner):
+    """Wiener's filter from what a camera sees of the wall to the screen.
+
+    Parameters
+    ----------
+    scene : Scene
+    shape : (int, int)
+        Rows and columns of the screen's cells, and of the camera's pixels.
+    corner : float
+        Light at the corner of the view, that in its middle being one.
+
+    Returns
+    -------
+    matrix : numpy.ndarray
+        (screen cells, camera pixels), float32.
+    offset : numpy.ndarray
+        (screen cells,), float32: the screen is matrix @ seen + offset, where a white screen is
+        one, and is seen as one in the mean over a view without vignetting.
+
+    Notes
+    -----
+    The linear estimate of least mean squared error (Kay, Estimation Theory, 12.5) of screens whose
+    brightness is MEAN and varies as VARIANCE exp(-distance / REACH), seen with noise of deviation
+    NOISE. More noise than a sensor has stands for a camera that is not quite where it is said.
+    """
+    transport = transport_matrix(scene, shape)
+    rows, columns = shape
+    y, x = (_middles(n) for n in shape)
+    seen = vignetting(y[:, None], x, corner).reshape(-1, 1) * transport
+    seen /= transport.sum(1).mean()
+    cells = grid(columns / rows, 1.0, shape)
+    apart = np.sqrt(((cells[:, None] - cells[None]) ** 2).sum(-1))
+    covariance = VARIANCE * np.exp(-apart / REACH)
+    measured = seen @ covariance @ seen.T + NOISE**2 * np.eye(len(seen))
+    matrix = np.linalg.solve(measured, seen @ covariance).T
+    offset = MEAN - matrix @ seen.sum(1) * MEAN
+    return matrix.astype(np.float32), offset.astype(np.float32)
+
+
+def _middles(n):
+    return (np.arange(n) + 0.5) * 2 / n - 1

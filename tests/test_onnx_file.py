@@ -8,8 +8,10 @@ from mcnn_keras import InputError, Optics, load, predict
 from mcnn_keras.network import build
 from mcnn_keras.network.low_pass import LowPass
 from mcnn_keras.network.physical import FocusEstimates
+from mcnn_keras.network.screen import ScreenEstimate
 from mcnn_keras.network.spectral import SpectralWiener
 from mcnn_keras.onnx_file import OnnxModel, export, first_layer
+from mcnn_keras.problems import Reflection
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -59,6 +61,17 @@ def test_first_layers_in_numpy_are_those_of_keras(defocus, rng):
     ours = first_layer({"name": "spectral_wiener"})(one)
     np.testing.assert_allclose(ours, np.asarray(SpectralWiener()(one)), atol=1e-5)
     assert Optics(**optics).pixel_size == 0.31
+
+
+@pytest.mark.parametrize("shape", [(128, 192), (64, 64), (37, 70)])
+def test_the_screens_estimate_in_numpy_is_that_of_keras(shape, rng):
+    arguments = dict(Reflection().first_layer)
+    photographs = rng.random((2, *shape, 3)).astype(np.float32)
+    ours = first_layer(arguments)(photographs)
+    del arguments["name"]
+    np.testing.assert_allclose(
+        ours, np.asarray(ScreenEstimate(**arguments)(photographs)), atol=1e-4
+    )
 
 
 def test_tensorflow_is_never_imported(exported, tmp_path, rng):

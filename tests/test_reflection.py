@@ -4,7 +4,9 @@ import pytest
 from mcnn_keras import InputError, evaluate, train
 from mcnn_keras.classical.ridge import Ridge
 from mcnn_keras.cli import main
-from mcnn_keras.problems import Reflection, from_card
+from mcnn_keras.network.screen import ScreenEstimate
+from mcnn_keras.problems import Reflection, from_card, reflection
+from mcnn_keras.problems.paired import filled
 from mcnn_keras.problems.reflection import GAMMA
 from mcnn_keras.training.pipeline import fixed_set
 
@@ -46,6 +48,21 @@ def test_exposure_brings_dark_and_bright_screens_together(problem):
     np.testing.assert_allclose(taken[0] / taken[1], 10**0.3, rtol=0.1)
 
 
+def test_the_first_layer_finds_a_smooth_screen(problem, monkeypatch):
+    calm = {"exposure": (1.0, 1.0), "counts": (1e6, 1e7), "read_out": (0.0, 1e-6),
+            "vibration": (0.0, 0.0), "delay": (0.0, 0.0)}  # fmt: skip
+    monkeypatch.setattr(reflection, "RANGES", calm)
+    y, x = np.mgrid[0:1:144j, 0:1:256j]
+    screen = np.stack([0.3 + 0.3 * x, 0.7 - 0.3 * y, 0.4 + 0.2 * x * y], -1).astype(np.float32)
+    photograph = filled(problem.detect(problem.observe(screen, (0, 1)), (2, 3)))
+    arguments = dict(problem.first_layer)
+    del arguments["name"]
+    found = np.asarray(ScreenEstimate(**arguments)(photograph[None]))[0]
+    expected = filled(screen, 2).numpy()[::2, ::2]
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).mean() < 0.02  # a guess of each colour's mean: 0.06
+
+
 def test_ridge_finds_a_linear_map(rng):
     images, weights = rng.standard_normal((60, 4, 3)), rng.standard_normal((12, 5))
     targets = images.reshape(60, 12) @ weights + 7
@@ -71,8 +88,6 @@ def test_ridge_is_the_textbooks(rng):
 
 
 def test_it_trains_and_is_evaluated(tmp_path, monkeypatch):
-    from mcnn_keras.problems import reflection
-
     monkeypatch.setattr(reflection, "RIDGE_PAIRS", 16)
     words = "train reflection --image-size 64 --samples 8 --batch-size 4 --epochs 1 --preset fast"
     with pytest.raises(SystemExit) as end:

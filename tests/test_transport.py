@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import integrate
 
-from mcnn_keras import InputError
+from mcnn_keras import InputError, transport
 from mcnn_keras.transport import Scene, grid, irradiance_matrix, transport_matrix
 
 
@@ -108,3 +108,37 @@ def test_a_mirror_shows_the_screen_where_it_should():
 def test_impossible_scenes_are_refused(wrong, message):
     with pytest.raises(InputError, match=message):
         transport_matrix(Scene(**wrong), (2, 2))
+
+
+def test_the_filter_inverts_a_scene_without_noise(monkeypatch, rng):
+    monkeypatch.setattr(transport, "NOISE", 1e-7)
+    scene, shape = Scene(distance=0.1), (3, 5)
+    matrix, offset = transport.screen_filter(scene, shape, 1.0)
+    screen, light = rng.random(15), transport_matrix(scene, shape)
+    seen = light @ screen / (light @ np.ones(15)).mean()
+    np.testing.assert_allclose(matrix @ seen + offset, screen, atol=2e-3)
+
+
+def test_the_filter_leaves_the_mean_where_it_sees_nothing(monkeypatch):
+    monkeypatch.setattr(transport, "NOISE", 1e4)
+    matrix, offset = transport.screen_filter(Scene(), (3, 5), 0.7)
+    np.testing.assert_allclose(matrix @ np.ones(15) + offset, transport.MEAN, atol=1e-4)
+
+
+def test_no_other_linear_filter_errs_less(rng):
+    scene, shape = Scene(), (4, 7)
+    matrix, offset = transport.screen_filter(scene, shape, 0.7)
+    cells = grid(7 / 4, 1.0, shape)
+    apart = np.linalg.norm(cells[:, None] - cells[None], axis=-1)
+    covariance = transport.VARIANCE * np.exp(-apart / transport.REACH)
+    screens = transport.MEAN + rng.multivariate_normal(np.zeros(28), covariance, 40000)
+    y, x = np.mgrid[-0.75:0.75:4j, -6 / 7 : 6 / 7 : 7j]
+    light = transport_matrix(scene, shape)
+    light = (1 - 0.15 * (x**2 + y**2)).reshape(-1, 1) * light / light.sum(1).mean()
+    seen = screens @ light.T + transport.NOISE * rng.standard_normal(screens.shape)
+    known = np.column_stack([seen, np.ones(len(seen))])
+    best = known @ np.linalg.lstsq(known, screens, rcond=None)[0]
+    ours = seen @ matrix.T + offset
+    errors = [((answer - screens) ** 2).mean() for answer in (ours, best)]
+    assert errors[0] < 1.005 * errors[1]
+    assert errors[0] < 0.2 * transport.VARIANCE

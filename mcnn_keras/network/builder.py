@@ -8,11 +8,13 @@ from keras import layers, ops
 from .cells import CELLS, convolve
 from .low_pass import LowPass
 from .physical import FocusEstimates
+from .screen import ScreenEstimate
 from .spectral import SpectralWiener
 
 FIRST_LAYERS = {
     "focus_estimates": FocusEstimates,
     "low_pass": LowPass,
+    "screen_estimate": ScreenEstimate,
     "spectral_wiener": SpectralWiener,
 }
 

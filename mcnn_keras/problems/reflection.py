@@ -6,7 +6,7 @@ import tensorflow as tf
 from ..draws import between
 from ..errors import InputError
 from ..images import SPLITS, Pictures
-from ..transport import Scene, transport_matrix
+from ..transport import Scene, transport_matrix, vignetting
 from .base import Problem
 from .paired import COLOURS, filled
 
@@ -72,6 +72,18 @@ class Reflection(Problem):
         self._cells = cells
 
     @property
+    def first_layer(self):
+        """A linear estimate of the screen, which the network is to refine."""
+        return {
+            "name": "screen_estimate",
+            "scene": self.config()["scene"],
+            "gamma": GAMMA,
+            "aim": AIM,
+            "automatic": AUTOMATIC,
+            "corner": VIGNETTING,
+        }
+
+    @property
     def baselines(self):
         """The best linear inverse, by ridge regression on pairs of its own."""
         from ..classical.denoisers import best_strength
@@ -127,7 +139,7 @@ class Reflection(Problem):
         light = tf.image.resize(light, (height, width), "bicubic")
         light = _shifted(light, between(tf.abs(draws[3]), *RANGES["vibration"]) * draws[1:3])
         y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
-        return light * (1 - (1 - VIGNETTING) / 2 * (y**2 + x**2))[..., None]
+        return light * vignetting(y, x, VIGNETTING)[..., None]
 
     def detect(self, image, seed):
         """Automatic exposure, counting and read-out noise, clipping, and 8-bit levels."""
