@@ -25,7 +25,6 @@ from scipy.ndimage import gaussian_filter
 import mcnn_keras as mcnn
 from mcnn_keras.classical import denoisers
 from mcnn_keras.files import replacing, to_grey, write_png
-from mcnn_keras.inference.predict import predict_stack
 from mcnn_keras.metrics import snr_db
 
 PUBLISHED = {"lattices": 6.0, "Pt on C at -8.5": 2.9, "Pt on C at -3.2": 3.9, "Pt on C at 1.9": 4.3}
@@ -86,7 +85,7 @@ results = {}
 for name, pairs in sets.items():
     targets = [target for target, _ in pairs]
     frames = [counted(target, level) for target, level in pairs]
-    answers = predict_stack(model, np.asarray(frames, np.float32)[..., None])
+    answers = mcnn.predict(model, frames)
     row = {"in": np.mean([snr_db(f, t) for f, t in zip(frames, targets, strict=True)])}
     row["network"] = np.mean([snr(a, t) for a, t in zip(answers, targets, strict=True)])
     for method, (function, strengths) in METHODS.items():

@@ -34,7 +34,6 @@ from mcnn_keras.classical import denoisers
 from mcnn_keras.classical.pgure_svt import noise_line, pgure_svt
 from mcnn_keras.files import replacing, to_grey, write_png
 from mcnn_keras.inference.normalize import normalize
-from mcnn_keras.inference.predict import predict_stack
 from mcnn_keras.metrics import snr_db
 from mcnn_keras.problems import Denoise
 
@@ -73,7 +72,7 @@ if arguments.no_bm3d:
 
 
 def network(frames):
-    return predict_stack(model, np.asarray(frames, np.float32)[..., None])
+    return mcnn.predict(model, frames)
 
 
 def snr(answer, target):

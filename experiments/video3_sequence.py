@@ -22,7 +22,6 @@ from mcnn_keras import stem
 from mcnn_keras.classical.pgure_svt import pgure_svt
 from mcnn_keras.crystals import atoms_within
 from mcnn_keras.files import read_images, replacing, to_grey, write_png
-from mcnn_keras.inference.predict import predict_stack
 from mcnn_keras.metrics import snr_db
 
 parser = argparse.ArgumentParser()
@@ -60,7 +59,7 @@ else:
 answers = {
     "raw": raw,
     "PGURE-SVT": pgure_svt(raw),
-    "network": predict_stack(mcnn.load(arguments.model), raw[..., None]),
+    "network": mcnn.predict(arguments.model, raw),
 }
 if truth is not None:
     for name, frames in answers.items():

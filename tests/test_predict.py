@@ -38,6 +38,16 @@ def test_any_size_comes_back_whole(trained, rng, shape):
     np.testing.assert_allclose(answer.mean(), 0, atol=1e-5)
 
 
+def test_any_number_of_images_comes_back(trained, two_planes, rng):
+    frames = rng.random((2, 3, 40, 64)) + 1
+    each = [[predict(trained.model, f) for f in row] for row in frames]
+    np.testing.assert_allclose(predict(trained.model, frames), each, atol=1e-5)
+    np.testing.assert_allclose(predict(trained.model, frames[..., None]), each, atol=1e-5)
+    planes = rng.random((3, 40, 64, 2)) + 1
+    each = [predict(two_planes, p) for p in planes]
+    np.testing.assert_allclose(predict(two_planes, planes), each, atol=1e-5)
+
+
 def test_padding_is_mirrored_and_cut_off_again(trained):
     # What lies far from the border does not know how large the picture is.
     rng = np.random.default_rng(3)

@@ -58,12 +58,9 @@ def predict_lazily(model, images):
 
 
 def _frames(block, model):
-    from .predict import predict_stack
+    from .predict import predict
 
-    model = _loaded(model)
-    stack = np.asarray(block, np.float32).reshape(-1, *block.shape[-2:], 1)
-    answers = predict_stack(model, stack)
-    return answers.reshape(*block.shape[:-2], *answers.shape[1:])
+    return predict(_loaded(model), np.asarray(block))
 
 
 class Travelling:

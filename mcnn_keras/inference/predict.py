@@ -25,19 +25,19 @@ def predict(model, images):
     model : keras.Model
         From `mcnn_keras.load` or a training run's ``run.model``; or the name of a model's file,
         which is then loaded.
-    images : (height, width) or (height, width, channels) array
-        The measurement, of as many channels (planes) as the model was trained for. Its unit does
-        not matter to phase and denoising models, which normalise it; a model of a problem of
-        one's own takes the values that it was trained on. Or a dask array, (..., height, width),
-        for a model of one plane: the answer is one, too, computed frame by frame when it is asked
-        for.
+    images : (..., height, width, channels) array, or (..., height, width) for one channel
+        One measurement or any number of them, of as many channels (planes) as the model was
+        trained for. Their unit does not matter to phase and denoising models, which normalise each
+        by itself; a model of a problem of one's own takes the values that it was trained on. Of a
+        dask array, (..., height, width), for a model of one plane, the answer is one, too,
+        computed frame by frame when it is asked for.
 
     Returns
     -------
     numpy.ndarray
-        float32, (height, width), or (height, width, channels) if the model has several outputs;
-        in the units of the model's target (``model.card["units"]``), or in the image's own units
-        from a denoising model.
+        float32, (..., height, width), or (..., height, width, channels) if the model has several
+        outputs; in the units of the model's target (``model.card["units"]``), or in the image's
+        own units from a denoising model.
 
     Raises
     ------
@@ -57,11 +57,13 @@ def predict(model, images):
             f"a {type(model).__name__} and an array of type {image.dtype} were given; predict "
             "takes a model that mcnn_keras.load returned, and real numbers"
         )
-    engine_of(model)
-    image = image.astype(np.float32)
-    if image.ndim == 2:
+    one = engine_of(model).card["network"]["input_channels"] == 1
+    if image.ndim == 2 or (one and image.ndim > 2 and image.shape[-1] >= SMALLEST):
         image = image[..., None]
-    return predict_stack(model, image[None])[0]
+    if image.ndim <= 3:
+        return predict_stack(model, image[None].astype(np.float32))[0]
+    answers = predict_stack(model, image.reshape(-1, *image.shape[-3:]).astype(np.float32))
+    return answers.reshape(*image.shape[:-3], *answers.shape[1:])
 
 
 def predict_stack(model, stack, batch_size=None, tile_size=None):
