@@ -228,7 +228,8 @@ def frames_of_planes(wanted, there, unit="um"):
         if not is_near(there[nearest], z):
             raise InputError(
                 f"the model was trained for {', '.join(f'{w:g}' for w in wanted)} {unit}, and the "
-                f"frame nearest to {z:g} um lies at {there[nearest]:g}; train one for your planes"
+                f"frame nearest to {z:g} {unit} lies at {there[nearest]:g}; train one for your "
+                "planes"
             )
         frames.append(nearest)
     return frames

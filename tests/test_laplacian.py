@@ -61,3 +61,5 @@ def test_wrong_arguments_are_told():
         Laplacian(noise=-1)
     with pytest.raises(InputError, match="none of zero, open"):
         Laplacian(boundary="dark")
+    with pytest.raises(ValueError, match="'zero' or 'open'"):
+        inverse_laplacian(np.ones((8, 8)), 0.1, "dark")

@@ -31,6 +31,11 @@ def test_a_sample_is_a_photograph_and_a_picture_twice_as_large(problem):
     assert not np.array_equal(images, fixed_set(problem, "test", 3, 128, 0)[0])
 
 
+def test_a_width_that_would_be_filled_up_is_refused(problem):
+    with pytest.raises(InputError, match="multiple of 64"):
+        problem.sample((0, 1), 100)
+
+
 def test_the_wall_shows_the_screens_colours_and_side(problem):
     red_left = np.zeros((36, 64, 3), np.float32)
     red_left[:, :32, 0] = 1.0

@@ -22,12 +22,19 @@ def inverse_laplacian(image, regularization, boundary="zero"):
     numpy.ndarray
         (height, width); mean-free where it goes on, since the Laplacian tells nothing of the mean.
 
+    Raises
+    ------
+    ValueError
+        If the boundary is no choice.
+
     Notes
     -----
     Sines that vanish one pixel beyond the borders, or cosines that are mirrored at them, are the
     kernel's eigenvectors: it becomes L = (2 + 2 cos a) (2 + 2 cos b) - 16, with a and b between 0
     and pi. Minimises |L x - y|^2 + regularization^2 |x|^2: x = L y / (L^2 + regularization^2).
     """
+    if boundary not in ("zero", "open"):
+        raise ValueError(f"boundary={boundary!r} is not known; choose 'zero' or 'open'")
     if boundary == "zero":
         angles = [np.pi * np.arange(1, n + 1) / (n + 1) for n in image.shape]
         there, back, kind = fft.dstn, fft.idstn, 1

@@ -8,7 +8,7 @@ from ..errors import InputError
 from ..images import SPLITS, Pictures
 from ..transport import Scene, transport_matrix, vignetting
 from .base import Problem
-from .paired import COLOURS, filled
+from .paired import COLOURS, FULL, filled
 
 # Columns of cells over which light is summed; what a wall shows is far smoother.
 CELLS = 64
@@ -107,6 +107,11 @@ class Reflection(Problem):
 
     def sample(self, seed, size, split="train"):
         """A photograph, `size` pixels wide, and the picture; see `Problem.sample`."""
+        if size % FULL:
+            raise InputError(
+                f"a photograph {size} pixels wide was asked for; the width must be a multiple of "
+                f"{FULL}"
+            )
         seeds = tf.unstack(tf.random.split(tf.random.fold_in(seed, SPLITS.index(split)), 3))
         target = self.targets(seeds[0], 2 * size, split)
         image = self.detect(self.observe(target, seeds[1]), seeds[2])
