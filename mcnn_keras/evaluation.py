@@ -1,4 +1,4 @@
-"""How good a model is on unseen simulated samples, beside answers that any network must beat."""
+"""How good a model is on unseen samples, beside answers that any network must beat."""
 
 import numpy as np
 
@@ -28,8 +28,8 @@ def evaluate(model, problem=None, samples=64, seed=1, image_size=None):
     -------
     dict
         For each answer by name ('network', 'zero' or 'constant', the problem's own): ``mae``, the
-        mean absolute error of each output by its name, ``correlation`` with the truth, and
-        ``with``, what was chosen for the answer's own best.
+        mean absolute error of each output by its name, in the result's units, ``correlation`` with
+        the truth, and ``with``, what was chosen for the answer's own best.
 
     Raises
     ------
@@ -50,10 +50,11 @@ def evaluate(model, problem=None, samples=64, seed=1, image_size=None):
         del answers["constant"]
     for name, baseline in problem.baselines.items():
         answers[name] = baseline(images, targets)
+    scales = card["normalization"].get("output_deviation", [1.0] * targets.shape[-1])
     return {
         name: {
             "mae": {
-                output: mean_absolute_error(answer[..., c], targets[..., c])
+                output: scales[c] * mean_absolute_error(answer[..., c], targets[..., c])
                 for c, output in enumerate(card["output_names"])
             },
             "correlation": correlation(answer, targets),

@@ -73,6 +73,8 @@ def make_card(problem, network, training, metrics):
 def error_unit(card):
     """The unit of the mean absolute error over all outputs, to print behind it."""
     units, names = card["units"], card["output_names"]
+    if card["normalization"]["output"] == "fixed":
+        return "of the targets' deviation"
     return units[0] if len(units) == 1 else f"(mean over {' and '.join(names)})"
 
 

@@ -5,7 +5,7 @@ import pytest
 import scipy.ndimage
 import tifffile
 
-from mcnn_keras import InputError, evaluate, load, predict
+from mcnn_keras import InputError, evaluate, load, predict, save, train
 from mcnn_keras.cli import main
 from mcnn_keras.problems import Paired
 from mcnn_keras.training.pipeline import fixed_set
@@ -73,7 +73,7 @@ def test_what_is_left_out_is_told(folders):
     assert "1 without target: lonely" in report
     assert "broken left out" in report
     assert "odd left out: the target has 60x60 pixels for an image of 40x40" in report
-    assert "1 left out, with 3 and 3 channels" in report
+    assert "1 left out, with images of 3 and targets of 3 channels, where" in report
 
 
 def test_a_folder_of_pairs_trains_and_predicts(folders, tmp_path, capfd):
@@ -125,6 +125,39 @@ def test_colours_stay_colours(tmp_path, rng):
     assert load(tmp_path / "m.h5").card["output_names"] == ["red", "green", "blue"]
 
 
+def test_pictures_of_8_bits_stay_within_them(tmp_path, rng):
+    images, targets = tmp_path / "images", tmp_path / "targets"
+    for folder in (images, targets):
+        folder.mkdir()
+    for i in range(6):
+        # Black and white, so that a linear network leaves 0..255.
+        picture = np.uint8(255 * (scipy.ndimage.gaussian_filter(rng.random((64, 64)), 3) > 0.5))
+        iio.imwrite(targets / f"{i}.png", picture)
+        iio.imwrite(images / f"{i}.png", np.uint8(80 + picture // 4))
+    (images / "notes.txt").write_text("mine")
+    problem = Paired(images, targets)
+    assert problem.normalization["output_limits"] == [0.0, 255.0]
+    assert "1 of" in problem.report[1]
+    assert "notes.txt" in problem.report[1]
+    run = train(problem, output=tmp_path / "run", filters=(4, 8), image_size=32, samples=16,
+                epochs=1, batch_size=4)  # fmt: skip
+    (kernel, bias) = run.model.get_layer("output_1").get_weights()
+    run.model.get_layer("output_1").set_weights([100 * (kernel + 0.1), bias])
+    save(run.model, tmp_path / "wild.h5")
+    (tmp_path / "results").mkdir()
+    with pytest.raises(SystemExit) as end:
+        main(["predict", str(tmp_path / "wild.h5"), str(images / "0.png"),
+              "--output", str(tmp_path / "results")])  # fmt: skip
+    assert end.value.code == 0
+    answer = tifffile.imread(tmp_path / "results" / "0.tif")
+    assert answer.dtype == np.uint8
+    assert answer.min() == 0 or answer.max() == 255
+    np.testing.assert_array_equal(iio.imread(tmp_path / "results" / "0.png"), answer)
+    row = evaluate(run.model, samples=8)
+    grey_levels = row["the image itself"]["mae"]["output"]
+    assert 60 < grey_levels < 130  # (80 + 0) - 0 and 255 - (80 + 63)
+
+
 def test_datasets_of_one_file_are_pairs(tmp_path, rng):
     images = rng.random((6, 20, 24, 2)).astype(np.float32)
     with h5py.File(tmp_path / "pairs.h5", "w") as file:
@@ -158,14 +191,17 @@ def test_what_cannot_be_paired_is_refused(folders, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="0 pairs can be used"):
         Paired(folders[0], tmp_path / "empty")
-    with pytest.raises(InputError, match="larger than the smallest image, 40"):
+    with pytest.raises(InputError, match=r"larger than the smallest image, \w+(/\w+)? with 40"):
         fixed_set(Paired(*folders), "train", 1, 48, 0)
 
 
 def test_whole_images_are_filled_up_as_inference_does(folders):
     images, targets = folders
     problem = Paired(images, targets, whole=True)
-    assert "or another size" in problem.report[-1]
+    assert (
+        "4 left out, with images of 48x48 pixels, where most have images of 40x48"
+        in problem.report[-1]
+    )
     found, truth = fixed_set(problem, "train", 3, 32, 0)
     assert found.shape == truth.shape == (3, 64, 64, 1)
     n = problem.normalization

@@ -13,7 +13,7 @@ from .quiet import import_tensorflow
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def evaluate(model, samples, seed, as_json):
-    """Measure a MODEL on unseen simulated samples.
+    """Measure a MODEL on unseen samples: simulated ones, or windows of pairs kept for testing.
 
     Beside it stand the answers that it must beat: zero (or the best constant), and for phases the
     transport-of-intensity solution with the regularisation that is best on these very samples.
@@ -34,7 +34,9 @@ def evaluate(model, samples, seed, as_json):
         click.echo(json.dumps(answers, indent=2))
         return
     outputs, units = loaded.card["output_names"], loaded.card["units"]
-    heads = "".join(f"{f'{o} MAE / {u}':>20}" for o, u in zip(outputs, units, strict=True))
+    heads = "".join(
+        f"{f'{o} MAE / {u}' if u else f'{o} MAE':>20}" for o, u in zip(outputs, units, strict=True)
+    )
     click.echo(f"{'answer':<24}{heads}{'correlation':>14}")
     for name, row in answers.items():
         chosen = ", ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}"

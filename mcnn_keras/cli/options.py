@@ -97,7 +97,8 @@ def size_options(image_size):
     """Options of the samples."""
     return together(
         click.option(
-            "--image-size", type=int, default=image_size, show_default=True, help="In pixels."
+            "--image-size", type=int, default=image_size, show_default=True,
+            help="In pixels; a multiple of 64, but for networks of fewer scales.",
         ),
         click.option("--seed", type=int, default=0, show_default=True),
     )  # fmt: skip

@@ -200,6 +200,12 @@ def run_training(context, values, make_problem):
         f"report: {RunFolder(output).report_path}\n"
         f"use it: mcnn-keras predict {shlex.quote(str(model))} IMAGE --output RESULT.tif"
     )
+    if metrics["test_mae"] >= metrics["constant_answer_mae"]:
+        click.echo(
+            "Warning: the network is no better than a constant; train longer, or see whether "
+            "images and targets belong together",
+            err=True,
+        )
 
 
 def _take_over(context, values, output):

@@ -39,7 +39,13 @@ def read_picture(path):
             array = np.stack(list(iio.imiter(path, plugin="pillow")))
             array = array[0] if len(array) == 1 else array
             return array, array.ndim > 2 and array.shape[-1] in (3, 4) and array.dtype == np.uint8
-        with iio.imopen(path, "r", plugin="pillow") as file:
+        try:
+            file = iio.imopen(path, "r", plugin="pillow")
+        except OSError as error:
+            if isinstance(error, (FileNotFoundError, PermissionError)):
+                raise
+            raise OSError("no picture is found in it") from None
+        with file:
             # Printers' inks are the inverse of light.
             inks = file.metadata(index=0)["mode"] == "CMYK"
             array = file.read(index=0, mode="RGB" if inks else None)

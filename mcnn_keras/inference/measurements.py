@@ -166,7 +166,8 @@ def plan(model, card, inputs, output, frames=None):
     is_file = bool(WRITABLE.get(output.suffix.lower())) and (
         not output.is_dir() or output.suffix.lower() in FOLDERS
     )
-    if len(groups) == 1 and not _folder_given(inputs):
+    into_folder = output.is_dir() and output.suffix.lower() not in WRITABLE
+    if len(groups) == 1 and not (into_folder or _folder_given(inputs)):
         if not is_file:
             output_types(output)
         outputs = [output]

@@ -17,7 +17,9 @@ def normalize(image, normalization):
     normalization : dict
         Of the model's card. Its ``input`` is one of: 'none'; 'contrast', image / mean - 1 for each
         channel; 'frame', (image - mean) / deviation, outliers drawn in. Its ``output`` is one of:
-        'none'; 'mean-free'; 'first-channel-mean-free'; 'frame', back to the image's own scale.
+        'none'; 'mean-free'; 'first-channel-mean-free'; 'frame', back to the image's own scale;
+        'fixed', to the scale of the targets. Its ``output_limits``, if any, are the least and the
+        most that a result can be.
 
     Returns
     -------
@@ -48,7 +50,11 @@ def normalize(image, normalization):
             + np.float32(normalization["output_mean"])
         ),
     }
-    return image.astype(np.float32, copy=False), outputs[normalization["output"]]
+    undo = outputs[normalization["output"]]
+    if "output_limits" in normalization:
+        low, high = normalization["output_limits"]
+        return image.astype(np.float32, copy=False), lambda answer: undo(answer).clip(low, high)
+    return image.astype(np.float32, copy=False), undo
 
 
 def _unchanged(image):

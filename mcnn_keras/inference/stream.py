@@ -117,8 +117,10 @@ def execute(model, jobs, say=lambda text: None, engine=None, **options):
                 say(f"{job.output} is there already")
                 continue
             files = _result(job, engine, model, options, say)
+            stretched = "output_limits" not in engine.card["normalization"]
             for path in files:
-                say(f"wrote {path}")
+                is_view = stretched and path.suffix == ".png"
+                say(f"wrote {path}" + is_view * ", to look at: its contrast is stretched")
             written += files
         except InputError as error:
             message = str(error)
@@ -165,6 +167,8 @@ def _result(job, engine, model, options, say):
     outputs = card["network"]["output_channels"]
     with open_measurements(job, card) as measurements:
         compare_pixels(card, measurements.field, job.source, say)
+        if measurements.recordings[0].colour and not measurements.colours:
+            say(f"the colours of {job.source} are averaged to grey, as the model was trained on")
         axes = measurements.result_axes(card)
         shape = (int(np.prod([a.size for a in axes[:-2]])), *(a.size for a in axes[-2:]))
         written = [job.output, job.output.with_suffix(".png")]
@@ -227,10 +231,12 @@ def _check_truth(name, shape, outputs):
 
 def _write_picture(path, frames, card):
     """The first result, its outputs side by side, or in colour."""
+    low, high = card["normalization"].get("output_limits", (None, None))
     thin = -(-max(frames.shape[1:]) // MOST_SHOWN)
     frames = frames[:, ::thin, ::thin]
     colour = list(card["output_names"]) == ["red", "green", "blue"]
-    write_png(path, np.moveaxis(frames, 0, -1) if colour else np.concatenate(frames, 1))
+    shown = np.moveaxis(frames, 0, -1) if colour else np.concatenate(frames, 1)
+    write_png(path, shown, low, high)
 
 
 def _write_video(options, measurements, results, outputs):

@@ -54,6 +54,7 @@ class Paired(Problem):
     def __init__(self, inputs, targets, whole=False):
         self.inputs, self.targets_from, self.whole = str(inputs), str(targets), bool(whole)
         self.report = []
+        self._types = set()  # of the targets as they are stored
         pairs = self._read()
         self.scale, pairs = self._alike(pairs)
         names = sorted(pairs, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
@@ -71,6 +72,8 @@ class Paired(Problem):
             mean, deviation = _statistics([pair[which] for pair in train])
             self.normalization[f"{kind}_mean"] = mean
             self.normalization[f"{kind}_deviation"] = deviation
+        if self._types == {"uint8"}:  # pictures, whose values cannot lie elsewhere
+            self.normalization["output_limits"] = [0.0, 255.0]
         channels = train[0][1].shape[-1]
         self.output_names = (
             ("output",) if channels == 1
@@ -79,17 +82,31 @@ class Paired(Problem):
         )  # fmt: skip
         self.units = ("",) * channels
         self._side = train[0][0].shape[:2]
-        self.smallest = min(min(pair[0].shape[:2]) for pair in pairs.values())
+        self.smallest = min((min(pair[0].shape[:2]), name) for name, pair in pairs.items())
         with tf.init_scope():  # captured by tf.data's functions, rather than copied into them
             self._held = {
                 split: [_held([pairs[name][which] for name in chosen[split]]) for which in (0, 1)]
                 for split in chosen
             }
 
+    @property
+    def baselines(self):
+        """The image as it is, where it is like its target."""
+        n = self.normalization
+        if self.scale != 1 or len(n["input_mean"]) != len(n["output_mean"]):
+            return {}
+
+        def unchanged(images, targets):
+            own = images * np.float32(n["input_deviation"]) + np.float32(n["input_mean"])
+            return self.normalize(own, own)[1], {}
+
+        return {"the image itself": unchanged}
+
     def _read(self):
         """Images and targets, (height, width, channels), by name."""
         if all(split_name(name)[1] or Path(name).is_file() for name in self._sources):
-            images, targets = (_stack(name) for name in self._sources)
+            (images, _), (targets, stored) = (_stack(name) for name in self._sources)
+            self._types = {stored}
             if len(images) != len(targets):
                 raise InputError(
                     f"{self.inputs} holds {len(images)} images and {self.targets_from} "
@@ -100,7 +117,11 @@ class Paired(Problem):
         for name in self._sources:
             if not Path(name).is_dir():
                 raise InputError(f"{name} is not a folder; give a folder of images")
-            paths = [p for p in sorted(Path(name).rglob("*")) if p.is_file() and is_image_file(p)]
+            files = [p for p in sorted(Path(name).rglob("*")) if p.is_file()]
+            paths = [p for p in files if is_image_file(p)]
+            others = [p.name for p in files if p not in paths]
+            if others:
+                self.report.append(f"{len(others)} of {name} are no images: {_some(others)}")
             found.append({})
             for p in paths:
                 key = str(p.relative_to(name).with_suffix(""))
@@ -115,9 +136,12 @@ class Paired(Problem):
         pairs = {}
         for name in sorted(set(images) & set(targets)):
             try:
-                pairs[name] = tuple(_channels(found[name]) for found in (images, targets))
+                (image, _), (target, stored) = (_channels(f[name]) for f in (images, targets))
             except InputError as error:
                 self.report.append(f"{name} left out: {error}")
+                continue
+            pairs[name] = image, target
+            self._types.add(stored)
         return pairs
 
     @property
@@ -144,19 +168,20 @@ class Paired(Problem):
         kind = max(kinds, key=lambda k: len(kinds[k]))
         for other, names in kinds.items():
             if other != kind:
+                tell = _channels_told if other[:3] != kind[:3] else _size_told
                 self.report.append(
-                    f"{len(names)} left out, with {other[0]} and {other[1]} channels and targets "
-                    f"{other[2]} times as large, where most have {kind[0]}, {kind[1]} and {kind[2]}"
-                    f"{' or another size' if self.whole else ''}: {_some(names)}"
+                    f"{len(names)} left out, with {tell(*other)}, where most have {tell(*kind)}: "
+                    f"{_some(names)}"
                 )
         return kind[2], {name: pairs[name] for name in kinds[kind]}
 
     def sample(self, seed, size, split="train"):
         """A window of a pair, or a whole one; see `Problem.sample`."""
-        if size > self.smallest and not self.whole:
+        smallest, name = self.smallest
+        if size > smallest and not self.whole:
             raise InputError(
-                f"image_size {size} is larger than the smallest image, {self.smallest} pixels; "
-                f"choose image_size up to that"
+                f"image_size {size} is larger than the smallest image, {name} with {smallest} "
+                "pixels; take it away, or choose image_size up to that"
             )
         seeds = tf.unstack(tf.random.split(seed, 2))
         images, targets = self._held[split]
@@ -218,21 +243,30 @@ def filled(image, scale=1):
 
 
 def _channels(path):
-    """One image of all channels of a file, (height, width, channels), float32."""
+    """One image of all channels of a file, (height, width, channels), float32; its type there."""
     with open_recording(path) as recording:
-        return recording.read_channels()
+        return recording.read_channels(), recording.dtype.name
 
 
 def _stack(name):
-    """The images of a file as (height, width, channels) each."""
+    """The images of a file as (height, width, channels) each; their type there."""
     with open_recording(name) as recording:
-        frames = recording.read()
+        frames, stored = recording.read(), recording.dtype.name
         if len(recording.axes) == 4 and not recording.axes[-3].name:  # channels come last
-            return list(frames.reshape([a.size for a in recording.axes]))
+            return list(frames.reshape([a.size for a in recording.axes])), stored
         if len(recording.axes) == 4:  # the channels of each image
             frames = frames.reshape(-1, recording.axes[-3].size, *recording.size)
-            return list(np.moveaxis(frames, 1, -1))
-        return list(frames[..., None])
+            return list(np.moveaxis(frames, 1, -1)), stored
+        return list(frames[..., None]), stored
+
+
+def _channels_told(images, targets, scale, size=None):
+    larger = ", twice as large" if scale == 2 else ""
+    return f"images of {images} and targets of {targets} channels{larger}"
+
+
+def _size_told(images, targets, scale, size):
+    return f"images of {size[0]}x{size[1]} pixels"
 
 
 def _statistics(arrays):

@@ -52,6 +52,9 @@ class Reflection(Problem):
     name = "reflection"
     output_names = COLOURS
     units = ("", "", "")
+    normalization = {  # noqa: RUF012 - replaced, never changed
+        "input": "none", "output": "none", "output_limits": [0.0, 1.0],
+    }  # fmt: skip
 
     def __init__(self, scene=None, images=None, pictures_seed=0):
         fields = dict(scene or {})
