@@ -1,6 +1,6 @@
 """Figure 4 and extended video 1 of the paper: a screen's picture from the light on a wall.
 
-    python experiments/fig4_reflection.py [--run runs/reflection]       # 40 minutes
+    python experiments/fig4_reflection.py [--run runs/reflection]       # 30 minutes
 
 Trains on simulated photographs, if the folder of the run has no model yet, and compares with the
 best linear inverse (ridge regression on 1,024 pairs, its strength the best on the test set) on

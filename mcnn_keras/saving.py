@@ -139,7 +139,8 @@ def load(path, precision="float32"):
     path = model_path(path)
     card = read_card(path)
     try:
-        model = build(card["network"], precision)
+        # A card that tells nothing of its last layer is from before there were two.
+        model = build({"head_kernel": 2, **card["network"]}, precision)
         with h5py.File(path, "r") as file:
             for layer in model.layers:
                 if layer.weights:

@@ -12,7 +12,7 @@ from conftest import TINY
 
 from mcnn_keras import InputError, Problem, TrainingStopped, load, train
 from mcnn_keras.problems import Denoise
-from mcnn_keras.training import loop
+from mcnn_keras.training import build, loop
 
 
 class Blur(Problem):
@@ -83,6 +83,19 @@ def test_a_start_without_a_first_layer_gives_its_channels_no_weight(tiny, tmp_pa
     before = train(Denoise(first_layer=None), output=tmp_path / "before", **options)
     start = str(tmp_path / "before" / "model.h5")
     after = train(Denoise(first_layer="spectral_wiener"), start=start, **options)
+    frame = np.random.default_rng(0).normal(size=(1, 32, 32, 1)).astype(np.float32)
+    np.testing.assert_allclose(after.model(frame)[0], before.model(frame)[0], atol=1e-5)
+
+
+def test_a_start_whose_last_layer_does_not_overlap_answers_the_same(tiny, tmp_path, monkeypatch):
+    options = tiny | {"image_size": 32, "learning_rate": 1e-12}
+    with monkeypatch.context() as context:
+        context.setattr(build, "HEAD_KERNEL", 2)
+        before = train(Denoise(), output=tmp_path / "before", **options)
+    start = str(tmp_path / "before" / "model.h5")
+    after = train(Denoise(), start=start, **options)
+    shapes = [run.model.get_layer("output_1").kernel.shape[0] for run in (before, after)]
+    assert shapes == [2, 4]
     frame = np.random.default_rng(0).normal(size=(1, 32, 32, 1)).astype(np.float32)
     np.testing.assert_allclose(after.model(frame)[0], before.model(frame)[0], atol=1e-5)
 

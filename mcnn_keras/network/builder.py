@@ -68,6 +68,7 @@ def MCNN(
     first_layer=None,
     depth=None,
     full_size_filters=None,
+    head_kernel=4,
     name="mcnn",
 ):
     """Build a multi-scale convolutional network for an image-to-image problem.
@@ -98,6 +99,9 @@ def MCNN(
     full_size_filters : int, optional
         Channels of the last cell, which works at full size; 0 makes the full-size output from
         features of half the size.
+    head_kernel : {4, 2}
+        Height and width of what a feature of half the size gives to such an output: with 4,
+        neighbours overlap.
 
     Returns
     -------
@@ -121,6 +125,7 @@ def MCNN(
     normalization = normalization or "none"
     _choice("normalization", normalization, dict.fromkeys(("none", "batch", "group")))
     _choice("scale", scale, {1: None, 2: None})
+    _choice("head_kernel", head_kernel, {4: None, 2: None})
     encoder, decoder = _choice("cell", settings["cell"], CELLS)
     filters, depth = list(settings["filters"]), settings["depth"]
     full_size_filters = settings["full_size_filters"] or filters[0] // 2
@@ -146,7 +151,7 @@ def MCNN(
     for m in range(decoders, 0, -1):
         level = m - 1 - int(math.log2(scale))
         if m == 1 and not settings["full_size_filters"]:
-            outputs[1] = _sub_pixel_head(x, output_channels, normalization)
+            outputs[1] = _sub_pixel_head(x, output_channels, normalization, head_kernel)
             break
         channels = filters[level - 1] if level > 0 else full_size_filters
         blocks = depth if level > 0 else 0
@@ -211,14 +216,18 @@ def _head(x, channels, m):
     return layers.Conv2D(channels, 3, padding="same", dtype="float32", name=f"output_{m}")(x)
 
 
-def _sub_pixel_head(x, channels, normalization):
+def _sub_pixel_head(x, channels, normalization, kernel):
     # Four pixels of the output from each of half the size (Shi et al., 2016).
     x = convolve(x, 8 * channels, normalization, "decoder_1")
-    head = layers.Conv2DTranspose(channels, 2, strides=2, dtype="float32", name="output_1")
+    head = layers.Conv2DTranspose(
+        channels, kernel, strides=2, padding="same", dtype="float32", name="output_1"
+    )
     answer = head(x)
-    # The four begin equal, or their differences are seen as a checkerboard for a long time (Aitken
-    # et al., 2017).
-    head.kernel.assign(ops.tile(head.kernel[:1, :1], (2, 2, 1, 1)))
+    # It begins as interpolation, or a checkerboard or steps are seen for a long time (Aitken et
+    # al., 2017).
+    share = ops.array({4: [0.25, 0.75, 0.75, 0.25], 2: [1.0, 1.0]}[kernel], "float32")
+    share = (share[:, None] * share)[..., None, None]
+    head.kernel.assign(kernel / 2 * share * head.kernel[:1, :1])
     return answer
 
 

@@ -8,6 +8,9 @@ from ..errors import InputError
 from ..network import build, preset_settings
 from ..saving import load
 
+# Of the full-size output's layer; a card tells it, since there are models with another.
+HEAD_KERNEL = 4
+
 
 def build_model(network, precision):
     """The network in a precision; what is wrong with its arguments is the user's to mend."""
@@ -20,10 +23,15 @@ def build_model(network, precision):
 def start_from(model, path):
     """Give a model the weights of a saved one, layer by layer; returns the saved one's card.
 
-    The channels of a fixed first layer that the saved model lacks begin with weights of zero.
+    The channels of a fixed first layer that the saved model lacks begin with weights of zero, and
+    so do the neighbours that a last layer of a smaller kernel does not overlap with.
     """
     start = load(path)
-    weights = start.get_weights()
+    weights = [
+        np.pad(value, ((1, 1), (1, 1), (0, 0), (0, 0)))
+        if variable.path.endswith("output_1/kernel") and value.shape[0] == 2 else value
+        for variable, value in zip(start.weights, start.get_weights(), strict=True)
+    ]  # fmt: skip
     further = model.weights[0].shape[2] - weights[0].shape[2]
     had_none = start.card["network"]["first_layer"] is None
     if further > 0 and had_none and model.input_shape == start.input_shape:
@@ -69,6 +77,7 @@ def network_arguments(problem, settings):
         "normalization": settings.normalization,
         "scale": int(scale),
         "first_layer": problem.first_layer,
+        "head_kernel": HEAD_KERNEL,
     }
 
 
