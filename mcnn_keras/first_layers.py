@@ -6,7 +6,7 @@ Each is made with the layer's arguments and takes (batch, height, width, channel
 import numpy as np
 from scipy import fft, ndimage
 
-from .transport import Scene, screen_filter
+from .transport import SCREEN_CELLS, Scene, screen_filter
 
 
 def low_pass():
@@ -91,8 +91,7 @@ def focus_estimates(defocus, wavelength, pixel_size, numerical_aperture=None, re
 
 def screen_estimate(scene, gamma, aim, automatic, corner):
     """See `mcnn_keras.network.screen.ScreenEstimate`."""
-    shape = 18, 32  # CELLS of the layer
-    matrix, offset = screen_filter(Scene(**scene), shape, corner)
+    matrix, offset = screen_filter(Scene(**scene), SCREEN_CELLS, corner)
 
     def triangles(positions, n, reach):
         apart = np.clip(positions, 0, n - 1)[:, None] - np.arange(n)
@@ -108,15 +107,15 @@ def screen_estimate(scene, gamma, aim, automatic, corner):
     def channels(batch):
         height, width = batch.shape[1:3]
         within = width * 9 // 16
-        over_rows, to_rows = weights(height, (height - within) // 2, within, shape[0])
-        over_columns, to_columns = weights(width, 0, width, shape[1])
+        over_rows, to_rows = weights(height, (height - within) // 2, within, SCREEN_CELLS[0])
+        over_columns, to_columns = weights(width, 0, width, SCREEN_CELLS[1])
         light = np.maximum(batch, 0) ** gamma
         cells = np.einsum("ih,bhwk,jw->bijk", over_rows, light, over_columns, optimize=True)
         level = np.maximum(cells.mean((1, 2, 3), keepdims=True), 1e-6)
         cells *= (level / aim) ** (1 / (1 - automatic)) / level
         screen = np.einsum("ij,bjk->bik", matrix, cells.reshape(len(batch), -1, batch.shape[-1]))
         screen = np.clip(screen + offset[:, None], 1e-6, 1) ** (1 / gamma)
-        screen = screen.reshape(len(batch), *shape, -1)
+        screen = screen.reshape(len(batch), *SCREEN_CELLS, -1)
         found = np.einsum("hi,bijk,wj->bhwk", to_rows, screen, to_columns, optimize=True)
         return found.astype(np.float32)
 

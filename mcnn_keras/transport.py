@@ -15,6 +15,8 @@ from .errors import InputError
 # What `screen_filter` takes for granted of screens, white being one and their height the unit of
 # length, and of the noise.
 MEAN, VARIANCE, REACH, NOISE = 0.3, 0.06, 2.5, 0.02
+# Rows and columns over which networks' first layer seeks the screen; a wall shows less.
+SCREEN_CELLS = (18, 32)
 
 
 class Scene(NamedTuple):

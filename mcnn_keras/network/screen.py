@@ -3,9 +3,7 @@
 import keras
 from keras import ops
 
-from ..transport import Scene, screen_filter
-
-CELLS = (18, 32)  # rows and columns over which the screen is sought; a wall shows less
+from ..transport import SCREEN_CELLS, Scene, screen_filter
 
 
 @keras.saving.register_keras_serializable("mcnn_keras")
@@ -41,23 +39,23 @@ class ScreenEstimate(keras.layers.Layer):
             "scene": dict(scene), "gamma": gamma, "aim": aim, "automatic": automatic,
             "corner": corner,
         }  # fmt: skip
-        self.matrix, self.offset = screen_filter(Scene(**scene), CELLS, corner)
+        self.matrix, self.offset = screen_filter(Scene(**scene), SCREEN_CELLS, corner)
 
     def call(self, photographs):
         """The screens, as they would show, of a batch of photographs."""
         gamma, aim = self.settings["gamma"], self.settings["aim"]
         height, width = ops.shape(photographs)[1], ops.shape(photographs)[2]
         within = width * 9 // 16
-        over_rows, to_rows = _weights(height, (height - within) // 2, within, CELLS[0])
-        over_columns, to_columns = _weights(width, 0, width, CELLS[1])
+        over_rows, to_rows = _weights(height, (height - within) // 2, within, SCREEN_CELLS[0])
+        over_columns, to_columns = _weights(width, 0, width, SCREEN_CELLS[1])
         light = ops.power(ops.maximum(photographs, 0.0), gamma)
         cells = ops.einsum("ih,bhwk,jw->bijk", over_rows, light, over_columns)
         level = ops.maximum(ops.mean(cells, axis=(1, 2, 3), keepdims=True), 1e-6)
         cells *= (level / aim) ** (1 / (1 - self.settings["automatic"])) / level
-        cells = ops.reshape(cells, (-1, CELLS[0] * CELLS[1], photographs.shape[-1]))
+        cells = ops.reshape(cells, (-1, self.matrix.shape[1], photographs.shape[-1]))
         screen = ops.einsum("ij,bjk->bik", self.matrix, cells) + self.offset[:, None]
         screen = ops.power(ops.clip(screen, 1e-6, 1.0), 1 / gamma)
-        screen = ops.reshape(screen, (-1, *CELLS, photographs.shape[-1]))
+        screen = ops.reshape(screen, (-1, *SCREEN_CELLS, photographs.shape[-1]))
         return ops.einsum("hi,bijk,wj->bhwk", to_rows, screen, to_columns)
 
     def compute_output_shape(self, input_shape):
