@@ -119,7 +119,7 @@ class Paired(Problem):
                 raise InputError(f"{name} is not a folder; give a folder of images")
             files = [p for p in sorted(Path(name).rglob("*")) if p.is_file()]
             paths = [p for p in files if is_image_file(p)]
-            others = [p.name for p in files if p not in paths]
+            others = [p.name for p in files if not is_image_file(p)]
             if others:
                 self.report.append(f"{len(others)} of {name} are no images: {_some(others)}")
             found.append({})
