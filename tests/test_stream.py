@@ -168,6 +168,17 @@ def test_pixels_other_than_the_models_are_told(one_plane, frames, tmp_path):
     assert card["problem"]["config"]["defocus"] == known["defocus"]
 
 
+def test_images_far_larger_than_those_of_training_are_told(one_plane, rng, tmp_path):
+    told = []
+    for size in (TINY["image_size"], 2 * TINY["image_size"]):
+        np.save(tmp_path / "in.npy", rng.random((size, size)) + 1)
+        predict_files(one_plane, [str(tmp_path / "in.npy")], tmp_path / "out.tif", say=told.append)
+    told = [line for line in told if "too flat" in line]
+    assert len(told) == 1
+    assert "has 64 pixels, and the model was trained on 32" in told[0]
+    assert told[0].endswith("--image-size 64")
+
+
 def test_large_images_in_tiles_are_as_in_one_piece(optics, rng):
     model = train(Phase([-20.0], optics, input="intensity"), **TINY).model
     stack = rng.random((1, 200, 232, 1)).astype(np.float32) + 1

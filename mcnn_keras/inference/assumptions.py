@@ -1,9 +1,12 @@
 """What a model takes for granted of the images that it is given."""
 
 from ..files.recording import LENGTHS, pixel_length
+from .tiles import largest_trained
 
 # Numbers that differ by less than this part are the same.
 TOLERANCE = 0.03
+# Images so many times wider than the samples of training may show objects that none of these did.
+WIDER = 1.5
 # Planck's constant times the speed of light, eV Angstrom, and the rest energy of an electron, eV.
 HC, REST = 12398.41984, 510998.95
 COMPARED = ("wavelength", "pixel_size", "refractive_index", "spherical_aberration")
@@ -45,6 +48,25 @@ def compare_pixels(card, axes, source, say):
         )
 
 
+def compare_sizes(card, axes, source, say):
+    """Tell where objects may be larger than any that a model of phases was trained on.
+
+    Slow changes of phase hardly show in an image, and a network adds what it has learned of them:
+    of changes over more pixels than its samples had it has learned nothing.
+
+    Parameters
+    ----------
+    card, axes, source, say :
+        As for `compare_pixels`.
+    """
+    size, largest = max(axis.size for axis in axes), largest_trained(card)
+    if card["problem"]["name"] == "phase" and size > WIDER * largest:
+        say(
+            f"Warning: {source} has {size} pixels, and the model was trained on {largest}: wider "
+            f"objects come out too flat; for these: {training_command(card, image_size=size)}"
+        )
+
+
 def compare_optics(card, optics, source, say):
     """Tell where a model was trained for other optics than those of a series.
 
@@ -70,8 +92,8 @@ def compare_optics(card, optics, source, say):
         )
 
 
-def training_command(card, others=None):
-    """The command that trains a model like that of a card, for optics that differ in `others`."""
+def training_command(card, others=None, image_size=None):
+    """The command that trains a model like a card's, for other optics or larger images."""
     name, config = card["problem"]["name"], card["problem"]["config"]
     parts = [f"mcnn-keras train {name}"]
     if "optics" not in config:
@@ -93,7 +115,9 @@ def training_command(card, others=None):
         if optics[option] != value
     ]
     parts.append("--phase-span {:g} {:g}".format(*config["phase_span"]))
-    parts.append(f"--image-size {card['training']['image_size']}")
+    # Of six scales and less, a multiple of 64 is one of what they need.
+    size = card["training"]["image_size"] if image_size is None else -(-image_size // 64) * 64
+    parts.append(f"--image-size {size}")
     return " ".join(parts)
 
 

@@ -17,7 +17,7 @@ from ..files.formats import default_type, require_type
 from ..progress import FrameProgress, duration
 from ..saving import load, model_path, read_card
 from . import tiles
-from .assumptions import compare_pixels
+from .assumptions import compare_pixels, compare_sizes
 from .engines import engine_of
 from .measurements import open_measurements, plan
 from .predict import check, prepared
@@ -167,6 +167,7 @@ def _result(job, engine, model, options, say):
     outputs = card["network"]["output_channels"]
     with open_measurements(job, card) as measurements:
         compare_pixels(card, measurements.field, job.source, say)
+        compare_sizes(card, measurements.field, job.source, say)
         if measurements.recordings[0].colour and not measurements.colours:
             say(f"the colours of {job.source} are averaged to grey, as the model was trained on")
         axes = measurements.result_axes(card)
