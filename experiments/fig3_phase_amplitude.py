@@ -1,6 +1,6 @@
 """Figure 3 of the paper: phase and amplitude from 4, 8, 10 and 32 planes.
 
-    python experiments/fig3_phase_amplitude.py [--counts 4 8 10 32]         # an hour a network
+    python experiments/fig3_phase_amplitude.py [--counts 4 8 10 32]         # 75 minutes a network
 
 Networks of bottleneck cells with 3 coarse branches for the paper's exponential planes, with the
 optics of its HeLa cells (0.525 um in oil of 1.518, aperture 1.35, 0.1625 um pixels); trained in
@@ -32,7 +32,7 @@ from mcnn_keras.training.pipeline import fixed_set
 parser = argparse.ArgumentParser()
 parser.add_argument("--counts", type=int, nargs="+", default=[4, 8, 10, 32], help="of planes")
 parser.add_argument("--samples", type=int, default=16)
-parser.add_argument("--epochs", type=int, default=16, help="of 1,024 samples")
+parser.add_argument("--epochs", type=int, default=24, help="of 1,024 samples")
 parser.add_argument("--runs", type=Path, default=Path("runs"))
 parser.add_argument("--output", type=Path, default=Path("runs/fig3"))
 arguments = parser.parse_args()
