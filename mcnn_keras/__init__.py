@@ -10,33 +10,60 @@ Give targets and a forward model, and a network learns the inverse::
     phase = mcnn.predict(mcnn.load("phase.h5"), image)
 """
 
+from __future__ import annotations
+
 import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .errors import InputError, TrainingStopped
+    from .evaluation import evaluate
+    from .focal_series.comparison import compare
+    from .focal_series.reconstruct import reconstruct
+    from .inference.predict import predict
+    from .inference.stream import predict_files
+    from .models import ModelCard
+    from .models.saving import load, save
+    from .network import MCNN
+    from .physics.optics import Optics
+    from .problems.base import Problem
+    from .training.loop import Run, train
+    from .training.settings import Settings
 
 # Where each public name lives. They are imported when first used: importing the package, or
 # asking the command line for help, must not wait for TensorFlow.
 _NAMES = {
     "InputError": "errors",
-    "TrainingStopped": "errors",
     "MCNN": "network",
-    "Optics": "optics",
-    "Problem": "problems",
-    "Run": "training",
-    "Settings": "training",
+    "ModelCard": "models",
+    "Optics": "physics.optics",
+    "Problem": "problems.base",
+    "Run": "training.loop",
+    "Settings": "training.settings",
+    "TrainingStopped": "errors",
+    "compare": "focal_series.comparison",
     "evaluate": "evaluation",
-    "load": "saving",
+    "load": "models.saving",
     "predict": "inference.predict",
-    "save": "saving",
-    "train": "training",
+    "predict_files": "inference.stream",
+    "reconstruct": "focal_series.reconstruct",
+    "save": "models.saving",
+    "train": "training.loop",
 }
 _MODULES = (
-    "classical", "files", "focal_series", "images", "inference", "metrics", "network", "noise",
-    "optics", "problems", "saving", "scenes", "training",
+    "channels", "classical", "files", "focal_series", "inference", "metrics", "models", "network",
+    "physics", "problems", "targets", "training",
 )  # fmt: skip
 
-__all__ = sorted([*_NAMES, *_MODULES])  # noqa: PLE0605 - a list, though sorted makes it
+__all__ = [
+    "MCNN", "InputError", "ModelCard", "Optics", "Problem", "Run", "Settings", "TrainingStopped",
+    "channels", "classical", "compare", "evaluate", "files", "focal_series", "inference", "load",
+    "metrics", "models", "network", "physics", "predict", "predict_files", "problems",
+    "reconstruct", "save", "targets", "train", "training",
+]  # fmt: skip
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name == "__version__":
         from importlib.metadata import version
 
@@ -48,5 +75,5 @@ def __getattr__(name):
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return __all__

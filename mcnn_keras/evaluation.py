@@ -1,20 +1,33 @@
 """How good a model is on unseen samples, beside answers that any network must beat."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
 from .errors import InputError
 from .metrics import correlation, mean_absolute_error
-from .problems import as_problem, from_card
+from .models.saving import load_once
+from .problems import from_card
+from .problems.base import as_problem
 from .training.pipeline import fixed_set
 
 
-def evaluate(model, problem=None, samples=64, seed=1, image_size=None):
-    """Measure a model on the test split of its problem.
+def evaluate(
+    model: Any,
+    problem: Any = None,
+    samples: int = 64,
+    seed: int = 1,
+    image_size: int | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Measure a model on the test split of its problem, within the ranges of its training.
 
     Parameters
     ----------
     model : keras.Model
-        With its card.
+        With its card; or the name of a model's file.
     problem : Problem, optional
         For problems that this package does not know by name.
     samples : int
@@ -38,37 +51,43 @@ def evaluate(model, problem=None, samples=64, seed=1, image_size=None):
     """
     if samples < 1:
         raise InputError(f"samples is {samples}; it must be at least 1")
+    if isinstance(model, (str, Path)):
+        model = load_once(model)
     card = model.card
     problem = from_card(card) if problem is None else as_problem(problem)
-    image_size = image_size or card["training"]["image_size"]
-    images, targets = fixed_set(problem, "test", samples, image_size, seed)
-    answers = {"network": (_answers(model, images), {})}
-    constant = np.median(targets, axis=(0, 1, 2))
-    answers["constant"] = (np.broadcast_to(constant, targets.shape), {})
-    if card["normalization"]["output"] in ("mean-free", "frame"):
+    inputs, targets = fixed_set(
+        problem, "test", samples, image_size or card.training["image_size"], seed
+    )
+    images = inputs[..., : card.image_channels]
+    answers: dict[str, Any] = {"network": (_answers(model, inputs), {})}
+    if card.normalization.mean_free:
         answers["zero"] = (np.zeros_like(targets), {})
-        del answers["constant"]
+    else:
+        constant = np.median(targets, axis=(0, 1, 2))
+        answers["constant"] = (np.broadcast_to(constant, targets.shape), {})
     for name, baseline in problem.baselines.items():
         answers[name] = baseline(images, targets)
-    scales = card["normalization"].get("output_deviation", [1.0] * targets.shape[-1])
+    scales = card.normalization.error_scale(targets.shape[-1])
     return {
         name: {
             "mae": {
-                output: scales[c] * mean_absolute_error(answer[..., c], targets[..., c])
-                for c, output in enumerate(card["output_names"])
+                output.name: float(scales[c]) * mean_absolute_error(
+                    answer[..., c], targets[..., c]
+                )
+                for c, output in enumerate(card.outputs)
             },
             "correlation": correlation(answer, targets),
             "with": settings,
         }
         for name, (answer, settings) in answers.items()
-    }
+    }  # fmt: skip
 
 
-def _answers(model, images, batch=8):
-    """The network's full-size output for images that are normalised already."""
-    from .inference.engines import full_size_function
+def _answers(model: Any, inputs: np.ndarray, batch: int = 8) -> np.ndarray:
+    """The network's full-size output for inputs that are ready for it."""
+    from .inference.engines import engine_of
 
-    compute = full_size_function(model)
+    engine = engine_of(model)
     return np.concatenate(
-        [compute(images[i : i + batch]).numpy() for i in range(0, len(images), batch)]
+        [engine.compute(inputs[i : i + batch]) for i in range(0, len(inputs), batch)]
     )

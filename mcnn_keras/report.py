@@ -1,25 +1,35 @@
 """The report of a training run: one HTML file that needs nothing beside it."""
 
+from __future__ import annotations
+
 import base64
 import html
 import io
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from .files import replacing, to_grey
-from .saving import error_unit
+from .models import ModelCard
 
 EXAMPLES = 6
 
 
-def write_report(folder, card, history, test, answer):
+def write_report(
+    folder: Any,
+    card: ModelCard,
+    history: Sequence[Mapping[str, Any]],
+    test: tuple[np.ndarray, np.ndarray],
+    answer: np.ndarray,
+) -> None:
     """Write a run's report, report.html, and the picture in it, examples.png.
 
     Parameters
     ----------
     folder : RunFolder
         Of the run.
-    card : dict
+    card : ModelCard
         The model's card.
     history : list of dict
         A row for each epoch.
@@ -28,20 +38,21 @@ def write_report(folder, card, history, test, answer):
     answer : array
         The network's output for them.
     """
-    metrics, unit = card["metrics"], html.escape(error_unit(card))
+    metrics, unit = card.metrics, html.escape(card.error_unit)
     rows = [
         ("test error (mean absolute)", f"{metrics['test_mae']:.4g} {unit}"),
         ("best constant answer's error", f"{metrics['constant_answer_mae']:.4g} {unit}"),
         ("correlation with the truth", f"{metrics['test_correlation']:.4f}"),
         ("unseen test samples", metrics["test_samples"]),
-        ("problem", _facts({"name": card["problem"]["name"], **card["problem"]["config"]})),
-        ("network", _facts(card["network"])),
-        ("training", _facts(card["training"])),
-        ("versions", _facts(card["versions"])),
+        ("problem", _facts({"name": card.problem, **card.config})),
+        ("network", _facts(card.network)),
+        ("training", _facts(card.training)),
+        ("versions", _facts(card.versions)),
     ]
     table = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in rows)
-    picture = _examples(test, answer)
-    title = f"mcnn-keras: {html.escape(card['problem']['name'])}"
+    images = test[0][..., : card.image_channels]  # without the fixed channels
+    picture = _examples((images, test[1]), answer)
+    title = f"mcnn-keras: {html.escape(card.problem)}"
     page = f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
 <style>body{{font:15px/1.5 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}}
 th{{text-align:left;vertical-align:top;padding-right:1rem;white-space:nowrap}}
@@ -60,7 +71,7 @@ src="data:image/png;base64,{base64.b64encode(picture).decode()}">
         part.write_text(page, encoding="utf-8")
 
 
-def side_by_side(image, target, answer):
+def side_by_side(image: np.ndarray, target: np.ndarray, answer: np.ndarray) -> np.ndarray:
     """Input, truth, answer and absolute difference in one picture.
 
     Parameters
@@ -83,7 +94,7 @@ def side_by_side(image, target, answer):
     return np.concatenate(tiles, axis=1)
 
 
-def _examples(test, answer):
+def _examples(test: tuple[np.ndarray, np.ndarray], answer: np.ndarray) -> bytes:
     """The first test samples side by side, as the bytes of a PNG."""
     import imageio.v3 as iio
 
@@ -101,7 +112,7 @@ def _examples(test, answer):
     return buffer.getvalue()
 
 
-def _facts(values):
+def _facts(values: Mapping[str, Any]) -> str:
     """The values of a dictionary that are set, in words."""
     facts = []
     for name, value in values.items():
@@ -111,16 +122,16 @@ def _facts(values):
     return "; ".join(facts)
 
 
-def _curves(history, constant):
+def _curves(history: Sequence[Mapping[str, Any]], constant: float) -> str:
     """Training and test error against the epoch, as SVG, and the best constant answer's."""
     width, height, left, bottom = 640, 260, 60, 30
     errors = {name: [row[name] for row in history] for name in ("mae", "test_mae")}
     top = max(constant, *(max(values) for values in errors.values())) or 1.0
 
-    def y(value):
+    def y(value: float) -> str:
         return f"{(height - bottom) * (1 - value / top) + 5:.1f}"
 
-    def points(values):
+    def points(values: Sequence[float]) -> str:
         step = (width - left) / max(len(values) - 1, 1)
         return " ".join(f"{left + i * step:.1f},{y(value)}" for i, value in enumerate(values))
 

@@ -12,18 +12,18 @@ tf.config.set_logical_device_configuration(
     [tf.config.LogicalDeviceConfiguration(), tf.config.LogicalDeviceConfiguration()],
 )
 
-from mcnn_keras import images
-from mcnn_keras.optics import Optics
+from mcnn_keras.physics.optics import Optics
 from mcnn_keras.problems import Phase
+from mcnn_keras.targets import pictures
 
 
 @pytest.fixture(scope="session", autouse=True)
 def small_picture_sets():
     """Fewer and smaller target pictures, so that each test does not spend seconds on them."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(images, "SIZE", 128)
-    patch.setattr(images, "SCENES_PER_FAMILY", {"train": 2, "test": 1})
-    patch.setattr(images, "MASKS", {"train": 2, "test": 1})
+    patch.setattr(pictures, "SIZE", 128)
+    patch.setattr(pictures, "PER_FAMILY", {"train": 2, "test": 1})
+    patch.setattr(pictures, "MASKS", {"train": 2, "test": 1})
     yield
     patch.undo()
 

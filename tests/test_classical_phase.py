@@ -6,15 +6,15 @@ import tensorflow as tf
 from scipy.ndimage import gaussian_filter
 
 from mcnn_keras import InputError, Optics
-from mcnn_keras.classical import (
+from mcnn_keras.focal_series import (
     gp_tie,
     iterative_phase,
     multi_focus_tie,
     tie,
     variational_phase,
 )
-from mcnn_keras.classical.variational import _Misfit
-from mcnn_keras.optics import defocus_stack
+from mcnn_keras.focal_series.variational import _Misfit
+from mcnn_keras.physics.optics import defocus_stack
 
 OPTICS = Optics(0.65, 0.5, None)
 EXPONENTIAL = [s * 1.6**k for k in range(-1, 9) for s in (-1, 1)]

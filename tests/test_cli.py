@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from mcnn_keras import cli, images
+from mcnn_keras import cli
 
 TRAIN = (
     "train phase --defocus -20 --image-size 64 --samples 8 --batch-size 4 --epochs 2 "
@@ -54,7 +54,7 @@ def test_the_whole_way(tmp_path, capfd, rng):
     assert run("evaluate", folder / "model.h5", "--samples", 4) == 0
     assert "transport of intensity" in capfd.readouterr().out
     assert run("info", folder / "model.h5") == 0
-    assert json.loads(capfd.readouterr().out)["problem"]["name"] == "phase"
+    assert json.loads(capfd.readouterr().out)["problem"] == "phase"
     # Resuming takes what is not said from the run itself.
     assert run("train", "phase", "--resume", "--output", folder) == 0
     assert run("train", "phase", "--resume", "--epochs", 5, "--output", folder) == 2
@@ -112,10 +112,10 @@ def test_wrong_input_is_told_in_one_line(arguments, tmp_path, capfd, monkeypatch
 def test_implausible_units_are_warned_of_in_one_line(tmp_path):
     result = run_apart(
         "simulate", "phase", "--defocus", 5, "--wavelength", 650, "--image-size", 32,
-        "--samples", 0, "--output", tmp_path / "a.h5",
+        "--samples", 1, "--output", tmp_path / "a.h5",
     )  # fmt: skip
     assert result.stderr.splitlines()[0].startswith("Warning: wavelength 650 is implausible")
-    assert result.returncode == 2
+    assert result.returncode == 0
 
 
 def test_every_command_shows_an_example(capfd):
@@ -144,10 +144,6 @@ def test_interrupting_keeps_a_checkpoint(tmp_path):
     with np.load(checkpoint) as data:
         assert 0 < int(data["step"]) < 1000
     assert not (folder / "model.h5").exists()
-
-
-def test_small_sets_are_those_of_the_tests():
-    assert images.SIZE == 128
 
 
 def test_help_and_import_leave_tensorflow_alone():

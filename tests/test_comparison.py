@@ -9,9 +9,9 @@ from scipy.ndimage import gaussian_filter
 
 from mcnn_keras import InputError, Optics, load, save, train
 from mcnn_keras.cli import main
-from mcnn_keras.comparison import compare_phase
 from mcnn_keras.focal_series import FocalSeries
-from mcnn_keras.optics import defocus_stack
+from mcnn_keras.focal_series.comparison import compare
+from mcnn_keras.physics.optics import defocus_stack
 from mcnn_keras.problems import Phase
 
 OPTICS = Optics(0.65, 0.5, 0.4)
@@ -43,7 +43,7 @@ def model(tmp_path_factory):
 
 
 def test_methods_are_judged_by_planes_that_none_has_used(series, phase, model):
-    answers = compare_phase(series, OPTICS, [model], truth=phase)
+    answers = compare(series, OPTICS, [model], truth=phase)
     assert [a.name.split(",")[0] for a in answers] == [
         "two", "two refined", "tie", "variational", "mf-tie", "gp-tie", "iterative", "variational",
     ]  # fmt: skip
@@ -72,7 +72,7 @@ def test_models_of_one_name_keep_their_answers_apart(series, model, tmp_path):
     again.parent.mkdir(parents=True)
     save(load(model), again)
     models = [*(str(tmp_path / folder / "model.h5") for folder in ("a", "b")), str(again)]
-    answers = compare_phase(series, OPTICS, models, ["gp-tie"])
+    answers = compare(series, OPTICS, models, ["gp-tie"])
     assert [a.name for a in answers] == [
         "a, 2 planes", "a refined, 2 planes", "tie, 2 planes", "variational, 2 planes",
         "b, 2 planes", "b refined, 2 planes", "a #2, 2 planes", "a #2 refined, 2 planes",
@@ -83,11 +83,11 @@ def test_models_of_one_name_keep_their_answers_apart(series, model, tmp_path):
 def test_a_network_that_cannot_answer_is_told_of(series, model):
     small = series._replace(images=series.images[:24, :24])
     with pytest.raises(InputError, match="at least 32x32"):
-        compare_phase(small, OPTICS, [model])
+        compare(small, OPTICS, [model])
 
 
 def test_a_perfect_answer_scores_one(series, phase):
-    from mcnn_keras import comparison
+    from mcnn_keras.focal_series import comparison
 
     answer = comparison.Answer("truth", (), phase, None, 0, 0)
     comparison._score(answer, series, [0, 5], OPTICS)
@@ -98,18 +98,18 @@ def test_a_perfect_answer_scores_one(series, phase):
 
 def test_without_planes_left_nobody_is_judged(series):
     pair = series._replace(images=series.images[..., [2, 4]], defocus=(-6.0, 6.0))
-    answers = compare_phase(pair, OPTICS)
+    answers = compare(pair, OPTICS)
     assert {a.name.split(",")[0] for a in answers} >= {"tie", "gp-tie", "iterative"}
     assert all(a.score is None for a in answers)
 
 
 def test_what_does_not_fit_is_refused(series, model, phase):
     with pytest.raises(InputError, match="nearest to"):
-        compare_phase(series._replace(defocus=tuple(10 * z for z in PLANES)), OPTICS, [model])
+        compare(series._replace(defocus=tuple(10 * z for z in PLANES)), OPTICS, [model])
     with pytest.raises(InputError, match="not for phases"):
-        compare_phase(series, OPTICS, ["denoise"])
+        compare(series, OPTICS, ["denoise"])
     with pytest.raises(InputError, match="the truth has 8x8"):
-        compare_phase(series, OPTICS, truth=phase[:8, :8])
+        compare(series, OPTICS, truth=phase[:8, :8])
 
 
 def test_the_command_writes_a_table_and_pictures(series, phase, model, tmp_path, capfd):
@@ -118,7 +118,7 @@ def test_the_command_writes_a_table_and_pictures(series, phase, model, tmp_path,
     (tmp_path / "stack.txt").write_text(" ".join(map(str, PLANES)))
     with pytest.raises(SystemExit) as stop:
         main(["compare", "phase", str(tmp_path / "stack.npy"), "--model", model, "--truth",
-              str(tmp_path / "truth.npy"), "--pixel-size", "0.5", "--numerical-aperture", "0.4",
+              str(tmp_path / "truth.npy"), "--wavelength", "0.65", "--pixel-size", "0.5", "--numerical-aperture", "0.4",
               "--output", str(tmp_path / "out")])  # fmt: skip
     assert stop.value.code == 0
     told = capfd.readouterr().out

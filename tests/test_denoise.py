@@ -3,10 +3,10 @@ import pytest
 import tensorflow as tf
 import tifffile
 
-from mcnn_keras import InputError, evaluate, predict, save, saving, train
+from mcnn_keras import InputError, evaluate, predict, save, train
 from mcnn_keras.cli import main
-from mcnn_keras.inference.normalize import normalize
 from mcnn_keras.inference.tiles import OVERLAP, tile_starts
+from mcnn_keras.models import saving
 from mcnn_keras.problems import Denoise, from_card
 from mcnn_keras.problems.denoise import RANGES
 from mcnn_keras.training.pipeline import fixed_set, stream
@@ -14,12 +14,13 @@ from mcnn_keras.training.pipeline import fixed_set, stream
 
 @pytest.fixture(scope="module")
 def problem():
-    return Denoise()
+    return Denoise(photographs=0)
 
 
 @pytest.fixture(scope="module")
 def model(problem):
     settings = {"image_size": 32, "samples": 64, "epochs": 2, "filters": (8, 8), "branches": 2}
+    settings |= {"batch_size": 8, "mixed_sizes": False, "learning_rate": 5e-4}
     return train(problem, precision="float32", loss="squared", **settings).model
 
 
@@ -32,6 +33,7 @@ def test_a_sample_is_a_function_of_its_number(problem):
 
 def test_frames_come_in_their_own_scale(problem):
     images, targets = fixed_set(problem, "train", 64, 64, 0)
+    images = images[..., :1]
     np.testing.assert_allclose(images.mean((1, 2)), 0, atol=0.06)
     # Where a few counts lie beyond six deviations, drawing them in takes some away.
     assert np.percentile(np.abs(images.std((1, 2)) - 1), 90) < 0.03
@@ -45,6 +47,7 @@ def test_frames_come_in_their_own_scale(problem):
 
 def test_noise_is_as_strong_as_stated(problem):
     images, targets = fixed_set(problem, "train", 200, 64, 0)
+    images = images[..., :1]
     variance = targets.var((1, 2, 3))
     seen = variance > 0
     ratio = 10 * np.log10(variance[seen] / (images - targets).var((1, 2, 3))[seen])
@@ -57,7 +60,7 @@ def test_noise_is_as_strong_as_stated(problem):
 
 def test_photographs_come_early_and_every_second_time():
     problem = Denoise(photographs=40)
-    plain = Denoise()
+    plain = Denoise(photographs=0)
     numbers = range(60)
     same = []
     for ours, theirs, _ in zip(
@@ -73,10 +76,11 @@ def test_inference_scales_frames_as_training_does(problem, rng, dose):
     frame[5, 7] = 500 * dose  # a hot pixel
     frame[9, 9] = 1
     target = dose * (0.5 + rng.random((48, 48, 1))).astype(np.float32)
-    image, target_in_training = problem.normalize(tf.constant(frame), tf.constant(target))
-    normalized, undo = normalize(frame, problem.normalization)
+    image, scale = problem.normalization.apply(tf.constant(frame))
+    target_in_training = problem.normalization.target(tf.constant(target), scale)
+    normalized, own = problem.normalization.apply(frame)
     np.testing.assert_allclose(normalized, image, atol=1e-4)
-    back = undo(np.asarray(target_in_training))
+    back = problem.normalization.restore(np.asarray(target_in_training), own)
     np.testing.assert_allclose(back - back.mean(), target - target.mean(), atol=1e-4)
     assert np.abs(normalized).max() < 60
     if dose == 3.0:
@@ -86,7 +90,8 @@ def test_inference_scales_frames_as_training_does(problem, rng, dose):
 def test_an_empty_frame_teaches_nothing(problem, rng):
     target = tf.constant(rng.random((32, 32, 1)), tf.float32)
     for level in (0.0, 3.3):
-        image, wanted = problem.normalize(tf.fill((32, 32, 1), level), target)
+        image, scale = problem.normalization.apply(tf.fill((32, 32, 1), level))
+        wanted = problem.normalization.target(target, scale)
         np.testing.assert_array_equal(image, 0)
         np.testing.assert_array_equal(wanted, 0)
 
@@ -105,7 +110,7 @@ def test_a_blank_frame_comes_back_blank(model):
 
 def test_the_problem_is_known_by_its_card(model):
     problem = from_card(model.card)
-    assert problem.config() == Denoise().config()
+    assert problem.config() == Denoise(photographs=0).config()
 
 
 def test_wrong_arguments_are_told():
@@ -157,7 +162,7 @@ def test_a_black_picture_stays_finite(problem):
     for i in range(30):
         image = problem.detect(black, tf.constant([1, i], tf.int64))
         assert np.isfinite(image).all()
-        assert np.isfinite(problem.normalize(image, black)[0]).all()
+        assert np.isfinite(problem.normalization.apply(image)[0]).all()
 
 
 def test_a_large_frame_is_denoised_in_tiles_without_seams(model, rng):

@@ -15,12 +15,11 @@ from mcnn_keras.focal_series import (
     FocalSeries,
     corrected,
     exponential_planes,
-    frames_of_planes,
     read_focal_series,
 )
-from mcnn_keras.optics import defocus_stack
-from mcnn_keras.reconstruct import METHODS, reconstruct
-from mcnn_keras.registration import Drift, _straightened, registered
+from mcnn_keras.focal_series.reconstruct import METHODS, reconstruct
+from mcnn_keras.focal_series.registration import Drift, _straightened, registered
+from mcnn_keras.physics.optics import defocus_stack
 
 OPTICS = Optics(0.65, 0.5, 0.4)
 PLANES = [-30.0, -15.0, 15.0, 30.0]
@@ -130,11 +129,6 @@ class TestPlanes:
         with pytest.raises(InputError, match="choose 2, 4, 8, 10, 32"):
             exponential_planes(6)
 
-    def test_of_a_network_are_found_among_others(self):
-        assert frames_of_planes([-52, 52], [51, 100, -53, 0]) == [2, 0]
-        with pytest.raises(InputError, match=r"trained for -108.*nearest to -108 um lies at -53"):
-            frames_of_planes([-108], [51, 100, -53, 0])
-
 
 def test_flat_field_and_background_are_taken_out(phase, rng):
     images = frames_of(phase)
@@ -220,7 +214,7 @@ class TestReconstruct:
     def test_the_command_writes_phase_and_amplitude(self, stack, phase, tmp_path, capfd):
         stack.with_suffix(".txt").write_text(" ".join(map(str, PLANES)))
         output = tmp_path / "phase.tif"
-        optics = ("--pixel-size", 0.5, "--numerical-aperture", 0.4)
+        optics = ("--wavelength", 0.65, "--pixel-size", 0.5, "--numerical-aperture", 0.4)
         assert run("reconstruct", "iterative", stack, "--output", output, *optics) == 0
         with open_recording(output) as recording:
             assert recording.axes[-1].scale == pytest.approx(0.5)
@@ -241,7 +235,8 @@ class TestReconstruct:
         tifffile.imwrite(stack, frames, photometric="minisblack")
         code = run(
             "reconstruct", "variational", stack, "--start", trained.folder / "model.h5",
-            "--pixel-size", 0.5, "--numerical-aperture", 0.4, "--output", tmp_path / "phase.npy",
+            "--wavelength", 0.65, "--pixel-size", 0.5, "--numerical-aperture", 0.4,
+            "--output", tmp_path / "phase.npy",
             "--defocus", planes[0], "--defocus", planes[1], "--smoothness", 0.1,
         )  # fmt: skip
         assert code == 0
@@ -270,6 +265,7 @@ class TestReconstruct:
         code = run("reconstruct", "variational", stack, *options, "--output", output)
         assert code == 0
         assert "Warning: the series has wavelength 1.3, but" in capfd.readouterr().err
+        del options[options.index("--wavelength") : options.index("--wavelength") + 2]
         options += ["--energy", 300e3]
         assert run("reconstruct", "variational", stack, *options, "--output", output) == 2
         assert "a model for light, and the series is of electrons" in capfd.readouterr().err
@@ -278,7 +274,7 @@ class TestReconstruct:
         flat = tmp_path / "flat.npy"
         np.save(flat, np.full((128, 128), 2.0))
         code = run(
-            "reconstruct", "mf-tie", stack, "--flat", flat, "--register", "--pixel-size", 0.5,
+            "reconstruct", "mf-tie", stack, "--flat", flat, "--register", "--pixel-size", 0.5, "--wavelength", 0.65,
             "--output", tmp_path / "out.npy", *(x for z in PLANES for x in ("--defocus", z)),
         )  # fmt: skip
         assert code == 0
@@ -315,8 +311,9 @@ class TestReconstruct:
         ],
     )  # fmt: skip
     def test_wrong_input_is_told_in_a_line(self, stack, tmp_path, capfd, arguments, message):
+        optics = ("--wavelength", 0.65, "--pixel-size", 0.5)
         assert run("reconstruct", arguments[0], stack, "--output", tmp_path / "x.tif",
-                   *arguments[1:]) == 2  # fmt: skip
+                   *arguments[1:], *optics) == 2  # fmt: skip
         told = capfd.readouterr().err
         assert message in told
         assert told.count("Error") == 1

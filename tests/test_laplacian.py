@@ -59,7 +59,7 @@ def test_the_command_trains_it(tmp_path):
 def test_wrong_arguments_are_told():
     with pytest.raises(InputError, match="negative"):
         Laplacian(noise=-1)
-    with pytest.raises(InputError, match="none of zero, open"):
+    with pytest.raises(InputError, match="choose from zero, open"):
         Laplacian(boundary="dark")
     with pytest.raises(ValueError, match="'zero' or 'open'"):
         inverse_laplacian(np.ones((8, 8)), 0.1, "dark")

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from mcnn_keras import InputError, load, predict
+from mcnn_keras.models import Contrast, ModelCard, Output, Planes
 
 array = pytest.importorskip("dask.array")
 
@@ -22,7 +23,10 @@ def test_a_dask_array_makes_a_dask_array(trained, frames):
 
 def test_several_planes_are_refused(frames):
     class TwoPlanes:
-        card = {"network": {"input_channels": 2}}  # noqa: RUF012
+        card = ModelCard(
+            "phase", {}, Planes((-5.0, 5.0), (1.0, 1.0)), (Output("phase"),), Contrast(),
+            {"input_channels": 2, "output_channels": 1, "scale": 1}, {"image_size": 32},
+        )  # fmt: skip
 
     with pytest.raises(InputError, match="takes 2 planes"):
         predict(TwoPlanes(), array.from_array(frames))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mcnn_keras import noise
+from mcnn_keras.physics import noise
 
 SEED = tf.constant([3, 4])
 

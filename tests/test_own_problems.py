@@ -42,12 +42,11 @@ def installed(monkeypatch):
 
 def test_an_object_with_three_attributes_is_enough(rng):
     run = train(Doubling(3.0), **TINY)
-    assert run.model.card["problem"] == {
-        "name": "doubling", "config": {"factor": 3.0, "word": "none"},
-    }  # fmt: skip
+    assert run.model.card.problem == "doubling"
+    assert run.model.card.config == {"factor": 3.0, "word": "none"}
     assert predict(run.model, rng.random((40, 40))).shape == (40, 40)
     assert "network" in evaluate(run.model, Doubling(), samples=2)
-    with pytest.raises(InputError, match="not among"):
+    with pytest.raises(InputError, match="not known"):
         evaluate(run.model, samples=2)
 
 
@@ -68,10 +67,10 @@ def test_another_packages_problem_is_offered(installed, tmp_path, capfd):
     with pytest.raises(SystemExit) as end:
         main([*words.split(), "--preset", "fast", "--output", str(tmp_path / "run")])
     assert end.value.code == 0, capfd.readouterr().err
-    from mcnn_keras.saving import read_card
+    from mcnn_keras.models.saving import read_card
 
     card = read_card(tmp_path / "run" / "model.h5")
-    assert card["problem"]["config"] == {"factor": 4, "word": "some"}
+    assert card.config == {"factor": 4, "word": "some"}
     assert from_card(card).name == "doubling"
     with pytest.raises(SystemExit):
         main(["train", "--help"])

@@ -32,8 +32,8 @@ def test_windows_of_a_pair_belong_together(folders):
     assert problem.report == ["12 pairs: 10 train, 2 test"]
     images, targets = fixed_set(problem, "train", 40, 32, 0)
     n = problem.normalization
-    images = images * n["input_deviation"] + n["input_mean"]
-    targets = targets * n["output_deviation"] + n["output_mean"]
+    images = images * n.input_deviation + n.input_mean
+    targets = targets * n.output_deviation + n.output_mean
     assert 300 <= targets.min() < targets.max() <= 400
     for image, target in zip(images[..., 0], targets[..., 0], strict=True):
         blurred = scipy.ndimage.gaussian_filter(target, 1)
@@ -112,7 +112,7 @@ def test_colours_stay_colours(tmp_path, rng):
 
     problem = Paired(tmp_path / "images", tmp_path / "targets")
     run = train(problem, image_size=16, samples=16, epochs=1, filters=(4, 6))
-    assert run.model.card["network"]["scale"] == 2
+    assert run.model.card.scale == 2
     save(run.model, tmp_path / "m.h5")
     with pytest.raises(SystemExit) as end:
         main([
@@ -122,7 +122,7 @@ def test_colours_stay_colours(tmp_path, rng):
     assert end.value.code == 0
     assert tifffile.imread(tmp_path / "out.tif").shape == (3, 80, 88)
     assert iio.imread(tmp_path / "out.png").shape == (80, 88, 3)
-    assert load(tmp_path / "m.h5").card["output_names"] == ["red", "green", "blue"]
+    assert [o.name for o in load(tmp_path / "m.h5").card.outputs] == ["red", "green", "blue"]
 
 
 def test_pictures_of_8_bits_stay_within_them(tmp_path, rng):
@@ -136,7 +136,7 @@ def test_pictures_of_8_bits_stay_within_them(tmp_path, rng):
         iio.imwrite(images / f"{i}.png", np.uint8(80 + picture // 4))
     (images / "notes.txt").write_text("mine")
     problem = Paired(images, targets)
-    assert problem.normalization["output_limits"] == [0.0, 255.0]
+    assert problem.normalization.limits == (0.0, 255.0)
     assert "1 of" in problem.report[1]
     assert "notes.txt" in problem.report[1]
     run = train(problem, output=tmp_path / "run", filters=(4, 8), image_size=32, samples=16,
@@ -172,8 +172,8 @@ def test_datasets_of_one_file_are_pairs(tmp_path, rng):
     found, targets = fixed_set(problem, "train", 4, 16, 0)
     assert found.shape == (4, 16, 16, 2)
     n = problem.normalization
-    found = found * n["input_deviation"] + n["input_mean"]
-    targets = targets * n["output_deviation"] + n["output_mean"]
+    found = found * n.input_deviation + n.input_mean
+    targets = targets * n.output_deviation + n.output_mean
     np.testing.assert_allclose(found.sum(-1), targets[..., 0], atol=1e-5)
 
 
@@ -206,7 +206,7 @@ def test_whole_images_are_filled_up_as_inference_does(folders):
     assert found.shape == truth.shape == (3, 64, 64, 1)
     n = problem.normalization
     known = {np.load(path).tobytes() for path in targets.rglob("*.npy")}
-    for target in truth[..., 0] * n["output_deviation"] + n["output_mean"]:
+    for target in truth[..., 0] * n.output_deviation + n.output_mean:
         inner = target[10:54, 8:56] if len(problem._side) and problem._side[0] == 44 else None
         inner = target[12:52, 8:56] if problem._side[0] == 40 else inner
         inner = target[8:56, 8:56] if inner is None else inner

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 import tifffile
 
 from mcnn_keras import InputError, Optics, predict, save, train
 from mcnn_keras.cli import main
-from mcnn_keras.files import write_png
-from mcnn_keras.inference.normalize import normalize
+from mcnn_keras.files import open_recording, write_png
 from mcnn_keras.inference.stream import predict_files
 from mcnn_keras.problems import Phase
 
@@ -68,10 +68,12 @@ def test_brightness_does_not_matter(trained, image):
 def test_training_and_inference_normalise_alike(phase_problem, rng):
     image = rng.random((24, 24, 1)).astype(np.float32) + 0.5
     target = rng.random((24, 24, 2)).astype(np.float32)
-    in_training, target_in_training = phase_problem.normalize(image, target)
-    normalized, undo = normalize(image, phase_problem.normalization)
+    scaling = phase_problem.normalization
+    in_training, scale = scaling.apply(tf.constant(image))
+    target_in_training = scaling.target(tf.constant(target[..., :1]), scale)
+    normalized, own = scaling.apply(image)
     np.testing.assert_allclose(normalized, in_training, atol=1e-5)
-    np.testing.assert_allclose(undo(target[..., :1]), target_in_training, atol=1e-5)
+    np.testing.assert_allclose(scaling.restore(target[..., :1], own), target_in_training, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +82,7 @@ def test_training_and_inference_normalise_alike(phase_problem, rng):
         (np.ones((40, 40)), "constant"),
         (np.zeros((40, 40)), "positive mean"),
         (np.full((40, 40), np.nan), "NaN"),
-        (np.ones((40, 40, 2)), "1 image"),
+        (np.ones((40, 40, 2)), "1 plane"),
         (np.ones((8, 40)), "at least 32x32"),
         (np.ones(5), "shape"),
     ],
@@ -95,10 +97,10 @@ class TestFiles:
         tifffile.imwrite(tmp_path / "in.tif", image)
         written = predict_files(one_plane, [str(tmp_path / "in.tif")], tmp_path / "sub" / "out.tif")
         assert [p.name for p in written] == ["out.tif", "out.png"]
-        with tifffile.TiffFile(written[0]) as file:
-            np.testing.assert_allclose(file.asarray(), predict(trained.model, image), atol=1e-6)
-            numerator, denominator = file.pages[0].tags["XResolution"].value
-        np.testing.assert_allclose(denominator / numerator, 0.31, rtol=1e-6)
+        with open_recording(written[0]) as result:
+            np.testing.assert_allclose(result.read()[0], predict(trained.model, image), atol=1e-6)
+            # The input told no pixel size: the model's own is not that of the image.
+            assert [a.scale for a in result.axes] == [None, None]
 
     def test_a_stack_makes_a_stack(self, one_plane, image, tmp_path):
         tifffile.imwrite(tmp_path / "in.tif", np.stack([image, image * 2 + image[::-1]]))
@@ -120,9 +122,12 @@ class TestFiles:
         for i in range(2):
             np.save(tmp_path / f"{i}.npy", planes[i])
         apart, _ = predict_files(
-            two_planes, [str(tmp_path / "0.npy"), str(tmp_path / "1.npy")], tmp_path / "a.tif"
+            two_planes, [str(tmp_path / "0.npy"), str(tmp_path / "1.npy")], tmp_path / "a.tif",
+            defocus=[-20, 20],
+        )  # fmt: skip
+        together, _ = predict_files(
+            two_planes, [str(tmp_path / "stack.tif")], tmp_path / "b.tif", defocus=[-20, 20]
         )
-        together, _ = predict_files(two_planes, [str(tmp_path / "stack.tif")], tmp_path / "b.tif")
         phase_and_amplitude = tifffile.imread(apart)
         assert phase_and_amplitude.shape == (2, 50, 61)
         np.testing.assert_array_equal(phase_and_amplitude, tifffile.imread(together))
@@ -133,9 +138,12 @@ class TestFiles:
         tifffile.imwrite(tmp_path / "four.tif", planes, photometric="minisblack")
         tifffile.imwrite(tmp_path / "two.tif", planes[[1, 2]], photometric="minisblack")
         chosen, _ = predict_files(
-            two_planes, [str(tmp_path / "four.tif")], tmp_path / "a.tif", frames=[1, 2]
+            two_planes, [str(tmp_path / "four.tif")], tmp_path / "a.tif", frames=[1, 2],
+            defocus=[-20, 20],
+        )  # fmt: skip
+        same, _ = predict_files(
+            two_planes, [str(tmp_path / "two.tif")], tmp_path / "b.tif", defocus=[-20, 20]
         )
-        same, _ = predict_files(two_planes, [str(tmp_path / "two.tif")], tmp_path / "b.tif")
         np.testing.assert_array_equal(tifffile.imread(chosen), tifffile.imread(same))
         with pytest.raises(InputError, match="0 to 3"):
             predict_files(two_planes, [str(tmp_path / "four.tif")], tmp_path / "c.tif", [1, 9])
@@ -149,7 +157,9 @@ class TestFiles:
         planes = np.stack([image * 0 + 1, image[::-1], image])
         tifffile.imwrite(tmp_path / "series.tif", planes, photometric="minisblack")
         tifffile.imwrite(tmp_path / "two.tif", planes[[2, 1]], photometric="minisblack")
-        wanted, _ = predict_files(two_planes, [str(tmp_path / "two.tif")], tmp_path / "a.tif")
+        wanted, _ = predict_files(
+            two_planes, [str(tmp_path / "two.tif")], tmp_path / "a.tif", defocus=[-20, 20]
+        )
         (tmp_path / "series.txt").write_text("0, 20.3, -20")
         command(tmp_path / "series.tif", "--output", tmp_path / "b.tif")
         command(tmp_path / "series.tif", "--output", tmp_path / "c.tif",
@@ -170,7 +180,9 @@ class TestFiles:
         command(tmp_path / "series.tif", "--output", tmp_path / "bad.tif", "--defocus", 20)
         assert "3 images, and 1 plane were" in capfd.readouterr().err
 
-    def test_frames_of_other_planes_are_told(self, one_plane, image, tmp_path, capfd):
+    def test_of_a_series_the_image_at_the_models_plane_is_inverted(
+        self, one_plane, image, tmp_path, capfd
+    ):
         planes = np.stack([image, image[::-1]])
         tifffile.imwrite(tmp_path / "series.tif", planes, photometric="minisblack")
         (tmp_path / "series.txt").write_text("-20.2, 40")
@@ -178,9 +190,16 @@ class TestFiles:
         with pytest.raises(SystemExit) as stop:
             main([*command, "--output", str(tmp_path / "a.tif")])
         assert not stop.value.code
-        told = capfd.readouterr().err
-        assert "1 of 2 frames of" in told
-        assert "(one is at 40)" in told
+        assert tifffile.imread(tmp_path / "a.tif").shape == image.shape
+        np.testing.assert_allclose(
+            tifffile.imread(tmp_path / "a.tif"), predict(one_plane, image), atol=1e-6
+        )
+        (tmp_path / "series.txt").write_text("-22.2, 40")
+        with pytest.raises(SystemExit) as stop:
+            main([*command, "--output", str(tmp_path / "b.tif")])
+        assert stop.value.code == 2
+        assert "nearest to -20 um lies at -22.2" in capfd.readouterr().err
+        assert not (tmp_path / "b.tif").exists()
 
     def test_wrong_counts_and_sizes_write_nothing(self, two_planes, image, tmp_path):
         np.save(tmp_path / "a.npy", image)
@@ -190,13 +209,14 @@ class TestFiles:
         a, b, three, flat = (str(tmp_path / f"{n}.npy") for n in ("a", "b", "three", "flat"))
         before = set(tmp_path.rglob("*"))
         for inputs, message in [
-            ([a], "1 image, .* 2 planes"),
+            ([a], "1 image of .*, and the model was trained on 2 planes"),
             ([a, b], "differ in size"),
-            ([three], "3 images.*--frames"),
+            ([three], "3 images, none are told"),
             ([a, flat], "constant"),
         ]:
+            planes = [-20, 20][: len(inputs)] if inputs != [three] else None
             with pytest.raises(InputError, match=message):
-                predict_files(two_planes, inputs, tmp_path / "new" / "out.tif")
+                predict_files(two_planes, inputs, tmp_path / "new" / "out.tif", defocus=planes)
         assert set(tmp_path.rglob("*")) == before
 
     def test_an_input_is_never_written_over(self, one_plane, image, tmp_path):

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from mcnn_keras import InputError, evaluate, train
+from mcnn_keras.channels import network_input
 from mcnn_keras.classical.ridge import Ridge
 from mcnn_keras.cli import main
-from mcnn_keras.network.screen import ScreenEstimate
 from mcnn_keras.problems import Reflection, from_card, reflection
 from mcnn_keras.problems.paired import filled
 from mcnn_keras.problems.reflection import GAMMA
@@ -18,7 +18,7 @@ def problem():
 
 def test_a_sample_is_a_photograph_and_a_picture_twice_as_large(problem):
     images, targets = fixed_set(problem, "train", 3, 128, 0)
-    assert images.shape == (3, 128, 128, 3)
+    assert images.shape == (3, 128, 128, 6)  # the estimate of the screen behind the photograph
     assert targets.shape == (3, 256, 256, 3)
     for array in (images, targets):
         assert array.min() >= 0
@@ -53,16 +53,14 @@ def test_exposure_brings_dark_and_bright_screens_together(problem):
     np.testing.assert_allclose(taken[0] / taken[1], 10**0.3, rtol=0.1)
 
 
-def test_the_first_layer_finds_a_smooth_screen(problem, monkeypatch):
+def test_the_fixed_channels_find_a_smooth_screen():
     calm = {"exposure": (1.0, 1.0), "counts": (1e6, 1e7), "read_out": (0.0, 1e-6),
             "vibration": (0.0, 0.0), "delay": (0.0, 0.0)}  # fmt: skip
-    monkeypatch.setattr(reflection, "RANGES", calm)
+    problem = Reflection(ranges=calm)
     y, x = np.mgrid[0:1:144j, 0:1:256j]
     screen = np.stack([0.3 + 0.3 * x, 0.7 - 0.3 * y, 0.4 + 0.2 * x * y], -1).astype(np.float32)
     photograph = filled(problem.detect(problem.observe(screen, (0, 1)), (2, 3)))
-    arguments = dict(problem.first_layer)
-    del arguments["name"]
-    found = np.asarray(ScreenEstimate(**arguments)(photograph[None]))[0]
+    found = network_input(photograph.numpy(), problem.channels, {})[..., 3:]
     expected = filled(screen, 2).numpy()[::2, ::2]
     assert found.shape == expected.shape
     assert np.abs(found - expected).mean() < 0.02  # a guess of each colour's mean: 0.06
@@ -110,7 +108,7 @@ def test_it_trains_and_is_evaluated(tmp_path, monkeypatch):
 def test_the_transport_is_kept_out_of_the_graph(problem):
     settings = {"image_size": 64, "samples": 8, "epochs": 1, "batch_size": 4, "filters": (4, 6)}
     run = train(problem, **settings)
-    assert run.model.card["network"]["scale"] == 2
+    assert run.model.card.scale == 2
 
 
 def test_wrong_scenes_are_told():

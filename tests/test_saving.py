@@ -7,9 +7,10 @@ import keras
 import numpy as np
 import pytest
 
-from mcnn_keras import InputError, Optics, load, save, saving, train
+from mcnn_keras import InputError, Optics, load, save, train
+from mcnn_keras.models import Output, saving
+from mcnn_keras.models.saving import ATTRIBUTE, read_card
 from mcnn_keras.problems import Phase, from_card
-from mcnn_keras.saving import ATTRIBUTE, read_card
 
 
 @pytest.fixture
@@ -19,19 +20,22 @@ def path(trained):
 
 @pytest.fixture
 def image(rng):
-    return rng.random((1, 32, 32, 1), np.float32)
+    return rng.random((1, 32, 32, 4), np.float32)  # a contrast and its fixed channels
 
 
 def test_the_card_tells_all(path):
     card = read_card(path)
-    assert card["problem"]["name"] == "phase"
-    assert card["problem"]["config"]["defocus"] == [-20.0]
-    assert card["problem"]["config"]["optics"]["wavelength"] == 0.65
-    assert card["network"]["filters"] == [4, 6]
-    assert card["training"]["precision"] == "float32"
-    assert card["units"] == ["rad"]
-    assert card["metrics"]["test_mae"] > 0
-    assert set(card["versions"]) == {"mcnn-keras", "keras", "tensorflow", "numpy"}
+    assert card.problem == "phase"
+    assert card.config["defocus"] == [-20.0]
+    assert card.config["optics"]["wavelength"] == 0.65
+    assert card.ranges["dose"] == [1000.0, 20000.0]
+    assert card.network["filters"] == [4, 6]
+    assert card.training["precision"] == "float32"
+    assert card.outputs == (Output("phase", "rad", "phase"),)
+    assert card.inputs.defocus == (-20.0,)
+    assert card.conditions["wavelength"] == 0.65
+    assert card.metrics["test_mae"] > 0
+    assert set(card.versions) == {"mcnn-keras", "keras", "tensorflow", "numpy"}
 
 
 def test_saving_and_loading_changes_nothing(trained, image, tmp_path):
@@ -110,7 +114,7 @@ def damaged(path, tmp_path, kind):
     [
         ("absent", "not there"),
         ("cut", "damaged"),
-        ("text", "damaged or no HDF5"),
+        ("text", "damaged or not an HDF5"),
         ("foreign", "no card"),
         ("weightless", "weights do not fit"),
         ("newer", "upgrade"),
@@ -136,7 +140,7 @@ def test_the_large_presets_save_and_load(preset, tmp_path, phase_problem, tiny):
     settings = {**tiny, "filters": None, "branches": None, "image_size": 128, "preset": preset}
     run = train(phase_problem, **{**settings, "samples": 2, "batch_size": 2, "epochs": 1})
     save(run.model, tmp_path / "large.h5")
-    image = np.ones((1, 128, 128, 1), np.float32)
+    image = np.ones((1, 128, 128, 4), np.float32)
     np.testing.assert_array_equal(load(tmp_path / "large.h5")(image)[0], run.model(image)[0])
 
 
@@ -159,9 +163,9 @@ def test_every_shipped_model_loads_and_tells_where_it_comes_from():
     total = 0
     for name, file in saving.shipped().items():
         card = load(name).card
-        assert card["command"].startswith("mcnn-keras train ")
-        assert card["description"]
-        assert from_card(card).config() == card["problem"]["config"]
+        assert card.command.startswith("mcnn-keras train ")
+        assert card.description
+        assert from_card(card).config() == card.config
         assert file.stat().st_size < 20e6
         total += file.stat().st_size
     assert total < 60e6

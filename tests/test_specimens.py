@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mcnn_keras.specimens import FAMILIES, Specimens
+from mcnn_keras.targets.specimens import FAMILIES, Specimens
 
 
 def draws(count, size=64, **options):

@@ -6,19 +6,22 @@ import pytest
 import scipy.special
 import tensorflow as tf
 
-from mcnn_keras import InputError, stem
-from mcnn_keras.crystals import CRYSTALS, atoms_within
+from mcnn_keras import InputError
+from mcnn_keras.physics import stem
+from mcnn_keras.physics.electrons import electron_energy, electron_wavelength
+from mcnn_keras.targets.crystals import CRYSTALS, atoms_within
 
 
 def test_wavelengths_are_the_tabulated_ones():
     # Kirkland, Advanced Computing in Electron Microscopy, table 2.1 (Angstrom).
     for energy, expected in ((100e3, 0.037014), (200e3, 0.025079), (300e3, 0.019687)):
-        assert stem.electron_wavelength(energy) == pytest.approx(expected, rel=2e-4)
+        assert electron_wavelength(energy) == pytest.approx(expected, rel=2e-4)
+        assert electron_energy(electron_wavelength(energy)) == pytest.approx(energy, rel=1e-9)
 
 
 def test_an_unaberrated_probe_is_an_airy_disc():
     # Its transfer function is the overlap of two discs.
-    wavelength, angle = stem.electron_wavelength(200e3), 0.02
+    wavelength, angle = electron_wavelength(200e3), 0.02
     u = np.linspace(0, 2.5, 200)
     overlap = (
         2
@@ -44,7 +47,7 @@ def test_an_unaberrated_probe_is_an_airy_disc():
     [(300e3, 0.021, -40.0, 0.0), (80e3, 0.030, 60.0, 2e4), (200e3, 0.0098, -480.0, 1e7)],
 )
 def test_an_aberrated_probe_agrees_with_a_fourier_transform(energy, angle, defocus, aberration):
-    wavelength = stem.electron_wavelength(energy)
+    wavelength = electron_wavelength(energy)
     n, pixel = 1024, wavelength / angle / 6
     f = np.fft.fftfreq(n, pixel)
     theta = wavelength * np.hypot(f[:, None], f[None])

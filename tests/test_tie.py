@@ -4,8 +4,8 @@ import tensorflow as tf
 from scipy.ndimage import gaussian_filter
 
 from mcnn_keras import Optics
-from mcnn_keras.classical import best_tie, tie
-from mcnn_keras.optics import defocus_stack
+from mcnn_keras.focal_series import best_tie, tie
+from mcnn_keras.physics.optics import defocus_stack
 
 
 @pytest.fixture

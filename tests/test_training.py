@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from conftest import TINY
 
-from mcnn_keras import InputError, Problem, TrainingStopped, load, train
+from mcnn_keras import InputError, Problem, TrainingStopped, load, predict, train
 from mcnn_keras.problems import Denoise
 from mcnn_keras.training import build, loop
 
@@ -56,7 +56,7 @@ def test_a_run_leaves_its_files(trained):
 def test_training_learns_what_zero_and_the_input_do_not_know():
     settings = {"image_size": 32, "samples": 128, "epochs": 16, "filters": (8, 16), "branches": 2}
     run = train(Blur(), precision="float32", learning_rate=5e-3, **settings)
-    metrics = run.model.card["metrics"]
+    metrics = run.model.card.metrics
     assert metrics["test_mae"] < 0.5 * metrics["constant_answer_mae"]
     images, targets = loop.fixed_set(Blur(), "test", 16, 32, 3)
     answer = np.asarray(run.model(images)[0])
@@ -73,31 +73,31 @@ def test_a_run_starts_from_given_weights(phase_problem, tiny, trained):
     again = train(phase_problem, **options)
     for x, y in zip(weights(trained), weights(again), strict=True):
         np.testing.assert_allclose(x, y, atol=1e-9)
-    assert again.model.card["training"]["before"] == trained.model.card["training"]
+    assert again.model.card.training["before"] == trained.model.card.training
     with pytest.raises(InputError, match="do not fit this network"):
         train(phase_problem, **options | {"filters": (4, 8)})
 
 
 def test_a_start_without_a_first_layer_gives_its_channels_no_weight(tiny, tmp_path):
-    options = tiny | {"image_size": 32, "learning_rate": 1e-12}
-    before = train(Denoise(first_layer=None), output=tmp_path / "before", **options)
+    options = tiny | {"image_size": 32, "learning_rate": 1e-12, "mixed_sizes": False}
+    before = train(Denoise(0, channels=None), output=tmp_path / "before", **options)
     start = str(tmp_path / "before" / "model.h5")
-    after = train(Denoise(first_layer="spectral_wiener"), start=start, **options)
-    frame = np.random.default_rng(0).normal(size=(1, 32, 32, 1)).astype(np.float32)
-    np.testing.assert_allclose(after.model(frame)[0], before.model(frame)[0], atol=1e-5)
+    after = train(Denoise(0), start=start, **options)
+    frame = np.random.default_rng(0).normal(size=(32, 32)).astype(np.float32)
+    np.testing.assert_allclose(predict(after.model, frame), predict(before.model, frame), atol=1e-5)
 
 
 def test_a_start_whose_last_layer_does_not_overlap_answers_the_same(tiny, tmp_path, monkeypatch):
-    options = tiny | {"image_size": 32, "learning_rate": 1e-12}
+    options = tiny | {"image_size": 32, "learning_rate": 1e-12, "mixed_sizes": False}
     with monkeypatch.context() as context:
         context.setattr(build, "HEAD_KERNEL", 2)
-        before = train(Denoise(), output=tmp_path / "before", **options)
+        before = train(Denoise(0), output=tmp_path / "before", **options)
     start = str(tmp_path / "before" / "model.h5")
-    after = train(Denoise(), start=start, **options)
+    after = train(Denoise(0), start=start, **options)
     shapes = [run.model.get_layer("output_1").kernel.shape[0] for run in (before, after)]
     assert shapes == [2, 4]
-    frame = np.random.default_rng(0).normal(size=(1, 32, 32, 1)).astype(np.float32)
-    np.testing.assert_allclose(after.model(frame)[0], before.model(frame)[0], atol=1e-5)
+    frame = np.random.default_rng(0).normal(size=(32, 32)).astype(np.float32)
+    np.testing.assert_allclose(predict(after.model, frame), predict(before.model, frame), atol=1e-5)
 
 
 def test_another_seed_is_another_run(phase_problem, tiny):
@@ -143,9 +143,10 @@ KILLED = """
 import sys
 sys.path.insert(0, {tests!r})
 import conftest
-from mcnn_keras import Optics, images, train
-images.SIZE, images.SCENES_PER_FAMILY = 128, {{"train": 2, "test": 1}}
-images.MASKS = {{"train": 2, "test": 1}}
+from mcnn_keras import Optics, train
+from mcnn_keras.targets import pictures
+pictures.SIZE, pictures.PER_FAMILY = 128, {{"train": 2, "test": 1}}
+pictures.MASKS = {{"train": 2, "test": 1}}
 from mcnn_keras.problems import Phase
 from conftest import TINY
 
@@ -282,7 +283,7 @@ def test_divergence_is_told_of(phase_problem, tiny, monkeypatch):
 
 def test_the_saved_model_is_the_trained_one(trained):
     again = load(trained.folder / "model.h5")
-    image = np.random.default_rng(0).random((1, 32, 32, 1), np.float32)
+    image = np.random.default_rng(0).random((1, 32, 32, 4), np.float32)
     np.testing.assert_array_equal(again(image)[0], trained.model(image)[0])
 
 
@@ -362,5 +363,5 @@ class TestAdversary:
 def test_squared_errors_are_learned_too():
     settings = {"image_size": 32, "samples": 128, "epochs": 8, "filters": (8, 16), "branches": 2}
     run = train(Blur(), precision="float32", learning_rate=5e-3, loss="squared", **settings)
-    metrics = run.model.card["metrics"]
+    metrics = run.model.card.metrics
     assert metrics["test_correlation"] > 0.8

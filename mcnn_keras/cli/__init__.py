@@ -1,8 +1,11 @@
 """The command line: thin over the library, which it imports inside its commands."""
 
+from __future__ import annotations
+
 import os
 import sys
 import warnings
+from typing import Any
 
 import click
 
@@ -18,7 +21,7 @@ from .train import train
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="mcnn-keras", prog_name="mcnn-keras")
-def cli():
+def cli() -> None:
     """Multi-scale convolutional networks for inverse problems.
 
     Train a network on a simulated problem, then invert measurements with it:
@@ -35,11 +38,11 @@ for command in (
     cli.add_command(command)
 
 
-def main(args=None):
+def main(args: list[str] | None = None) -> None:
     """Run a command; exit 0 done, 2 the input is wrong, 130 interrupted, 1 a bug."""
     # TensorFlow's start-up messages say nothing that a user of this package can act on.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    warnings.showwarning = _show_warning
+    warnings.showwarning = _show_warning  # type: ignore[assignment]
     try:
         status = cli.main(args=args, prog_name="mcnn-keras", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -56,11 +59,11 @@ def main(args=None):
     sys.exit(status or 0)
 
 
-def _say(message):
+def _say(message: str) -> int:
     click.echo("Error: " + " ".join(message.split()), err=True)
     return 2
 
 
-def _show_warning(message, category, filename, lineno, file=None, line=None):
+def _show_warning(message: Any, category: type[Warning], *_: Any, **__: Any) -> None:
     if issubclass(category, UserWarning):
         click.echo(f"Warning: {message}", err=True)

@@ -1,16 +1,20 @@
 """mcnn-keras compare PROBLEM."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
-from .options import CLASSICAL, optics_of, optics_options, series_options
+from .options import METHODS, OpticsOptions, SeriesOptions
 from .quiet import import_tensorflow
+from .reconstruct import measured
 
 
 @click.group()
-def compare():
+def compare() -> None:
     """Set networks and classical methods side by side on your own measurement."""
 
 
@@ -18,17 +22,24 @@ def compare():
 @click.argument("inputs", type=click.Path(), nargs=-1, required=True, metavar="INPUT...")
 @click.option("--model", "models", multiple=True, help="A network for phases; once for each.")
 @click.option(
-    "--method", "methods", multiple=True, type=click.Choice(CLASSICAL),
+    "--method", "methods", multiple=True, type=click.Choice(METHODS),
     help="Classical methods.  [default: all that the planes suffice for]",
 )  # fmt: skip
-@series_options
-@optics_options
+@SeriesOptions.attach
+@OpticsOptions.attach
 @click.option("--truth", type=click.Path(), metavar="FILE", help="The true phase in rad, if known.")
 @click.option(
-    "--output", type=click.Path(), required=True, metavar="FOLDER",
+    "--output", "folder", type=click.Path(), required=True, metavar="FOLDER",
     help="For metrics.json, phases.png, and the phase of each method as TIFF and PNG.",
 )  # fmt: skip
-def phase(inputs, models, methods, truth, output, **values):
+def phase(
+    inputs: tuple[str, ...],
+    models: tuple[str, ...],
+    methods: tuple[str, ...],
+    truth: str | None,
+    folder: str,
+    **values: Any,
+) -> None:
     """Retrieve the phase of a focal series by every method, and score them without a truth.
 
     The score: intensities are re-simulated from each answer at the planes that no method has used,
@@ -38,30 +49,28 @@ def phase(inputs, models, methods, truth, output, **values):
 
     \b
     Example:
-      mcnn-keras compare phase stack.tif --model runs/two/model.h5 --register --output compared/
+      mcnn-keras compare phase stack.tif --wavelength 0.65 --model runs/two/model.h5 \\
+          --register --output compared/
     """
     from ..errors import InputError
     from ..files import read_images, replacing, to_grey, write_png, write_recording
-    from ..saving import read_card
-    from .reconstruct import focal_series, pixel_size, straightened
+    from ..inference.assumptions import compare_optics
+    from ..models.saving import read_card
 
-    output = Path(output)
+    output = Path(folder)
     if output.exists() and not output.is_dir():
         raise InputError(f"the output {output} is a file; name a folder")
+    chosen, instrument = SeriesOptions.take(values), OpticsOptions.take(values)
     cards = [read_card(model) for model in models]  # a wrong name is told of at once
-    register = values.pop("register")
-    series = focal_series(inputs, values)
     known = None if truth is None else read_images(truth)[0]
-    import_tensorflow()
-    from ..comparison import compare_phase
-    from ..inference.assumptions import compare_optics
+    series, optics = measured(inputs, chosen, instrument)
+    if models:
+        import_tensorflow()
+    from ..focal_series.comparison import compare as compute
 
-    optics = optics_of(values, pixel_size(values, series))
     for card in cards:
         compare_optics(card, optics, "the series", lambda t: click.echo(t, err=True))
-    if register:
-        series = straightened(series, optics)
-    answers = compare_phase(
+    answers = compute(
         series, optics, models, methods or None, known,
         lambda label: click.echo(f"{label} ...", err=True),
     )  # fmt: skip

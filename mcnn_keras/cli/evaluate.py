@@ -1,5 +1,7 @@
 """mcnn-keras evaluate, info and models."""
 
+from __future__ import annotations
+
 import json
 
 import click
@@ -12,7 +14,7 @@ from .quiet import import_tensorflow
 @click.option("--samples", type=int, default=64, show_default=True, help="Unseen test samples.")
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def evaluate(model, samples, seed, as_json):
+def evaluate(model: str, samples: int, seed: int, as_json: bool) -> None:
     """Measure a MODEL on unseen samples: simulated ones, or windows of pairs kept for testing.
 
     Beside it stand the answers that it must beat: zero (or the best constant), and for phases the
@@ -22,7 +24,7 @@ def evaluate(model, samples, seed, as_json):
     Example:
       mcnn-keras evaluate runs/cells/model.h5 --samples 128
     """
-    from ..saving import load, read_card
+    from ..models.saving import load, read_card
 
     read_card(model)  # a wrong file is told of at once
     import_tensorflow()
@@ -33,46 +35,46 @@ def evaluate(model, samples, seed, as_json):
     if as_json:
         click.echo(json.dumps(answers, indent=2))
         return
-    outputs, units = loaded.card["output_names"], loaded.card["units"]
+    outputs = loaded.card.outputs
     heads = "".join(
-        f"{f'{o} MAE / {u}' if u else f'{o} MAE':>20}" for o, u in zip(outputs, units, strict=True)
+        f"{f'{o.name} MAE / {o.unit}' if o.unit else f'{o.name} MAE':>20}" for o in outputs
     )
     click.echo(f"{'answer':<24}{heads}{'correlation':>14}")
     for name, row in answers.items():
         chosen = ", ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}"
                            for k, v in row["with"].items())  # fmt: skip
         chosen = f"   ({chosen})" if chosen else ""
-        errors = "".join(f"{row['mae'][output]:>20.4f}" for output in outputs)
+        errors = "".join(f"{row['mae'][output.name]:>20.4f}" for output in outputs)
         click.echo(f"{name:<24}{errors}{row['correlation']:>14.3f}{chosen}")
 
 
 @click.command()
 @click.argument("model", type=click.Path())
-def info(model):
+def info(model: str) -> None:
     """Show what a MODEL file says of itself: its problem, network, training and quality.
 
     \b
     Example:
       mcnn-keras info runs/cells/model.h5
     """
-    from ..saving import read_card
+    from ..models.saving import read_card
 
-    click.echo(json.dumps(read_card(model), indent=2))
+    click.echo(json.dumps(read_card(model).asdict(), indent=2))
 
 
 @click.command()
-def models():
+def models() -> None:
     """List the models that come with the package; `load` and `denoise` know them by name.
 
     \b
     Example:
       mcnn-keras models
     """
-    from ..saving import read_card, shipped
+    from ..models.saving import read_card, shipped
 
     found = shipped()
     if not found:
         click.echo("this version comes with no models")
     for name, path in found.items():
         card = read_card(path)
-        click.echo(f"{name:<16}{path.stat().st_size / 1e6:>6.1f} MB  {card.get('description', '')}")
+        click.echo(f"{name:<16}{path.stat().st_size / 1e6:>6.1f} MB  {card.description}")

@@ -1,5 +1,7 @@
 """mcnn-keras export MODEL."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import click
@@ -11,7 +13,7 @@ from .quiet import import_tensorflow
 @click.argument("model", type=click.Path())
 @click.option("--format", "kind", type=click.Choice(["onnx"]), default="onnx", show_default=True)
 @click.option("--output", type=click.Path(), required=True, metavar="FILE.onnx")
-def export(model, kind, output):
+def export(model: str, kind: str, output: str) -> None:
     """Write a MODEL in another format, with its card in it.
 
     An .onnx file is used like the model itself, with ONNX Runtime in TensorFlow's place (extra
@@ -23,7 +25,7 @@ def export(model, kind, output):
       mcnn-keras denoise frames.tif --model denoise.onnx --output clean.tif
     """
     from ..errors import InputError
-    from ..saving import read_card
+    from ..models.saving import read_card
 
     if str(model).endswith(".onnx"):
         raise InputError(f"{model} is an ONNX file already; give a .h5 model")
@@ -31,8 +33,8 @@ def export(model, kind, output):
     if not Path(output).absolute().parent.is_dir():
         raise InputError(f"the folder {Path(output).parent} is not there; make it first")
     import_tensorflow()
-    from ..onnx_file import export as write
-    from ..saving import load
+    from ..models.onnx import export as write
+    from ..models.saving import load
 
     write(load(model), output)
     click.echo(f"wrote {output}")

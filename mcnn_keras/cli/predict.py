@@ -1,10 +1,14 @@
 """mcnn-keras predict and denoise."""
 
+from __future__ import annotations
+
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
-from .options import together
+from .options import Options, frame_numbers, option
 from .quiet import import_tensorflow
 
 TYPES = (
@@ -12,68 +16,89 @@ TYPES = (
 )  # fmt: skip
 
 
-def prediction_options(precision):
-    """Options of both commands, with the default precision of one."""
-    return together(
-        click.argument("inputs", type=click.Path(), nargs=-1, required=True, metavar="INPUT..."),
-        click.option(
-            "--output", type=click.Path(), required=True,
-            help="A .tif, .ome.tif, .hspy, .zspy, .h5, .zarr, .mrc or .npy file; a folder where "
-            "there are several results.",
-        ),
-        click.option(
-            "--frames", metavar="I,J,...",
-            help="Which images of each file to use, counted from 0.  [default: all]",
-        ),
-        click.option(
-            "--defocus", type=float, multiple=True, metavar="UM",
-            help="Of each image of a focal series, in um; the model's own planes are taken from "
-            "it.  [default: what the file, or a text file beside it, says]",
-        ),
-        click.option(
-            "--dtype", type=click.Choice(TYPES),
-            help="Of the result.  [default: the input's, where it holds the result well]",
-        ),
-        click.option("--batch-size", type=int, help="Images that are computed together."),
-        click.option(
-            "--tile-size", type=int,
-            help="Of the tiles of large images, in pixels.  [default: the training size for "
-            "denoising, else by the free memory]",
-        ),
-        click.option(
-            "--precision", type=click.Choice(["auto", "float32", "bfloat16"]), default=precision,
-            show_default=True,
-            help="'auto' measures which is faster; bfloat16 is good to two digits.",
-        ),
-        click.option("--resume", is_flag=True, help="Go on where an interrupted run stopped."),
-        click.option(
-            "--video", type=click.Path(), metavar="FILE.gif",
-            help="Also a .gif, or .mp4 with imageio-ffmpeg, of input and result side by side.",
-        ),
-        click.option(
-            "--truth", type=click.Path(), metavar="FILE",
-            help="The true answers, shown in the video with the difference.",
-        ),
-        click.option("--fps", type=float, default=2.0, show_default=True, help="Of the video."),
-        click.option(
-            "--watch", is_flag=True,
-            help="INPUT is a folder; invert images as they are written there, until interrupted.",
-        ),
+@dataclass
+class PredictionOptions(Options):
+    """Options of both commands."""
+
+    output: str = option(
+        "--output", type=click.Path(), required=True,
+        help="A .tif, .ome.tif, .hspy, .zspy, .h5, .zarr, .mrc or .npy file; a folder where "
+        "there are several results.",
     )  # fmt: skip
+    frames: str | None = option(
+        "--frames", metavar="I,J,...",
+        help="Which images of each file to use, counted from 0.  [default: all]",
+    )  # fmt: skip
+    dtype: str | None = option(
+        "--dtype", type=click.Choice(TYPES),
+        help="Of the result.  [default: the input's, where it holds the result well]",
+    )  # fmt: skip
+    batch_size: int | None = option(
+        "--batch-size", type=int, help="Images that are computed together."
+    )
+    tile_size: int | None = option(
+        "--tile-size", type=int,
+        help="Of the tiles of large images, in pixels.  [default: what the model's card says]",
+    )  # fmt: skip
+    precision: str | None = option(
+        "--precision", type=click.Choice(["auto", "float32", "bfloat16"]),
+        help="'auto' measures which is faster; bfloat16 is good to two digits.  "
+        "[default: auto for denoise, float32 for predict]",
+    )  # fmt: skip
+    resume: bool = option("--resume", is_flag=True, help="Go on where an interrupted run stopped.")
+    video: str | None = option(
+        "--video", type=click.Path(), metavar="FILE.gif",
+        help="Also a .gif, or .mp4 with imageio-ffmpeg, of input and result side by side.",
+    )  # fmt: skip
+    truth: str | None = option(
+        "--truth", type=click.Path(), metavar="FILE",
+        help="The true answers, shown in the video with the difference.",
+    )  # fmt: skip
+    fps: float = option("--fps", type=float, default=2.0, show_default=True, help="Of the video.")
+    watch: bool = option(
+        "--watch", is_flag=True,
+        help="INPUT is a folder; invert images as they are written there, until interrupted.",
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "tile_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise click.UsageError(
+                    f"--{name.replace('_', '-')} {value} is not positive; leave it out, or give "
+                    "more"
+                )
+
+    def of_results(self) -> dict[str, Any]:
+        """What `mcnn_keras.inference.stream.execute` takes."""
+        names = ("dtype", "batch_size", "tile_size", "resume", "video", "truth", "fps")
+        return {name: getattr(self, name) for name in names}
+
+
+_inputs = click.argument("inputs", type=click.Path(), nargs=-1, required=True, metavar="INPUT...")
 
 
 @click.command()
 @click.argument("model", type=click.Path())
-@prediction_options("float32")
-def predict(model, inputs, output, **options):
+@_inputs
+@PredictionOptions.attach
+@click.option(
+    "--defocus", type=float, multiple=True, metavar="UM",
+    help="For a phase model, the plane of each image, or of each of --frames; the model's own planes "
+    "are taken from these.  [default: what the file, or a text file beside it, says]",
+)  # fmt: skip
+def predict(model: str, inputs: tuple[str, ...], defocus: tuple[float, ...], **values: Any) -> None:
     """Invert measured images with a trained MODEL, a .h5 or an exported .onnx file.
 
     INPUT is a file of one image or a stack, a folder or a pattern: PNG, JPEG, TIFF, NPY, HDF5
     (file.h5:/dataset), Zarr, and with the extra [em] what microscopes write (dm3, dm4, emd, ser,
-    mrc, hspy, ...; scan.emd:HAADF names one of several images). A model of one plane answers every
-    image; a model of several planes takes one INPUT per plane, or stacks that hold all of its
-    planes, in the order in which it was trained, or in any order and among others where the planes
-    are known (--defocus, the file's axis, or stack.txt beside stack.tif).
+    mrc, hspy, ...; scan.emd:HAADF names one of several images). A model of one image answers every
+    image.
+
+    A phase model of several planes takes a file for each plane, or stacks that hold all of its
+    planes, in any order and among others. It must know the plane of each image: from --defocus, from
+    the file's axis of focus, or from a text file beside it (stack.txt beside stack.tif, a number for
+    each image).
 
     The result has the model's units and the input's axes and pixel size. Beside it a .png of its
     first image is written, to look at.
@@ -81,16 +106,18 @@ def predict(model, inputs, output, **options):
     \b
     Examples:
       mcnn-keras predict runs/cells/model.h5 photograph.png --output phase.tif
-      mcnn-keras predict runs/two/model.h5 under.tif over.tif --output phase.tif
+      mcnn-keras predict runs/two/model.h5 under.tif over.tif --defocus -52 --defocus 52 \\
+          --output phase.tif
       mcnn-keras predict runs/two/model.h5 stack.tif --frames 4,16 --output phase.tif
     """
-    run_prediction(model, inputs, output, **options)
+    run_prediction(model, inputs, PredictionOptions.take(values), "float32", defocus)
 
 
 @click.command()
-@prediction_options("auto")
+@_inputs
+@PredictionOptions.attach
 @click.option("--model", default="denoise", show_default=True, help="A shipped model, or a file.")
-def denoise(inputs, output, model, **options):
+def denoise(inputs: tuple[str, ...], model: str, **values: Any) -> None:
     """Restore noisy electron microscope images, with a model that comes with the package.
 
     INPUT is a file of one frame or many, a folder or a pattern: TIFF, PNG, NPY, HDF5
@@ -105,89 +132,53 @@ def denoise(inputs, output, model, **options):
       mcnn-keras denoise monday/*.dm4 --output clean/
       mcnn-keras denoise recording.mrc --output clean.hspy --resume
     """
-    run_prediction(model, inputs, output, **options)
+    run_prediction(model, inputs, PredictionOptions.take(values), "auto")
 
 
-def run_prediction(model, inputs, output, frames, defocus, watch, precision, **options):
+def run_prediction(
+    model: str,
+    inputs: tuple[str, ...],
+    options: PredictionOptions,
+    precision: str,
+    defocus: tuple[float, ...] = (),
+) -> None:
     """Plan, predict and write; what can be wrong is said before the network is loaded."""
-    from ..errors import InputError
-    from ..inference.measurements import plan
+    from ..inference.planning import plan
     from ..inference.stream import execute
-    from ..saving import read_card
+    from ..models.saving import read_card
 
-    for name in ("batch_size", "tile_size"):
-        if options[name] is not None and options[name] < 1:
-            raise InputError(f"{name} {options[name]} is not positive; leave it out, or give more")
-    card, frames = read_card(model), frame_numbers(frames)
-    inputs, frames = _in_order(card, inputs, frames, defocus)
-    if watch:
-        _watch(model, inputs, output, card, frames, precision, options)
+    card, frames = read_card(model), frame_numbers(options.frames)
+    precision = options.precision or precision
+    if options.watch:
+        _watch(model, inputs, options, card, frames, defocus, precision)
         return
-    jobs = plan(model, card, inputs, output, frames)
-    precision = _precision(model, precision, Path(output) if options["resume"] else None)
-    execute(model, jobs, precision=precision, say=_say, **options)
+    jobs = plan(model, card, inputs, options.output, frames, defocus)
+    begun = Path(options.output) if options.resume else None
+    precision = _chosen_precision(model, precision, begun)
+    execute(model, jobs, precision=precision, say=_say, **options.of_results())
 
 
-def _in_order(card, inputs, frames, defocus):
-    """The inputs and frames of a focal series that are the model's planes, in its order."""
-    from ..errors import InputError
-    from ..files import open_recording
-    from ..focal_series import counted, frames_of_planes, is_near, planes_of
-
-    config = card["problem"]["config"] if card["problem"]["name"] == "phase" else {}
-    wanted = config.get("defocus")
-    if defocus and (wanted is None or frames is not None):
-        raise InputError("--defocus chooses the planes of a phase model; leave it out, or --frames")
-    if wanted is None:
-        return inputs, frames
-    unit = config["optics"]["unit"]
-    if len(inputs) > 1 and len(defocus) == len(inputs):
-        return [inputs[i] for i in frames_of_planes(wanted, defocus, unit)], None
-    if len(inputs) > 1 or not Path(inputs[0]).is_file():
-        if defocus:
-            raise InputError(
-                f"{counted(len(inputs), 'input')} and {counted(len(defocus), 'plane')}; give one "
-                "for each image"
-            )
-        return inputs, frames
-    if defocus:
-        with open_recording(inputs[0]) as recording:
-            if len(recording) != len(defocus):
-                raise InputError(
-                    f"{inputs[0]} has {counted(len(recording), 'image')}, and "
-                    f"{counted(len(defocus), 'plane')} were given; give one for each image"
-                )
-    told = list(defocus) or planes_of(inputs[0], unit)
-    chosen = range(len(told or ())) if frames is None else frames
-    if not told or not all(0 <= i < len(told) for i in chosen):
-        return inputs, frames  # what is not there is told of when it is read
-    planes = [told[i] for i in chosen]
-    if defocus or (len(wanted) > 1 and len(planes) >= len(wanted)):
-        return inputs, [chosen[i] for i in frames_of_planes(wanted, planes, unit)]
-    # One plane answers every image, unless their planes are given in so many words.
-    others = [z for z in planes if not is_near(z, wanted[0])] if len(wanted) == 1 else []
-    if others:
-        _say(
-            f"Warning: {len(others)} of {counted(len(planes), 'frame')} of {inputs[0]} are not at "
-            f"{wanted[0]:g} {unit}, where the model was trained (one is at {others[0]:g}); choose "
-            "with --frames or --defocus"
-        )
-    return inputs, frames
-
-
-def _watch(model, inputs, output, card, frames, precision, options):
+def _watch(
+    model: str,
+    inputs: tuple[str, ...],
+    options: PredictionOptions,
+    card: Any,
+    frames: list[int] | None,
+    defocus: tuple[float, ...],
+    precision: str,
+) -> None:
     from ..errors import InputError
     from ..inference.watch import watch
 
     if len(inputs) != 1 or not Path(inputs[0]).is_dir():
-        raise InputError(f"--watch takes one folder; {' '.join(inputs)} is none")
-    precision = _precision(model, precision)
+        raise InputError(f"--watch takes one folder, not {' '.join(inputs)}")
+    precision = _chosen_precision(model, precision)
     click.echo(f"watching {inputs[0]}; stop with Ctrl-C", err=True)
-    watch(model, card, Path(inputs[0]), Path(output), frames, precision=precision, say=_say,
-          **options)  # fmt: skip
+    watch(model, card, Path(inputs[0]), Path(options.output), frames, defocus, say=_say,
+          precision=precision, **options.of_results())  # fmt: skip
 
 
-def _precision(model, precision, resumed=None):
+def _chosen_precision(model: str, precision: str, resumed: Path | None = None) -> str:
     """What to compute in; a result that is gone on with keeps what it was begun with."""
     if Path(model).suffix == ".onnx":
         if precision == "bfloat16":
@@ -203,17 +194,5 @@ def _precision(model, precision, resumed=None):
     return begun or faster_precision()
 
 
-def _say(text):
+def _say(text: str) -> None:
     click.echo(text, err=text.startswith(("Warning", "failed")))
-
-
-def frame_numbers(text):
-    """The numbers of --frames."""
-    if text is None:
-        return None
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise click.UsageError(
-            f"--frames {text!r} is no list of numbers; give for example --frames 4,16"
-        ) from None

@@ -3,7 +3,7 @@
 import os
 
 
-def import_tensorflow():
+def import_tensorflow() -> None:
     """Import TensorFlow while nobody listens to standard error.
 
     Its libraries write about processors and missing GPU drivers from C++, before any setting that

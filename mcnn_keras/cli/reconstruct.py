@@ -1,41 +1,58 @@
 """mcnn-keras reconstruct METHOD."""
 
+from __future__ import annotations
+
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
-from .options import CLASSICAL, optics_of, optics_options, series_options
-from .quiet import import_tensorflow
+from .options import METHODS, OpticsOptions, Options, SeriesOptions, frame_numbers, option
+
+
+@dataclass
+class MethodOptions(Options):
+    """Options of the methods; each takes some of them."""
+
+    cutoff: float | None = option(
+        "--cutoff", type=float, metavar="1/UM",
+        help="Spatial frequency below which transport of intensity is damped.  [default: a quarter "
+        "of the lowest in the field]",
+    )  # fmt: skip
+    boundary: str | None = option(
+        "--boundary", type=click.Choice(["reflect", "periodic"]),
+        help="How the field goes on beyond its borders.  [default: reflect]",
+    )  # fmt: skip
+    iterations: int | None = option(
+        "--iterations", type=int, help="Of iterative (default: 50) and variational (100)."
+    )
+    start: str | None = option(
+        "--start", metavar="MODEL",
+        help="Of iterative and variational: a network for phases, whose answer from its own planes "
+        "is the start.  [default: transport of intensity]",
+    )  # fmt: skip
+    smoothness: float | None = option(
+        "--smoothness", type=float,
+        help="Of variational: weight of the gradient of what changes against the start.  "
+        "[default: 0.3]",
+    )  # fmt: skip
+    refinements: int | None = option("--refinements", type=int, help="Of mf-tie.  [default: 0]")
+    noise: float | None = option(
+        "--noise", type=float, help="Of gp-tie, in variances of the signal.  [default: 0.001]"
+    )
 
 
 @click.command()
-@click.argument("method", type=click.Choice(CLASSICAL))
+@click.argument("method", type=click.Choice(METHODS))
 @click.argument("inputs", type=click.Path(), nargs=-1, required=True, metavar="INPUT...")
 @click.option("--output", type=click.Path(), required=True, help="The phase: .tif, .h5, .npy, ...")
-@series_options
-@optics_options
-@click.option(
-    "--cutoff", type=float, metavar="1/UM",
-    help="Spatial frequency below which transport of intensity is damped.  [default: a quarter of "
-    "the lowest in the field]",
-)  # fmt: skip
-@click.option("--boundary", type=click.Choice(["reflect", "periodic"]), help="Of the field.")
-@click.option("--iterations", type=int, help="Of iterative (default: 50) and variational (100).")
-@click.option(
-    "--start",
-    metavar="MODEL",
-    help="Of iterative and variational: a network for phases, whose answer from its own planes is "
-    "the start.  [default: transport of intensity]",
-)
-@click.option(
-    "--smoothness", type=float,
-    help="Of variational: weight of the gradient of what changes against the start.  "
-    "[default: 0.3]",
-)  # fmt: skip
-@click.option("--refinements", type=int, help="Of mf-tie.  [default: 0]")
-@click.option("--noise", type=float, help="Of gp-tie, in variances of the signal.")
-def reconstruct(method, inputs, output, **values):
+@SeriesOptions.attach
+@OpticsOptions.attach
+@MethodOptions.attach
+def reconstruct(method: str, inputs: tuple[str, ...], output: str, **values: Any) -> None:
     """Retrieve a phase from a focal series by a classical METHOD, without any training.
 
     \b
@@ -46,108 +63,85 @@ def reconstruct(method, inputs, output, **values):
       variational  the phase near a first answer that explains all amplitudes best; with --start,
                    a network's answer made to agree with what was measured
 
-    INPUT is a stack, or a file for each plane. The planes are those of the file's own axis, of
-    --defocus, or of a text file beside the stack (stack.txt for stack.tif: a number in um for each
-    frame).
+    INPUT is a stack, or a file for each plane. The planes are those of --defocus, of a text file
+    beside the stack (stack.txt for stack.tif: a number in um for each image) or of the file's own
+    axis of focus. The wavelength must be given, or told by stack.json beside the stack ({"defocus":
+    [...], "wavelength": 0.65, "pixel_size": 0.31, "numerical_aperture": 0.45}); the pixel size, too,
+    where the file does not tell it. Without an aperture all waves are taken to pass.
 
     \b
     Examples:
-      mcnn-keras reconstruct tie under.tif over.tif --defocus -52 --defocus 52 --output phase.tif
-      mcnn-keras reconstruct gp-tie stack.tif --register --output phase.tif
-      mcnn-keras reconstruct variational two.tif --start runs/two/model.h5 --output phase.tif
+      mcnn-keras reconstruct tie under.tif over.tif --defocus -52 --defocus 52 \\
+          --wavelength 0.65 --pixel-size 0.31 --output phase.tif
+      mcnn-keras reconstruct gp-tie stack.tif --wavelength 0.65 --register --output phase.tif
+      mcnn-keras reconstruct variational two.tif --wavelength 0.65 --start runs/two/model.h5 \\
+          --output phase.tif
     """
     from ..files import Axis, output_types, pixel_length, split_name, write_png, write_recording
-    from ..focal_series import counted
-    from ..inference.measurements import require_free
+    from ..focal_series.reconstruct import reconstruct as compute
+    from ..inference.planes import counted
+    from ..inference.planning import require_free
 
+    chosen, instrument = SeriesOptions.take(values), OpticsOptions.take(values)
+    options = MethodOptions.take(values).given()
     output_types(output)
-    output = Path(output)
-    given = [*inputs, *(values[name] for name in ("start", "flat", "background"))]
-    require_free([output], [split_name(name)[0] for name in given if name])
-    series = focal_series(inputs, values)
-    import_tensorflow()
-    from ..reconstruct import reconstruct as compute
-
-    size = pixel_size(values, series)
-    optics = optics_of(values, size)
-    if values.pop("register"):
-        series = straightened(series, optics)
-    options = {name: value for name, value in values.items() if value is not None}
+    result = Path(output)
+    given = [*inputs, options.get("start"), chosen.flat, chosen.background]
+    require_free([result], [split_name(name)[0] for name in given if name])
+    series, optics = measured(inputs, chosen, instrument)
     if "start" in options:
         options["start"] = _start(options["start"], series, optics)
-    phase, amplitude = compute(method, series, optics, progress=_progress, **options)
+    phase, amplitude = compute(method, series, optics, progress=progress, **options)
     channels = [phase] if amplitude is None else [phase, amplitude]
     field = series.axes
-    if size != pixel_length(series.axes, optics.unit):
-        field = tuple(a._replace(scale=size, units=optics.unit) for a in field)
+    if pixel_length(series.axes, optics.unit) != optics.pixel_size:  # as an option or a file says
+        field = tuple(a._replace(scale=optics.pixel_size, units=optics.unit) for a in field)
     between = (Axis("output", len(channels)),) if len(channels) > 1 else ()
     labels = ["phase", "amplitude"][: len(channels)]
-    output.parent.mkdir(parents=True, exist_ok=True)
-    write_recording(output, _stack(channels), (*between, *field), series.title, labels=labels)
-    write_png(output.with_suffix(".png"), phase)
+    result.parent.mkdir(parents=True, exist_ok=True)
+    write_recording(result, _stack(channels), (*between, *field), series.title, labels=labels)
+    write_png(result.with_suffix(".png"), phase)
     click.echo(
-        f"{output}: phase in rad, {phase.min():.3g} to {phase.max():.3g}, from "
+        f"{result}: phase in rad, {phase.min():.3g} to {phase.max():.3g}, from "
         f"{counted(len(series.defocus), 'plane')} ({series.defocus[0]:g} to {series.defocus[-1]:g} "
         f"{optics.unit})"
     )
 
 
-def _start(name, series, optics):
-    """A network's answer from its own planes of a series; tells of a mismatch."""
-    from ..inference.assumptions import compare_optics
-    from ..reconstruct import load_network, network_answer
-
-    model, own = load_network(name, series.defocus, optics.unit)
-    compare_optics(model.card, optics, "the series", lambda text: click.echo(text, err=True))
-    return network_answer(model, series._replace(images=series.images[..., own]))[0]
-
-
-def focal_series(inputs, values):
-    """The focal series that inputs and options describe; takes its options out of `values`."""
-    from ..files import read_images
-    from ..focal_series import corrected, read_focal_series
-    from ..inference.measurements import expanded
-    from .predict import frame_numbers
+def measured(
+    inputs: Sequence[str], chosen: SeriesOptions, instrument: OpticsOptions
+) -> tuple[Any, Any]:
+    """The focal series and the optics that inputs and options describe, corrected, registered."""
+    from ..files import pixel_length, read_images
+    from ..files.instrument import instrument_of
+    from ..focal_series.series import corrected, read_focal_series
+    from ..inference.planning import expanded
 
     names = [name for given in inputs for name in expanded(given)]
-    frames = frame_numbers(values.pop("frames"))
-    unit = "um" if values["energy"] is None else "A"
-    series = read_focal_series(names, values.pop("defocus"), frames, unit)
-    fields = {}
-    for kind in ("flat", "background"):
-        name = values.pop(kind)
-        if name is not None:
-            fields[kind] = read_images(name).mean(axis=0)
+    frames, unit = frame_numbers(chosen.frames), instrument.unit
+    series = read_focal_series(names, chosen.defocus, frames, unit)
+    fields = {
+        kind: read_images(name).mean(axis=0)
+        for kind, name in (("flat", chosen.flat), ("background", chosen.background))
+        if name is not None
+    }
     series = corrected(series, **fields)
-    return series
+    own = pixel_length(series.axes, unit)
+    told = instrument_of(names[0], unit, strict=False)
+    known, source = dict(told.optics), told.source
+    if own is not None:
+        known["pixel_size"], source = own, source or "the file"
+    optics = instrument.for_measurement(known, source)
+    if chosen.register:
+        series = straightened(series, optics)
+    return series, optics
 
 
-def pixel_size(values, series):
-    """The pixel size that the option or the file tells, in the unit of length."""
-    from ..files import pixel_length
-    from ..optics import Optics
-
-    unit = "um" if values["energy"] is None else "A"
-    given, own = values.pop("pixel_size"), pixel_length(series.axes, unit)
-    if given is not None and own is not None and abs(given / own - 1) > 0.03:
-        click.echo(
-            f"Warning: --pixel-size {given:g} {unit} is used, though the file says {own:g}",
-            err=True,
-        )
-    if given is None and own is None and unit == "A":
-        raise click.UsageError("the file tells no pixel size; give --pixel-size in Angstrom")
-    found = given or own or Optics.pixel_size
-    if given is None:
-        source = "the file's own" if own else "no file or option tells it; give --pixel-size"
-        click.echo(f"pixel size {found:g} {unit} ({source})")
-    return found
-
-
-def straightened(series, optics):
+def straightened(series: Any, optics: Any) -> Any:
     """The series with its frames on one another; tells what was taken out."""
-    from ..registration import registered
+    from ..focal_series.registration import registered
 
-    series, drift = registered(series, optics, progress=_progress)
+    series, drift = registered(series, optics, progress=progress)
     click.echo(
         f"registered: per {optics.unit} of defocus the image moves {drift.down:.4f} pixels down "
         f"and {drift.right:.4f} right, and grows by {100 * drift.growth:.4f} %"
@@ -155,12 +149,27 @@ def straightened(series, optics):
     return series
 
 
-def _stack(channels):
+def _start(name: str, series: Any, optics: Any) -> Any:
+    """A network's answer from its own planes of a series; tells of a mismatch."""
+    from .quiet import import_tensorflow
+
+    import_tensorflow()
+    from ..focal_series.reconstruct import load_network, network_answer
+    from ..inference.assumptions import compare_optics
+
+    model, own = load_network(name, series.defocus, optics.unit)
+    compare_optics(model.card, optics, "the series", lambda text: click.echo(text, err=True))
+    planes = tuple(series.defocus[i] for i in own)
+    return network_answer(model, series._replace(images=series.images[..., own], defocus=planes))[0]
+
+
+def _stack(channels: Sequence[Any]) -> Any:
     import numpy as np
 
     return np.stack(channels).astype(np.float32)
 
 
-def _progress(done, count):
+def progress(done: int, count: int) -> None:
+    """A line that counts, on a terminal."""
     if sys.stderr.isatty():
         click.echo(f"\r{done}/{count}", nl=done == count, err=True)

@@ -1,128 +1,140 @@
 """mcnn-keras simulate PROBLEM."""
 
+from __future__ import annotations
+
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
-from .options import (
-    denoise_options,
-    denoise_problem,
-    image_options,
-    laplacian_options,
-    laplacian_problem,
-    phase_options,
-    phase_problem,
-    reflection_options,
-    reflection_problem,
-    together,
+from .options import SampleOptions, option
+from .problems import (
+    DenoiseOptions,
+    LaplacianOptions,
+    PhaseOptions,
+    ProblemOptions,
+    ReflectionOptions,
+    described,
 )
 from .quiet import import_tensorflow
+from .training import with_defaults
+
+AXES = ("sample", "height", "width", "channel")
+
+
+@dataclass
+class SimulationOptions(SampleOptions):
+    """Which samples to write."""
+
+    samples: int = option("--samples", type=int, default=64, show_default=True, help="How many.")
+    split: str = option(
+        "--split", type=click.Choice(["train", "test"]), default="train", show_default=True
+    )
+    output: str = option("--output", type=click.Path(), required=True, metavar="FILE.h5")
 
 
 @click.group()
-def simulate():
-    """Write simulated samples of a problem to an HDF5 file, to look at or to use elsewhere."""
+def simulate() -> None:
+    """Write simulated samples of a problem to an HDF5 file, to look at or to use elsewhere.
 
-
-simulation_options = together(
-    click.option("--samples", type=int, default=64, show_default=True),
-    click.option(
-        "--split", type=click.Choice(["train", "test"]), default="train", show_default=True
-    ),
-    click.option("--output", type=click.Path(), required=True, metavar="FILE.h5"),
-)
+    The file holds what the instrument would measure (`images`), the truth (`targets`) and what the
+    instrument says of each measurement (`conditions`), in their own units; `mcnn-keras predict`
+    takes the images as they are.
+    """
 
 
 @simulate.command()
-@phase_options
-@image_options()
-@simulation_options
-def phase(**values):
+@PhaseOptions.attach
+@with_defaults("phase", SimulationOptions)
+def phase(**values: Any) -> None:
     """Defocused images and the phases that made them.
 
     \b
     Example:
       mcnn-keras simulate phase --defocus -108 --samples 16 --output pairs.h5
     """
-    import_tensorflow()
-    write_samples(phase_problem(values), **values)
+    write_samples("phase", PhaseOptions, values)
 
 
 @simulate.command()
-@denoise_options
-@image_options(image_size=128)
-@simulation_options
-def denoise(**values):
+@DenoiseOptions.attach
+@with_defaults("denoise", SimulationOptions)
+def denoise(**values: Any) -> None:
     """Noisy and clean electron microscope images.
 
     \b
     Example:
       mcnn-keras simulate denoise --samples 16 --output pairs.h5
     """
-    import_tensorflow()
-    write_samples(denoise_problem(values), **values)
+    write_samples("denoise", DenoiseOptions, values)
 
 
 @simulate.command()
-@laplacian_options
-@image_options(image_size=128)
-@simulation_options
-def laplacian(**values):
+@LaplacianOptions.attach
+@with_defaults("laplacian", SimulationOptions)
+def laplacian(**values: Any) -> None:
     """Laplacians of pictures, and the pictures.
 
     \b
     Example:
       mcnn-keras simulate laplacian --samples 16 --output pairs.h5
     """
-    import_tensorflow()
-    write_samples(laplacian_problem(values), **values)
+    write_samples("laplacian", LaplacianOptions, values)
 
 
 @simulate.command()
-@reflection_options
-@image_options(image_size=192)
-@simulation_options
-def reflection(**values):
+@ReflectionOptions.attach
+@with_defaults("reflection", SimulationOptions)
+def reflection(**values: Any) -> None:
     """Photographs of a wall, and what the screen facing it shows.
 
     \b
     Example:
       mcnn-keras simulate reflection --samples 16 --output pairs.h5
     """
+    write_samples("reflection", ReflectionOptions, values)
+
+
+def write_samples(name: str, group: type[ProblemOptions], values: dict[str, Any]) -> None:
+    """Write the first samples of a stream: `images`, `targets` and `conditions`."""
+    options, asked = group.take(values), SimulationOptions.take(values)
+    from ..errors import InputError
+    from ..files import HDF5_SUFFIXES, replacing
+    from ..files.arrays import axis_attributes
+    from ..problems.recipes import RECIPES
+    from ..training.settings import Settings
+
+    size = asked.image_size or RECIPES[name].get("image_size", Settings().image_size)
+    output = Path(asked.output)
+    if output.suffix not in HDF5_SUFFIXES:
+        raise InputError(f"the output {output} does not end in .h5; name it like pairs.h5")
+    if asked.samples < 1 or size < 1:
+        raise InputError(f"samples {asked.samples} and image_size {size} must be at least 1")
+    if not output.absolute().parent.is_dir():
+        raise InputError(f"the folder {output.parent} is not there; make it first")
     import_tensorflow()
-    write_samples(reflection_problem(values), **values)
-
-
-AXES = ("sample", "height", "width", "channel")
-
-
-def write_samples(problem, samples, split, output, image_size, seed):
-    """Write the first samples of a stream: datasets `images` and `targets`."""
     import json
 
     import h5py
 
-    from ..errors import InputError
-    from ..files import HDF5_SUFFIXES, replacing
-    from ..files.arrays import axis_attributes
-    from ..training.pipeline import stream
+    from ..training.pipeline import measurements
 
-    output = Path(output)
-    if output.suffix not in HDF5_SUFFIXES:
-        raise InputError(f"the output {output} does not end in .h5; name it like pairs.h5")
-    if samples < 1 or image_size < 1:
-        raise InputError(f"samples {samples} and image_size {image_size} must be at least 1")
-    if not output.absolute().parent.is_dir():
-        raise InputError(f"the folder {output.parent} is not there; make it first")
-    pairs = stream(problem, split, 1, image_size, seed).take(samples).as_numpy_iterator()
+    problem = described(name, options)
+    stream = measurements(problem, asked.split, size, asked.seed or 0).take(asked.samples)
     with replacing(output) as part, h5py.File(part, "w") as file:
-        for i, pair in enumerate(pairs):
-            for name, array in zip(("images", "targets"), pair, strict=True):
+        for i, sample in enumerate(stream.as_numpy_iterator()):
+            for key, array in (("images", sample["image"]), ("targets", sample["target"])):
                 if i == 0:
-                    shape = (samples, *array.shape[1:])
-                    dataset = file.create_dataset(name, shape, "float32", chunks=array.shape)
+                    shape = (asked.samples, *array.shape)
+                    chunks = (1, *array.shape)
+                    dataset = file.create_dataset(key, shape, "float32", chunks=chunks)
                     dataset.attrs.update(axis_attributes(AXES, shape))
-                file[name][i] = array[0]
+                file[key][i] = array
+            for key, value in sample["conditions"].items():
+                if i == 0:
+                    file.create_dataset(f"conditions/{key}", (asked.samples, *value.shape), "f4")
+                file[f"conditions/{key}"][i] = value
         file.attrs["problem"] = json.dumps({"name": problem.name, "config": problem.config()})
-        file.attrs["seed"], file.attrs["split"] = seed, split
+        file.attrs["seed"], file.attrs["split"] = asked.seed or 0, asked.split
     click.echo(f"wrote {output}")

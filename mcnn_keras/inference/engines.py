@@ -1,16 +1,20 @@
 """What computes: a network in TensorFlow, compiled once, or an exported one in ONNX Runtime.
 
 An engine has a `card`, a `stride` that height and width of its input must be multiples of, and
-`compute`, from a batch of normalised images to the full-size output.
+`compute`, from a batch of network inputs, fixed channels included, to the full-size output.
 """
 
+from __future__ import annotations
+
 import weakref
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
 
-_compiled = weakref.WeakKeyDictionary()
+_compiled: Any = weakref.WeakKeyDictionary()
 
 
 class TensorFlowEngine:
@@ -22,18 +26,18 @@ class TensorFlowEngine:
         With its card.
     """
 
-    def __init__(self, model):
+    def __init__(self, model: Any) -> None:
         from ..network import stride
 
-        self.model, self.card, self.stride = model, model.card, stride(model)
+        self.card, self.stride = model.card, stride(model)
         self._compute = full_size_function(model)
 
-    def compute(self, batch):
+    def compute(self, batch: np.ndarray) -> np.ndarray:
         """(batch, height, width, channels), float32, to the same of the network's output."""
         return self._compute(batch).numpy()
 
 
-def engine_of(model):
+def engine_of(model: Any) -> Any:
     """The engine of what `mcnn_keras.load` returned."""
     if hasattr(model, "compute"):
         return model
@@ -45,7 +49,7 @@ def engine_of(model):
     return TensorFlowEngine(model)
 
 
-def full_size_function(model):
+def full_size_function(model: Any) -> Callable[[Any], Any]:
     """The model's full-size output as a function of a batch, compiled once per model.
 
     Parameters
@@ -56,7 +60,7 @@ def full_size_function(model):
     Returns
     -------
     callable
-        (batch, height, width, channels) of normalised images -> tf.Tensor.
+        (batch, height, width, channels) of network inputs -> tf.Tensor.
     """
     import tensorflow as tf
 
@@ -65,7 +69,7 @@ def full_size_function(model):
 
         # Only what output_1 needs.
         full_size = keras.Model(model.inputs, model.outputs[0])
-        channels = model.card["network"]["input_channels"]
+        channels = model.card.network["input_channels"]
         _compiled[model] = tf.function(
             lambda x: full_size(x, training=False),
             input_signature=[tf.TensorSpec((None, None, None, channels), tf.float32)],
@@ -74,7 +78,7 @@ def full_size_function(model):
     return _compiled[model]
 
 
-def receptive_radius(engine, threshold=1e-4, size=512):
+def receptive_radius(engine: Any, threshold: float = 1e-5, size: int = 1024) -> int:
     """How far from a pixel of the image its answer depends on others, by measurement.
 
     Parameters
@@ -97,10 +101,10 @@ def receptive_radius(engine, threshold=1e-4, size=512):
     """
     size = -(-size // engine.stride) * engine.stride
     rng = np.random.default_rng(0)
-    channels = engine.card["network"]["input_channels"]
+    channels = engine.card.network["input_channels"]
     image = rng.standard_normal((1, size, size, channels)).astype(np.float32)
     before = engine.compute(image)[0]
-    scale, limit, farthest = engine.card["network"]["scale"], threshold * before.std(), 0
+    scale, limit, farthest = engine.card.scale, threshold * before.std(), 0
     for dy, dx in np.ndindex(2, 2):
         # Places that differ in where they lie within the strides.
         y, x = (size // 2 + d * (engine.stride // 2 + 1) for d in (dy, dx))

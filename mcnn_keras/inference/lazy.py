@@ -1,14 +1,27 @@
 """Dask arrays in, dask arrays out: nothing is computed until somebody asks for it."""
 
+from __future__ import annotations
+
 import threading
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
-from ..saving import load, model_path, read_card
+from ..models.saving import load_once, model_path, read_card
+from .axes import frame_axes
+from .stack import predict_stack
+
+_lock = threading.Lock()
 
 
-def predict_lazily(model, images):
+def predict_lazily(
+    model: Any,
+    images: Any,
+    axes: str | None = None,
+    conditions: Mapping[str, Any] | None = None,
+) -> Any:
     """`mcnn_keras.predict` for a dask array, frame by frame.
 
     Parameters
@@ -17,7 +30,11 @@ def predict_lazily(model, images):
         On several machines, give the name of its file, which each of them then loads for itself;
         a model that is in memory cannot travel.
     images : dask.array.Array
-        (..., height, width), for a model of one plane.
+        (..., height, width), for a model of one channel.
+    axes : str, optional
+        As for `mcnn_keras.predict`; height and width are the last two.
+    conditions : dict, optional
+        As for `mcnn_keras.predict`.
 
     Returns
     -------
@@ -28,53 +45,59 @@ def predict_lazily(model, images):
     Raises
     ------
     InputError
-        If the model takes several planes, or there are no frames in the array.
+        If the model takes several planes, or the array does not hold frames.
     """
     card = model.card if hasattr(model, "card") else read_card(model)
-    network = card["network"]
-    if network["input_channels"] != 1:
+    if card.image_channels != 1:
         raise InputError(
-            f"the model takes {network['input_channels']} planes, and a dask array is read as "
-            "frames of one; load the frames and call predict on each measurement"
+            f"the model takes {card.image_channels} planes, and a dask array is read as frames of "
+            "one; load the frames and call predict on each measurement"
         )
     if images.ndim < 2 or images.dtype.kind not in "buif":
         raise InputError(
             f"an array of shape {images.shape} and type {images.dtype} was given; frames of real "
             "numbers are expected"
         )
+    if not frame_axes(images.shape, card, axes):
+        raise InputError(
+            f"a dask array of shape {images.shape} is taken frame by frame; height and width must "
+            "be its last two axes: move them there"
+        )
     whole = images.rechunk({images.ndim - 2: -1, images.ndim - 1: -1})
-    scale, outputs = network["scale"], network["output_channels"]
-    chunks = (*whole.chunks[:-2], *((scale * n,) for n in whole.shape[-2:]))
-    axes = {} if outputs == 1 else {"new_axis": images.ndim}
+    outputs = len(card.outputs)
+    chunks = (*whole.chunks[:-2], *((card.scale * n,) for n in whole.shape[-2:]))
+    new_axes = {} if outputs == 1 else {"new_axis": images.ndim}
     chunks = chunks if outputs == 1 else (*chunks, (outputs,))
     return whole.map_blocks(
         _frames,
         model=Travelling(model if hasattr(model, "card") else str(model)),
+        conditions=dict(conditions or {}),
         dtype=np.float32,
         chunks=chunks,
         meta=np.empty((0,) * len(chunks), np.float32),
-        **axes,
+        **new_axes,
     )
 
 
-def _frames(block, model):
-    from .predict import predict
-
-    return predict(_loaded(model), np.asarray(block))
+def _frames(block: Any, model: Travelling, conditions: Mapping[str, Any]) -> np.ndarray:
+    block = np.asarray(block, np.float32)
+    stack = block.reshape(-1, *block.shape[-2:], 1)
+    answers = predict_stack(_loaded(model), stack, conditions=conditions)
+    return answers.reshape(*block.shape[:-2], *answers.shape[1:])
 
 
 class Travelling:
     """A model on its way into dask's graph: by its file's name where it has one."""
 
-    def __init__(self, model):
+    def __init__(self, model: Any) -> None:
         self.model = model
 
-    def __dask_tokenize__(self):
+    def __dask_tokenize__(self) -> tuple:
         if not isinstance(self.model, str):
             return ("mcnn_keras", id(self.model))
         return ("mcnn_keras", self.model, model_path(self.model).stat().st_mtime_ns)
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         if not isinstance(self.model, str):
             raise InputError(
                 "a model in memory cannot travel to other processes; give predict the name of its "
@@ -83,15 +106,8 @@ class Travelling:
         return {"model": self.model}
 
 
-_models, _lock = {}, threading.Lock()
-
-
-def _loaded(travelling):
-    model = travelling.model
-    if not isinstance(model, str):
-        return model
-    key = (model, model_path(model).stat().st_mtime_ns)
+def _loaded(travelling: Travelling) -> Any:
+    if not isinstance(travelling.model, str):
+        return travelling.model
     with _lock:  # one of a scheduler's threads loads, the others wait
-        if key not in _models:
-            _models[key] = load(model)
-        return _models[key]
+        return load_once(travelling.model)

@@ -5,23 +5,29 @@
 A result appears when all of its frames are done. Until then they are kept in a spool beside it.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..errors import InputError, reason
 from ..files import open_recording, split_name, write_png, write_recording
 from ..files.formats import default_type, require_type
+from ..models import ModelCard
+from ..models.saving import load, model_path, read_card
 from ..progress import FrameProgress, duration
-from ..saving import load, model_path, read_card
 from . import tiles
 from .assumptions import compare_pixels, compare_sizes
 from .engines import engine_of
-from .measurements import open_measurements, plan
-from .predict import check, prepared
-from .spool import Spool, digest, identity, settings_of, spool_folder, stamp
+from .measurements import Measurements
+from .planning import Job, open_measurements, plan
+from .spool import Spool, digest, identity, spool_folder, stamp
+from .stack import check, prepared
 from .video import check_video, write_video
 
 # Pixels in tiles from which on time and memory are estimated before they are spent.
@@ -62,7 +68,14 @@ class Options:
     fps: float = 2.0
 
 
-def predict_files(model, inputs, output, frames=None, **options):
+def predict_files(
+    model: str | Path,
+    inputs: Sequence[str],
+    output: str | Path,
+    frames: list[int] | None = None,
+    defocus: Sequence[float] | None = None,
+    **options: Any,
+) -> list[Path]:
     """Invert measured images in files: `plan` and `execute` in one; see there.
 
     Returns
@@ -75,11 +88,17 @@ def predict_files(model, inputs, output, frames=None, **options):
     InputError
         If an input cannot be used; with several inputs, after the others are done.
     """
-    jobs = plan(model, read_card(model), inputs, output, frames)
+    jobs = plan(model, read_card(model), inputs, output, frames, defocus)
     return execute(model, jobs, **options)
 
 
-def execute(model, jobs, say=lambda text: None, engine=None, **options):
+def execute(
+    model: str | Path,
+    jobs: Sequence[Job],
+    say: Callable[[str], Any] = lambda text: None,
+    engine: Any = None,
+    **options: Any,
+) -> list[Path]:
     """Make the results of jobs, one after the other.
 
     Parameters
@@ -104,20 +123,21 @@ def execute(model, jobs, say=lambda text: None, engine=None, **options):
     InputError
         If a job cannot be done; with several jobs, after the others are done.
     """
-    options = Options(**options)
-    _check(options, jobs)
-    engine = engine or engine_of(load(model, options.precision))
-    model = digest(model_path(model))
-    written, failed = [], []
+    how = Options(**options)
+    _check(how, jobs)
+    engine = engine or engine_of(load(model, how.precision))
+    fingerprint = digest(model_path(model))
+    written: list[Path] = []
+    failed: list[str] = []
     for job in jobs:
         try:
             if job.failed:
                 raise InputError(job.failed)
-            if options.resume and len(jobs) > 1 and _is_done(job):
+            if how.resume and len(jobs) > 1 and _is_done(job):
                 say(f"{job.output} is there already")
                 continue
-            files = _result(job, engine, model, options, say)
-            stretched = "output_limits" not in engine.card["normalization"]
+            files = _result(job, engine, fingerprint, how, say)
+            stretched = engine.card.normalization.limits is None
             for path in files:
                 is_view = stretched and path.suffix == ".png"
                 say(f"wrote {path}" + is_view * ", to look at: its contrast is stretched")
@@ -136,7 +156,7 @@ def execute(model, jobs, say=lambda text: None, engine=None, **options):
     return written
 
 
-def _is_done(job):
+def _is_done(job: Job) -> bool:
     """Whether an earlier run has finished a job, and its inputs are older than its result."""
     if spool_folder(job.output).exists() or not job.output.exists():
         return False
@@ -144,7 +164,7 @@ def _is_done(job):
     return stamp(job.output)[1] >= newest
 
 
-def _check(options, jobs):
+def _check(options: Options, jobs: Sequence[Job]) -> None:
     """What can be known to be wrong before anything is computed."""
     if options.dtype is not None:
         for job in jobs:
@@ -161,10 +181,12 @@ def _check(options, jobs):
         raise InputError(f"fps {options.fps} must be positive")
 
 
-def _result(job, engine, model, options, say):
+def _result(
+    job: Job, engine: Any, model: str, options: Options, say: Callable[[str], Any]
+) -> list[Path]:
     """Make one result; returns its files."""
     card = engine.card
-    outputs = card["network"]["output_channels"]
+    outputs = len(card.outputs)
     with open_measurements(job, card) as measurements:
         compare_pixels(card, measurements.field, job.source, say)
         compare_sizes(card, measurements.field, job.source, say)
@@ -177,9 +199,6 @@ def _result(job, engine, model, options, say):
             _check_truth(options.truth, shape, outputs)
         try:
             tile_size = tiles.choose_size(engine, measurements.size, options.tile_size)
-            if options.resume and options.tile_size is None:
-                # The memory that is free now may not be that of the first time.
-                tile_size = settings_of(job.output).get("tile_size", tile_size)
             told = identity(job, model, {"tile_size": tile_size, "precision": options.precision})
             spool = Spool(job.output, shape, told, outputs, options.resume)
             if spool.foreign:
@@ -201,7 +220,8 @@ def _result(job, engine, model, options, say):
             try:
                 results = spool.frames()
                 dtype = options.dtype or default_type(job.output, results, measurements.dtype, say)
-                labels = card["output_names"] * (shape[0] // outputs) if outputs > 1 else None
+                names = [output.name for output in card.outputs]
+                labels = names * (shape[0] // outputs) if outputs > 1 else None
                 write_recording(job.output, results, axes, measurements.title, dtype, labels)
                 _write_picture(written[1], results[:outputs], card)
                 if options.video is not None:
@@ -220,7 +240,7 @@ def _result(job, engine, model, options, say):
     return written
 
 
-def _check_truth(name, shape, outputs):
+def _check_truth(name: str, shape: tuple[int, ...], outputs: int) -> None:
     with open_recording(name) as truth:
         expected = (shape[0] // outputs, *shape[1:])
         if (len(truth), *truth.size) != expected:
@@ -230,17 +250,16 @@ def _check_truth(name, shape, outputs):
             )
 
 
-def _write_picture(path, frames, card):
+def _write_picture(path: Path, frames: np.ndarray, card: ModelCard) -> None:
     """The first result, its outputs side by side, or in colour."""
-    low, high = card["normalization"].get("output_limits", (None, None))
+    low, high = card.normalization.limits or (None, None)
     thin = -(-max(frames.shape[1:]) // MOST_SHOWN)
     frames = frames[:, ::thin, ::thin]
-    colour = list(card["output_names"]) == ["red", "green", "blue"]
-    shown = np.moveaxis(frames, 0, -1) if colour else np.concatenate(frames, 1)
+    shown = np.moveaxis(frames, 0, -1) if card.gives_colours else np.concatenate(frames, 1)
     write_png(path, shown, low, high)
 
 
-def _write_video(options, measurements, results, outputs):
+def _write_video(options: Options, measurements: Measurements, results: Any, outputs: int) -> None:
     """The first plane and the first output of each measurement, as a video."""
     images = _Column(len(measurements), lambda i: measurements.read(i, i + 1)[0, ..., 0])
     answers = _Column(len(measurements), lambda i: results[outputs * i : outputs * i + 1][0])
@@ -255,19 +274,26 @@ def _write_video(options, measurements, results, outputs):
 class _Column:
     """Images that are made when they are asked for, one at a time."""
 
-    def __init__(self, count, get):
+    def __init__(self, count: int, get: Callable[[int], np.ndarray]) -> None:
         self.get, self.shape = get, (count, *get(0).shape)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, frames):
+    def __getitem__(self, frames: slice) -> np.ndarray:
         return np.stack([self.get(i) for i in range(self.shape[0])[frames]])
 
 
-def _fill(spool, measurements, engine, options, tiled, say):
+def _fill(
+    spool: Spool,
+    measurements: Measurements,
+    engine: Any,
+    options: Options,
+    tiled: int | None,
+    say: Callable[[str], Any],
+) -> None:
     """Compute the frames that the spool lacks: one thread reads ahead, one writes behind."""
-    channels, count = engine.card["network"]["output_channels"], len(measurements)
+    channels, count = len(engine.card.outputs), len(measurements)
     each = options.batch_size or max(1, tiles.PIXELS // int(np.prod(measurements.size)))
     first = spool.done // channels
     parts = tiles.count(engine, measurements.size, tiled) if tiled else 1
@@ -278,7 +304,7 @@ def _fill(spool, measurements, engine, options, tiled, say):
             f"{duration((count - first) * seconds)} and {memory / 2**30:.1f} GiB beside the program"
         )
 
-    def read(start):
+    def read(start: int) -> Any:
         try:
             stack = measurements.read(start, min(start + each, count))
         except OSError as error:  # a share that is gone, say
@@ -287,7 +313,7 @@ def _fill(spool, measurements, engine, options, tiled, say):
             check(image, engine.card)
         return prepared(engine, stack, tiled, progress.add if tiled else lambda tiles: None)
 
-    def write(answers):
+    def write(answers: np.ndarray) -> None:
         if answers.ndim == 4:
             answers = np.moveaxis(answers, -1, 1).reshape(-1, *answers.shape[1:3])
         spool.append(answers)

@@ -1,35 +1,35 @@
-"""Images larger than the network can take at once.
+"""Images larger than the network takes at once.
 
-A model that normalises each frame by itself (denoising) sees tiles of its largest training size,
+A model that scales each frame by itself (denoising) sees tiles of its largest training size,
 each in its own scale, blended over 16 pixels: over 32 the SNR of the answers was 0.02 to 0.06 dB
-higher, in a quarter more time. All others see tiles as large as memory allows, of an image that was
-normalised as a whole; their halos are as wide as the network looks, so that nothing tells where
-they met.
+higher, in a quarter more time. For all others the field is normalised and its fixed channels are made
+as a whole; the network then sees tiles of a fixed size with as much around them as it looks, so that
+the answer is that of the whole field, on every machine.
 """
 
-import os
+from __future__ import annotations
+
+import dataclasses
 import time
-import weakref
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
+from ..channels import network_input
 from ..errors import InputError
+from ..models import ModelCard
+from ..models.card import OVERLAP
 from .engines import receptive_radius
-from .normalize import normalize
 
 # Images or tiles that are computed together, in pixels.
 PIXELS = 2**18
-# Bytes that the light network needs for a pixel of a tile, and the share of the free memory for it.
+# Bytes that the light network needs for a pixel of a tile.
 BYTES = 400
-SHARE = 0.25
-LARGEST = 2048
-# Of tiles in their own scale, in pixels; an eighth of small ones.
-OVERLAP = 16
-_radii = weakref.WeakKeyDictionary()
 
 
-def choose_size(engine, shape, asked=None):
+def choose_size(engine: Any, shape: Sequence[int], asked: int | None = None) -> int | None:
     """The tiles' height and width for an image; None where it goes in one piece.
 
     Parameters
@@ -43,67 +43,42 @@ def choose_size(engine, shape, asked=None):
     Raises
     ------
     InputError
-        If the tiles that were asked for are no multiple of the network's stride.
+        If the tiles that were asked for are not a multiple of the network's stride.
     """
     if asked is not None and (asked < engine.stride or asked % engine.stride):
         raise InputError(
-            f"tile size {asked} is no multiple of {engine.stride}, the network's stride; choose "
+            f"tile size {asked} is not a multiple of {engine.stride}, the network's stride; choose "
             f"for example {max(1, asked // engine.stride) * engine.stride}"
         )
-    own_scale = engine.card["normalization"]["input"] == "frame"
-    if asked is not None and not own_scale and asked < 4 * engine.stride:
-        raise InputError(f"tile size {asked} leaves no room for halos; give {4 * engine.stride}")
-    if own_scale:
-        size = asked or largest_trained(engine.card)
-    else:
-        size = asked or _affordable(engine.stride)
+    size = asked or engine.card.tile.size
     return None if max(shape) <= size else size
 
 
-def largest_trained(card):
-    """The size of the largest samples that a model was trained on."""
-    training = card["training"]
-    return training["image_size"] * (2 if training.get("mixed_sizes") else 1)
-
-
-def _affordable(stride):
-    side = int((SHARE * free_memory() / BYTES) ** 0.5)
-    return max(4 * stride, min(side, LARGEST) // stride * stride)
-
-
-def free_memory():
-    """Bytes of memory that are to be had."""
-    try:
-        with open("/proc/meminfo") as file:
-            for line in file:
-                if line.startswith("MemAvailable:"):
-                    return 1024 * int(line.split()[1])
-    except OSError:
-        pass
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    except (ValueError, OSError, AttributeError):
-        return 2**32
-
-
-def pad(images, stride, card):
+def pad(images: np.ndarray, stride: int, card: ModelCard) -> tuple[np.ndarray, tuple[slice, slice]]:
     """Mirror the images up to the next size that the stride divides, and where to cut the answer.
 
     Of images larger than those in training at least one stride is mirrored on each side: there the
     coarsest features just inside the border differ from those farther in, as they are made from
     the network's own zero padding, and would draw a frame into the answer.
     """
-    widths, inner, scale = [], [], card["network"]["scale"]
-    margin = stride if max(images.shape[1:3]) > largest_trained(card) else 0
+    widths, inner, scale = [], [], card.scale
+    margin = stride if max(images.shape[1:3]) > card.largest_trained else 0
     for n in images.shape[1:3]:
         total = -(-(n + 2 * margin) // stride) * stride
         before = (total - n) // 2
         widths.append((before, total - n - before))
         inner.append(slice(scale * before, scale * (before + n)))
-    return np.pad(images, ((0, 0), *widths, (0, 0)), mode="symmetric"), inner
+    padded = np.pad(images, ((0, 0), *widths, (0, 0)), mode="symmetric")
+    return padded, (inner[0], inner[1])
 
 
-def blended(engine, image, size, tick=lambda tiles: None):
+def blended(
+    engine: Any,
+    image: np.ndarray,
+    size: int,
+    tick: Callable[[int], None] = lambda tiles: None,
+    conditions: Mapping[str, Any] | None = None,
+) -> np.ndarray:
     """Invert a large image in overlapping tiles of their own scale, a row of them at a time.
 
     What the coarsest features see then is what they saw in training, and an image may hold regions
@@ -117,16 +92,20 @@ def blended(engine, image, size, tick=lambda tiles: None):
         Of the tiles.
     tick : callable
         Told how many tiles are done each time that some are.
+    conditions : dict, optional
+        Of the measurement.
 
     Returns
     -------
     numpy.ndarray
         (height, width, outputs), float32.
     """
-    scale, outputs = engine.card["network"]["scale"], engine.card["network"]["output_channels"]
+    card = engine.card
+    scale, outputs = card.scale, len(card.outputs)
     height, width = (min(n, size) for n in image.shape[:2])
     rows, columns = (
-        tile_starts(n, t) for n, t in zip(image.shape[:2], (height, width), strict=True)
+        tile_starts(n, t, card.tile.overlap or OVERLAP)
+        for n, t in zip(image.shape[:2], (height, width), strict=True)
     )
     # The weight of a tile falls towards its borders.
     down, across = (
@@ -140,26 +119,24 @@ def blended(engine, image, size, tick=lambda tiles: None):
         (y, columns[first : first + each]) for y in rows for first in range(0, len(columns), each)
     ]
 
-    def prepare(y, some):
-        tiles = [
-            normalize(image[y : y + height, x : x + width], engine.card["normalization"])
-            for x in some
-        ]
-        batch, inner = pad(np.stack([t for t, _ in tiles]), engine.stride, engine.card)
-        return batch, inner, [undo for _, undo in tiles]
+    def prepare(y: int, some: Sequence[int]) -> tuple[np.ndarray, Any, list[Any]]:
+        tiles = [card.normalization.apply(image[y : y + height, x : x + width]) for x in some]
+        batch, inner = pad(np.stack([t for t, _ in tiles]), engine.stride, card)
+        batch = network_input(batch.astype(np.float32, copy=False), card.channels, conditions or {})
+        return batch, inner, [scale for _, scale in tiles]
 
     with ThreadPoolExecutor(1) as ahead:
         ready = ahead.submit(prepare, *works[0])
         for (y, some), following in zip(works, [*works[1:], None], strict=True):
-            batch, inner, undos = ready.result()
+            batch, inner, scales = ready.result()
             if following is not None:
                 ready = ahead.submit(prepare, *following)
             answers = engine.compute(batch)[(slice(None), *inner)]
-            for x, answer, undo in zip(some, answers, undos, strict=True):
+            for x, answer, own in zip(some, answers, scales, strict=True):
                 place = tuple(
                     slice(scale * a, scale * (a + n)) for a, n in ((y, height), (x, width))
                 )
-                total[place] += weight * undo(answer)
+                total[place] += weight * card.normalization.restore(answer, own)
             tick(len(some))
     sums = []
     for starts, ramp, n in ((rows, down, image.shape[0]), (columns, across, image.shape[1])):
@@ -171,74 +148,96 @@ def blended(engine, image, size, tick=lambda tiles: None):
     return total
 
 
-def tile_starts(length, tile):
-    """Where tiles begin that cover a length and overlap by `OVERLAP` or a little more.
+def tile_starts(length: int, tile: int, overlap: int = OVERLAP) -> np.ndarray:
+    """Where tiles begin that cover a length and overlap by so much or a little more.
 
     Parameters
     ----------
     length, tile : int
         Of the image and of a tile along one axis, in pixels.
+    overlap : int
+        In pixels; an eighth of small tiles.
     """
-    count = 1 + -(-(length - tile) // (tile - min(OVERLAP, tile // 8)))
+    count = 1 + -(-(length - tile) // (tile - min(overlap, tile // 8)))
     return np.linspace(0, length - tile, count).round().astype(int)
 
 
-def joined(engine, image, size, tick=lambda tiles: None):
-    """Invert a large image in tiles whose halos are as wide as the network looks.
+def joined(
+    engine: Any,
+    image: np.ndarray,
+    size: int,
+    tick: Callable[[int], None] = lambda tiles: None,
+    conditions: Mapping[str, Any] | None = None,
+) -> np.ndarray:
+    """Invert a large image in tiles with halos as wide as the network looks.
 
     Parameters
     ----------
     engine : engine
     image : (height, width, channels) array
     size : int
-        Of the tiles, halos included.
+        Of the tiles, without their halos.
     tick : callable
         As for `blended`.
+    conditions : dict, optional
+        Of the measurement.
 
     Returns
     -------
     numpy.ndarray
         (height, width, outputs), float32.
     """
-    scale, stride = engine.card["network"]["scale"], engine.stride
-    normalized, undo = normalize(image, engine.card["normalization"])
-    padded, inner = pad(normalized[None], stride, engine.card)
-    padded = padded[0]
+    card, stride = engine.card, engine.stride
+    normalized, own = card.normalization.apply(image)
+    batch, inner = pad(normalized[None], stride, card)
+    field = network_input(batch.astype(np.float32, copy=False), card.channels, conditions or {})[0]
+    scale, halo = card.scale, _halo(engine)
+    answer = np.empty((*(scale * n for n in field.shape[:2]), len(card.outputs)), np.float32)
     # Tiles start at whole strides, as the network's own grid does.
-    halo = _halo(engine, size)
-    core = size - 2 * halo
-    outputs = engine.card["network"]["output_channels"]
-    answer = np.empty((*(scale * n for n in padded.shape[:2]), outputs), np.float32)
-    for y in range(0, padded.shape[0], core):
-        for x in range(0, padded.shape[1], core):
+    for y in range(0, field.shape[0], size):
+        for x in range(0, field.shape[1], size):
             around, within, place = [], [], []
-            for start, n in ((y, padded.shape[0]), (x, padded.shape[1])):
-                stop = min(start + core, n)
+            for start, n in ((y, field.shape[0]), (x, field.shape[1])):
+                stop = min(start + size, n)
                 first, last = max(0, start - halo), min(n, stop + halo)
                 around.append(slice(first, last))
                 within.append(slice(scale * (start - first), scale * (stop - first)))
                 place.append(slice(scale * start, scale * stop))
-            tile = np.ascontiguousarray(padded[tuple(around)])[None]
+            tile = np.ascontiguousarray(field[tuple(around)])[None]
             answer[tuple(place)] = engine.compute(tile)[0][tuple(within)]
             tick(1)
-    return undo(answer[tuple(inner)])
+    return card.normalization.restore(answer[inner], own)
 
 
-def _halo(engine, size):
-    return -(-min(radius(engine), size // 4) // engine.stride) * engine.stride
+def _halo(engine: Any) -> int:
+    return -(-overlap(engine) // engine.stride) * engine.stride
 
 
-def count(engine, shape, size):
+def overlap(engine: Any) -> int:
+    """How far the network looks, in pixels; measured once, and then in the model's card."""
+    tile = engine.card.tile
+    if tile.overlap is None:
+        tile = dataclasses.replace(tile, overlap=receptive_radius(engine))
+        engine.card.tile = tile
+    return tile.overlap
+
+
+def count(engine: Any, shape: Sequence[int], size: int) -> int:
     """The number of tiles of an image, (height, width)."""
-    if engine.card["normalization"]["input"] == "frame":
-        return int(np.prod([len(tile_starts(n, min(n, size))) for n in shape]))
-    core = size - 2 * _halo(engine, size)
-    # `pad` adds a stride on each side and fills up to whole ones.
-    return int(np.prod([-(-(-(-(n + 2 * engine.stride) // engine.stride) * engine.stride) // core)
-                        for n in shape]))  # fmt: skip
+    if engine.card.normalization.per_frame:
+        return int(
+            np.prod(
+                [
+                    len(tile_starts(n, min(n, size), engine.card.tile.overlap or OVERLAP))
+                    for n in shape
+                ]
+            )
+        )
+    padded = pad(np.empty((1, *shape, 0)), engine.stride, engine.card)[0].shape[1:3]
+    return int(np.prod([-(-n // size) for n in padded]))
 
 
-def estimate(engine, shape, size):
+def estimate(engine: Any, shape: Sequence[int], size: int) -> tuple[float, float]:
     """What an image in tiles will need.
 
     Parameters
@@ -254,22 +253,17 @@ def estimate(engine, shape, size):
     seconds : float
         From the time of one batch of tiles.
     memory : float
-        In bytes, beside the program itself: image, answer, copies and the network's features.
+        In bytes, beside the program itself: image, channels, answer, and the network's features.
     """
     card = engine.card
-    own_scale = card["normalization"]["input"] == "frame"
-    together = max(1, PIXELS // size**2) if own_scale else 1
-    batch = np.zeros((together, size, size, card["network"]["input_channels"]), np.float32)
+    per_frame = card.normalization.per_frame
+    side = size if per_frame else size + 2 * _halo(engine)
+    together = max(1, PIXELS // size**2) if per_frame else 1
+    channels = card.network["input_channels"]
+    batch = np.zeros((together, side, side, channels), np.float32)
     engine.compute(batch)
     began = time.perf_counter()
     engine.compute(batch)
     seconds = (time.perf_counter() - began) / together * count(engine, shape, size)
-    channels = card["network"]["input_channels"] + card["network"]["output_channels"]
-    return seconds, 4 * int(np.prod(shape)) * 2 * channels + BYTES * together * size**2
-
-
-def radius(engine):
-    """How far the network looks, measured once for each model."""
-    if engine.model not in _radii:
-        _radii[engine.model] = receptive_radius(engine)
-    return _radii[engine.model]
+    held = 2 * (channels + len(card.outputs))
+    return seconds, 4 * int(np.prod(shape)) * held + BYTES * together * side**2

@@ -6,9 +6,9 @@ import time
 from ..errors import InputError, reason
 from ..files import open_recording
 from ..files.formats import is_image_file
-from ..saving import load
+from ..models.saving import load
 from .engines import engine_of
-from .measurements import plan, result_name
+from .planning import plan, result_name
 from .stream import execute
 
 # A file is whole when it has not changed for so long, and can be read.
@@ -16,19 +16,23 @@ REST = 2.0
 PAUSE = 0.5
 
 
-def watch(model, card, folder, output, frames=None, stop=lambda: False, say=print, **options):
+def watch(
+    model, card, folder, output, frames=None, defocus=None, stop=lambda: False, say=print, **options
+):
     """Invert the images in a folder, and those that are added, until interrupted.
 
     Parameters
     ----------
     model : str or Path
-    card : dict
+    card : ModelCard
         Of the model.
     folder, output : Path
         Where images appear, and where their results go. Results that are newer than their images
         are not made again.
     frames : list of int, optional
         Which images of each file to use.
+    defocus : sequence of float, optional
+        The plane of each, for a model of phases.
     stop : callable
         Asked in each round whether to end.
     say : callable
@@ -61,7 +65,7 @@ def watch(model, card, folder, output, frames=None, stop=lambda: False, say=prin
                 if result.exists() and result.stat().st_mtime_ns >= stamp[1]:
                     continue
                 _require_whole(path)
-                jobs = plan(model, card, [str(path)], result, frames)
+                jobs = plan(model, card, [str(path)], result, frames, defocus)
                 execute(model, jobs, engine=engine, **options)
                 # Of the image as it was when it was read: it may have grown since.
                 os.utime(result, ns=(stamp[1], stamp[1]))

@@ -6,17 +6,6 @@ import keras
 from keras import layers, ops
 
 from .cells import CELLS, convolve
-from .low_pass import LowPass
-from .physical import FocusEstimates
-from .screen import ScreenEstimate
-from .spectral import SpectralWiener
-
-FIRST_LAYERS = {
-    "focus_estimates": FocusEstimates,
-    "low_pass": LowPass,
-    "screen_estimate": ScreenEstimate,
-    "spectral_wiener": SpectralWiener,
-}
 
 PRESETS = {
     # Two to five million parameters, none of them in a full-size layer, because these are where a
@@ -65,7 +54,6 @@ def MCNN(
     cell=None,
     normalization=None,
     scale=1,
-    first_layer=None,
     depth=None,
     full_size_filters=None,
     head_kernel=4,
@@ -76,7 +64,7 @@ def MCNN(
     Parameters
     ----------
     input_channels, output_channels : int
-        Channels of the network's input image and of its target.
+        Channels of the network's input, fixed ones included, and of its target.
     preset : {'light', 'fast', 'paper', 'paper-bottleneck'}
         The network to start from; the arguments below override it.
     filters : sequence of int, optional
@@ -91,9 +79,6 @@ def MCNN(
         carry a physical scale.
     scale : {1, 2}
         Size of the target in input sizes.
-    first_layer : dict, optional
-        A fixed first layer, whose channels join the input's: its ``name`` and its arguments, for
-        example {'name': 'focus_estimates', 'defocus': [-108], 'wavelength': 0.65, ...}.
     depth : int, optional
         Further blocks of each cell, after the convolution that changes the size.
     full_size_filters : int, optional
@@ -139,7 +124,7 @@ def MCNN(
         )
 
     image = keras.Input((None, None, input_channels), name="input")
-    x = _with_first_layer(image, first_layer)
+    x = image
     # skips[k] holds the features at 1 / 2^k of the input's size.
     skips = {0: x}
     for level, channels in enumerate(filters, 1):
@@ -229,15 +214,6 @@ def _sub_pixel_head(x, channels, normalization, kernel):
     share = (share[:, None] * share)[..., None, None]
     head.kernel.assign(kernel / 2 * share * head.kernel[:1, :1])
     return answer
-
-
-def _with_first_layer(image, first_layer):
-    if first_layer is None:
-        return image
-    arguments = dict(first_layer)
-    name = arguments.pop("name")
-    layer = _choice("first_layer name", name, FIRST_LAYERS)(name=name, **arguments)
-    return layers.Concatenate(name="first_layer_skip")([image, layer(image)])
 
 
 def _choice(argument, value, choices):

@@ -1,36 +1,87 @@
-"""The inverse problems; a new one is one new file, or another package's entry point."""
+"""The inverse problems. A new one is one new file here, or another package's entry point.
 
-from importlib.metadata import entry_points
+A file ``NAME.py`` in this folder holds the problem called NAME: a class derived from `Problem` whose
+`name` is NAME. Nothing else names it: `names` finds the files, `kind` imports the one that is asked
+for, and the command line, `mcnn_keras.evaluate` and model files know it from there.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, reason
-from .base import Problem, as_problem
-from .denoise import Denoise
-from .laplacian import Laplacian
-from .paired import Paired
-from .phase import Phase
-from .reflection import Reflection
 
-PROBLEMS = {
-    "phase": Phase, "denoise": Denoise, "reflection": Reflection, "laplacian": Laplacian,
-    "paired": Paired,
-}  # fmt: skip
+if TYPE_CHECKING:
+    from ..models import ModelCard
+    from .base import Problem
+
+# Files here that hold no problem.
+OTHERS = ("base", "ranges", "recipes")
 # Under which other packages offer problems of theirs.
 ENTRY_POINTS = "mcnn_keras.problems"
+_CLASSES = {
+    "Denoise": "denoise", "Laplacian": "laplacian", "Paired": "paired", "Phase": "phase",
+    "Problem": "base", "Reflection": "reflection", "Sample": "base", "as_problem": "base",
+}  # fmt: skip
+
+__all__ = [
+    "Denoise", "Laplacian", "Paired", "Phase", "Problem", "Reflection", "Sample", "as_problem",
+    "from_card", "from_config", "kind", "make", "names", "offered",
+]  # fmt: skip
 
 
-def offered():
+def __getattr__(name: str) -> Any:
+    if name in _CLASSES:  # imported when first used, as all of them bring TensorFlow
+        return getattr(importlib.import_module(f".{_CLASSES[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def names() -> list[str]:
+    """The problems of this package; none of them is imported."""
+    return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in OTHERS)
+
+
+def offered() -> dict[str, EntryPoint]:
     """The problems of other packages, by name: entry points that have not been loaded."""
     return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
 
 
-def make(name, from_config=False, **arguments):
+def kind(name: str) -> Any:
+    """The class of a problem, by its name.
+
+    Raises
+    ------
+    InputError
+        If it is not known, or another package's cannot be imported.
+    """
+    if name in names():
+        module = importlib.import_module(f".{name}", __name__)
+        return next(
+            c for c in vars(module).values() if isinstance(c, type) and vars(c).get("name") == name
+        )
+    points = offered()
+    if name not in points:
+        raise InputError(
+            f"the problem {name!r} is not known; choose from {', '.join([*names(), *points])}, or "
+            "pass the problem object in Python"
+        )
+    try:
+        return points[name].load()
+    except Exception as error:  # whatever another package's code raises
+        raise InputError(
+            f"the problem {name!r} of {points[name].value} cannot be imported ({reason(error)})"
+        ) from None
+
+
+def make(name: str, **arguments: Any) -> Problem:
     """A problem by its name: one of this package's, or one that another package offers.
 
     Parameters
     ----------
     name : str
-    from_config : bool
-        The arguments are a configuration that the problem told of itself.
     **arguments
         Of its constructor.
 
@@ -39,51 +90,40 @@ def make(name, from_config=False, **arguments):
     InputError
         If it is not known, or cannot be made.
     """
-    if name in PROBLEMS:
-        return PROBLEMS[name](**arguments)
-    points = offered()
-    if name not in points:
-        raise InputError(
-            f"the problem {name!r} is not known; choose from {', '.join([*PROBLEMS, *points])}"
-        )
-    try:
-        kind = points[name].load()
-        return as_problem(getattr(kind, "from_config", lambda a: kind(**a))(arguments)
-                          if from_config else kind(**arguments))  # fmt: skip
-    except InputError:
-        raise
-    except Exception as error:  # whatever another package's code raises
-        raise InputError(
-            f"the problem {name!r} of {points[name].value} cannot be made ({reason(error)})"
-        ) from None
+    return _made(name, kind(name), arguments)
 
 
-def from_card(card):
-    """The problem that a model was trained on, from the model's card.
+def from_config(name: str, config: dict[str, Any]) -> Problem:
+    """The problem that a configuration, as `Problem.config` tells it, describes.
 
-    Parameters
-    ----------
-    card : dict
-        The card of a saved model.
+    Raises
+    ------
+    InputError
+        If it is not known, or cannot be made.
+    """
+    found = kind(name)
+    if not hasattr(found, "from_config"):
+        return make(name, **config)
+    return _made(name, found.from_config, {"config": config})
+
+
+def from_card(card: ModelCard) -> Problem:
+    """The problem that a model was trained on, with its ranges, from the model's card.
 
     Raises
     ------
     InputError
         If it is a problem of the user's own, which only the user's code knows.
     """
-    name, points = card["problem"]["name"], offered()
-    if name not in PROBLEMS and name not in points:
-        raise InputError(
-            f"the model was trained on the problem {name!r}, which is not among "
-            f"{', '.join([*PROBLEMS, *points])}; pass the problem object in Python instead"
-        )
-    config = card["problem"]["config"]
-    if name in PROBLEMS:
-        return PROBLEMS[name].from_config(config)
-    return make(name, from_config=True, **config)
+    return from_config(card.problem, card.config)
 
 
-__all__ = [
-    "PROBLEMS", "Denoise", "Laplacian", "Paired", "Phase", "Problem", "Reflection", "as_problem",
-    "from_card", "make", "offered",
-]  # fmt: skip
+def _made(name: str, maker: Any, arguments: dict[str, Any]) -> Problem:
+    from .base import as_problem
+
+    try:
+        return as_problem(maker(**arguments))
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"the problem {name!r} cannot be made ({reason(error)})") from None

@@ -1,9 +1,43 @@
-"""What every inverse problem is: targets, and the forward model that turns them into images."""
+"""What every inverse problem is: targets, and the forward model that turns them into images.
+
+targets -> observe (conditions) -> detect -> Sample -> normalised, fixed channels -> network
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple
 
 import tensorflow as tf
 
+from ..channels import network_input
 from ..errors import InputError
-from ..images import SPLITS
+from ..models import Channels, Normalization, Output
+from ..physics.arrays import Array
+from ..targets.pictures import SPLITS
+
+# Answers to set beside a network's: (images, targets), normalised, of a whole set -> answers in the
+# scale of the targets, and what was chosen for them.
+Baseline = Callable[..., tuple[Any, dict[str, Any]]]
+
+
+class Sample(NamedTuple):
+    """One measurement of a known object, in the units of the instrument.
+
+    Attributes
+    ----------
+    image : tensor
+        (height, width, channels), float32.
+    conditions : dict
+        What the instrument says of the measurement, by name: numbers that all samples share, or
+        tensors.
+    target : tensor
+        (height, width, outputs), float32; it may be twice as large.
+    """
+
+    image: Array
+    conditions: Mapping[str, Array]
+    target: Array
 
 
 class Problem:
@@ -20,37 +54,40 @@ class Problem:
         What the problem is called in file names and reports.
     margin : int
         Pixels simulated beyond each border and cut off again, for forward models that reach far.
-    first_layer : dict or None
-        A fixed first layer of the network, see `mcnn_keras.MCNN`.
-    normalization : dict
-        How a measurement becomes the network's input and what is done to its output, by the names
-        that `mcnn_keras.inference` knows; the card of a model carries it.
-    output_names : sequence of str
+    normalization : Normalization
+        How a measurement becomes the network's input and its output a result; the same object
+        serves training and prediction. See `mcnn_keras.models.Fixed` to divide by a number.
+    channels : dict or None
+        Name and arguments of fixed channels beside the image, see `mcnn_keras.channels`.
+    outputs : sequence of Output
         What each channel of the target is.
-    units : sequence of str
-        Of each channel of the target.
+    inputs : Planes, Channels, Frames or None
+        What a measurement is; None for an image of as many channels as the samples have.
     pixel_size : float or None
-        Of the images, in um; written into result files.
+        Of the images, in um, where the model depends on it.
+    recipe : dict
+        Settings of a training run that suit the problem, see `mcnn_keras.Settings`.
     baselines : dict
         Further answers that `mcnn_keras.evaluate` sets beside the network's, by name: functions
-        (images, targets) -> answers over a whole set.
+        (images, targets) -> (answers, what was chosen for them), over a whole set, normalised.
     """
 
-    name = "problem"
-    margin = 0
-    first_layer = None
-    normalization = {"input": "none", "output": "none"}  # noqa: RUF012 - replaced, never changed
-    output_names = ("output",)
-    units = ("",)
-    pixel_size = None
-    baselines = {}  # noqa: RUF012 - replaced, never changed
+    name: str = "problem"
+    margin: int = 0
+    normalization: Normalization = Normalization()
+    channels: Mapping[str, Any] | None = None
+    outputs: Any = (Output("output"),)
+    inputs: Any = None
+    pixel_size: float | None = None
+    recipe: ClassVar[Mapping[str, Any]] = {}
+    baselines: Any = {}  # noqa: RUF012 - replaced, never changed
 
     @property
-    def label(self):
+    def label(self) -> str:
         """A name for the run's folder."""
         return self.name
 
-    def targets(self, seed, size, split):
+    def targets(self, seed: Array, size: int, split: str) -> Array:
         """A target picture.
 
         Parameters
@@ -67,13 +104,19 @@ class Problem:
         """
         raise NotImplementedError(f"{type(self).__name__} must define targets(seed, size, split)")
 
-    def observe(self, target, seed):
+    def conditions(self, seed: Array) -> Mapping[str, Array]:
+        """What the instrument says of a measurement: none, fixed numbers, or draws by the seed."""
+        return {}
+
+    def observe(self, target: Array, seed: Array, **conditions: Array) -> Array:
         """The forward model: what is measured of a target.
 
         Parameters
         ----------
         target : (size, size, channels) tensor
         seed : (2,) int tensor
+        **conditions
+            Those of the measurement, from `conditions`.
 
         Returns
         -------
@@ -82,16 +125,16 @@ class Problem:
         """
         raise NotImplementedError(f"{type(self).__name__} must define observe(target, seed)")
 
-    def detect(self, image, seed):
+    def detect(self, image: Array, seed: Array) -> Array:
         """The detector's noise, added once the margins are cut off; none by default."""
         return image
 
-    def normalize(self, image, target):
-        """Scale image and target, the margins cut off, as the network is to see them."""
-        return image, target
+    def answer(self, target: Array) -> Array:
+        """What of a target the network is to find; all of it by default."""
+        return target
 
-    def sample(self, seed, size, split="train"):
-        """One pair of network input and target.
+    def sample(self, seed: Array, size: int, split: str = "train") -> Sample:
+        """One measurement and its truth.
 
         Parameters
         ----------
@@ -100,24 +143,43 @@ class Problem:
         size : int
             Height and width in pixels.
         split : {'train', 'test'}
+        """
+        # The splits draw from different sources and from different seeds.
+        own = tf.random.fold_in(seed, SPLITS.index(split))
+        seeds = tf.unstack(tf.random.split(own, 3))
+        target = self.targets(seeds[0], size + 2 * self.margin, split)
+        return self._measured(target, size, *seeds[1:], self.conditions(tf.random.fold_in(own, 3)))
+
+    def network_pair(self, sample: Sample) -> tuple[Array, Array]:
+        """What the network is given of a sample, and what it is to answer.
 
         Returns
         -------
-        image, target : tf.Tensor
-            (size, size, channels), float32; the target may be twice as large.
+        inputs, target : tf.Tensor
+            (height, width, channels), float32; normalised, the fixed channels behind the image's.
         """
-        # The splits draw from different sources and from different seeds.
-        seeds = tf.unstack(tf.random.split(tf.random.fold_in(seed, SPLITS.index(split)), 3))
-        target = self.targets(seeds[0], size + 2 * self.margin, split)
-        return self._measured(target, size, *seeds[1:])
+        image, scale = self.normalization.apply(sample.image)
+        target = self.normalization.target(sample.target, scale)
+        return network_input(image, self.channels, sample.conditions), target
 
-    def _measured(self, target, size, observe_seed, detect_seed):
-        """The pair of network input and target that a target picture with its margins makes."""
-        image = self.observe(target, observe_seed)
+    def for_run(self, samples: int) -> Problem:
+        """The problem as a run of so many samples, in all of its epochs, needs it."""
+        return self
+
+    def _measured(
+        self,
+        target: Array,
+        size: int,
+        observe_seed: Array,
+        detect_seed: Array,
+        conditions: Mapping[str, Array],
+    ) -> Sample:
+        """The sample that a target picture with its margins makes."""
+        image = self.observe(target, observe_seed, **conditions)
         image = self.detect(self._cut(image, size), detect_seed)
-        return self.normalize(image, self._cut(target, size))
+        return Sample(image, conditions, self.answer(self._cut(target, size)))
 
-    def _cut(self, array, size):
+    def _cut(self, array: Array, size: int) -> Array:
         """Cut the margins off an array that may be a multiple or a part of the simulated size."""
         whole = size + 2 * self.margin
         before, inner = (array.shape[0] * n / whole for n in (self.margin, size))
@@ -129,12 +191,12 @@ class Problem:
         window = slice(int(before), int(before + inner))
         return array[window, window]
 
-    def config(self):
+    def config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON can hold them; `from_config` takes them back."""
         return {}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Problem:
         """The problem that `config` describes."""
         return cls(**config)
 
@@ -146,14 +208,14 @@ KEPT = ("from_config", "label")
 class _Adapted(Problem):
     """A problem made of an object that is none by descent."""
 
-    def __init__(self, thing):
+    def __init__(self, thing: Any) -> None:
         taken = [n for n in dir(Problem) if not n.startswith("_") and n not in KEPT]
         for name in taken:
             if hasattr(thing, name):
                 setattr(self, name, getattr(thing, name))
 
 
-def as_problem(thing):
+def as_problem(thing: Any) -> Problem:
     """A problem out of any object with a name, `targets` and `observe`.
 
     Parameters
@@ -164,14 +226,37 @@ def as_problem(thing):
     Raises
     ------
     InputError
-        If it lacks one of the three.
+        If it lacks one of the three, or scales its samples in a way that prediction cannot know.
     """
-    if isinstance(thing, Problem):
-        return thing
     missing = [name for name in ("name", "targets", "observe") if not hasattr(thing, name)]
     if missing:
         raise InputError(
             f"a {type(thing).__name__} was given without {' and '.join(missing)}; a problem has a "
             "name, targets(seed, size, split) and observe(target, seed)"
         )
-    return _Adapted(thing)
+    if hasattr(thing, "normalize"):
+        raise InputError(
+            f"the problem {thing.name!r} has a method normalize, which prediction would not know; "
+            "set its attribute normalization to one of mcnn_keras.models: Fixed(input_deviation="
+            "100) divides images by 100"
+        )
+    own = getattr(thing, "normalization", None)
+    if own is not None and (not isinstance(own, Normalization) or type(own).kind not in _kinds()
+                            or _kinds()[type(own).kind] is not type(own)):  # fmt: skip
+        raise InputError(
+            f"the normalization of the problem {thing.name!r} is a {type(own).__name__}, which no "
+            "card can hold; choose from mcnn_keras.models: Normalization, Contrast, FrameScale, "
+            "Fixed"
+        )
+    return thing if isinstance(thing, Problem) else _Adapted(thing)
+
+
+def _kinds() -> dict[str, type[Normalization]]:
+    from ..models.normalization import KINDS
+
+    return KINDS
+
+
+def inputs_of(problem: Problem, channels: int) -> Any:
+    """What a measurement of a problem is, whose samples have so many channels."""
+    return problem.inputs if problem.inputs is not None else Channels(channels)

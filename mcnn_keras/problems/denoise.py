@@ -1,14 +1,25 @@
 """Denoising of scanning transmission electron microscope (STEM) images."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
-from .. import noise
-from ..draws import between
 from ..errors import InputError
-from ..images import Pictures
-from ..specimens import FAMILIES, Specimens
-from .base import Problem
+from ..models import Frames, FrameScale, Output
+from ..physics import noise
+from ..physics.arrays import Array
+from ..targets import specimens
+from ..targets.draws import between
+from ..targets.pictures import Pictures
+from ..targets.specimens import FAMILIES, Specimens
+from .base import Baseline, Problem, Sample
+from .ranges import checked_ranges
+from .recipes import RECIPES
 
 # What differs from one frame to another.
 RANGES = {
@@ -31,9 +42,7 @@ CHANCES = {
 MOST_COUNTS = 30.0
 # Standard deviations, in pixels, of the blurs to compare with.
 BLURS = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6)
-FIRST_LAYERS = ("spectral_wiener", "low_pass", None)
-# The share of the highest and of the lowest pixels that say nothing of a frame's scale: hot ones.
-OUTLIERS = 1e-3
+CHANNELS = ("spectral_wiener", "low_pass", None)
 
 
 class Denoise(Problem):
@@ -41,73 +50,82 @@ class Denoise(Problem):
 
     Parameters
     ----------
-    photographs : int
+    photographs : int, optional
         Of the first so many training samples every second one is a photograph, which keeps a
-        network from learning to answer the mean of nearly empty images (Wang et al., 2020).
+        network from learning to answer the mean of nearly empty images (Wang et al., 2020). By
+        default a quarter of the samples of a training run.
     families : dict, optional
-        Relative frequencies of the families of specimens; see `mcnn_keras.specimens`.
-    images : str or Path, optional
+        Relative frequencies of the families of specimens; see `mcnn_keras.targets.specimens`.
+    ranges : dict of str to (float, float), optional
+        What differs from one frame, instrument and specimen to another, where it differs from
+        `RANGES` and from `RANGES` of `mcnn_keras.targets.specimens`.
+    pictures : str or Path, optional
         A folder of pictures instead of the bundled photographs.
     pictures_seed : int
         Of the procedural pictures among the photographs.
-    first_layer : {'spectral_wiener', 'low_pass', None}
+    channels : {'spectral_wiener', 'low_pass', None}
         What the network is given beside the frame: the frame after Wiener's filter, made from its
         own spectrum; or four blurred copies, as in the paper; or nothing.
 
     Raises
     ------
     InputError
-        If the number of photographs is negative, or a family or first layer is unknown.
+        If the number of photographs is negative, or a family, a range or the channels are not
+        known.
 
     Notes
     -----
     A frame's scale is its own: the network sees (frame - mean) / deviation, with outlying pixels
-    drawn in (see `frame_scale`), and answers the clean frame in the same scale. The answer's
-    mean is set to the frame's, as noise changes it by less than any network can know.
+    drawn in (see `mcnn_keras.models.FrameScale`), and answers the clean frame in the same scale.
     """
 
     name = "denoise"
-    output_names = ("image",)
-    normalization = {"input": "frame", "output": "frame"}  # noqa: RUF012 - never changed
+    recipe = RECIPES["denoise"]
+    outputs = (Output("image", "", "image"),)
+    inputs = Frames(1)
+    normalization = FrameScale()
 
     def __init__(
         self,
-        photographs=0,
-        families=None,
-        images=None,
-        pictures_seed=0,
-        first_layer="spectral_wiener",
-    ):
-        if photographs < 0:
+        photographs: int | None = None,
+        families: Mapping[str, float] | None = None,
+        ranges: Mapping[str, Sequence[float]] | None = None,
+        pictures: str | Path | None = None,
+        pictures_seed: int = 0,
+        channels: str | None = "spectral_wiener",
+    ) -> None:
+        if photographs is not None and photographs < 0:
             raise InputError(f"photographs {photographs} is negative; give a number of samples")
-        self.photographs = int(photographs)
+        self.photographs = None if photographs is None else int(photographs)
         self.families = dict(families or FAMILIES)
         unknown = [name for name in self.families if name not in FAMILIES]
         if unknown:
             raise InputError(
                 f"the family {unknown[0]!r} is not known; choose from {', '.join(FAMILIES)}"
             )
-        self.images = None if images is None else str(images)
+        self.ranges = checked_ranges(ranges, RANGES | specimens.RANGES)
+        self.pictures_from = None if pictures is None else str(pictures)
         self.pictures_seed = pictures_seed
-        if first_layer not in FIRST_LAYERS:
-            raise InputError(
-                f"the first layer {first_layer!r} is not known; choose from {FIRST_LAYERS}"
-            )
-        self._first_layer = first_layer
-        self._specimens = Specimens(self.families)
-        self._pictures = Pictures("train", self.images, pictures_seed) if self.photographs else None
+        if channels not in CHANNELS:
+            raise InputError(f"the channels {channels!r} are not known; choose from {CHANNELS}")
+        self.channels = {"name": channels} if channels else None
+        self._specimens = Specimens(self.families, self.ranges)
+        self._pictures = (
+            Pictures("train", self.pictures_from, pictures_seed) if self.photographs else None
+        )
+
+    def for_run(self, samples: int) -> Denoise:
+        """With the photographs' number, where it was left to the run."""
+        if self.photographs is not None:
+            return self
+        return Denoise(**{**self.config(), "photographs": samples // 4})
 
     @property
-    def first_layer(self):
-        """The fixed filters that were chosen."""
-        return {"name": self._first_layer} if self._first_layer else None
-
-    @property
-    def baselines(self):
+    def baselines(self) -> dict[str, Baseline]:  # type: ignore[override]
         """The Gaussian blur that is best on the set."""
         from ..classical.denoisers import best_strength, gaussian
 
-        def blur(images, targets):
+        def blur(images: np.ndarray, targets: np.ndarray) -> tuple[Any, dict[str, Any]]:
             answers, pixels = best_strength(
                 gaussian,
                 images[..., 0],
@@ -119,32 +137,40 @@ class Denoise(Problem):
 
         return {"Gaussian blur": blur}
 
-    def sample(self, seed, size, split="train"):
-        """One pair of network input and target, see `Problem.sample`."""
+    def sample(self, seed: Array, size: int, split: str = "train") -> Sample:
+        """One frame and the clean one, see `Problem.sample`."""
         if split == "train" and self.photographs:
             # Known from the sample's number alone, so that the order of samples does not matter.
             number = seed[1]
             early = (number < self.photographs) & (number % 2 == 0)
-            return tf.cond(
+            image, target = tf.cond(
                 early,
                 lambda: self._photograph(seed, size),
-                lambda: super(Denoise, self).sample(seed, size, split),
+                lambda: self._specimen(seed, size, split),
             )
+            return Sample(image, {}, target)
         return super().sample(seed, size, split)
 
-    def _photograph(self, seed, size):
-        seeds = tf.unstack(tf.random.split(tf.random.fold_in(seed, 7), 2))
-        return self._measured(self._pictures.draw(seed, size)[..., None], size, *seeds)
+    def _specimen(self, seed: Array, size: int, split: str) -> tuple[Array, Array]:
+        image, _, target = super().sample(seed, size, split)
+        return image, target
 
-    def targets(self, seed, size, split):
+    def _photograph(self, seed: Array, size: int) -> tuple[Array, Array]:
+        assert self._pictures is not None
+        seeds = tf.unstack(tf.random.split(tf.random.fold_in(seed, 7), 2))
+        picture = self._pictures.draw(seed, size)[..., None]
+        image, _, target = self._measured(picture, size, seeds[0], seeds[1], {})
+        return image, target
+
+    def targets(self, seed: Array, size: int, split: str) -> Array:
         """A clean image, its maximum one, (size, size, 1)."""
         return self._specimens.draw(seed, size)[..., None]
 
-    def observe(self, target, seed):
+    def observe(self, target: Array, seed: Array, **conditions: Array) -> Array:
         """The image as an unsteady scan finds it."""
         seeds = tf.unstack(tf.random.split(seed, 2))
         chance, jitter = tf.unstack(tf.random.stateless_uniform((2,), seeds[0]))
-        jitter = between(jitter, *RANGES["jitter"])
+        jitter = between(jitter, *self.ranges["jitter"])
         image = tf.cond(
             chance < CHANCES["jitter"],
             lambda: noise.line_jitter(target[..., 0], jitter, seeds[1]),
@@ -152,7 +178,7 @@ class Denoise(Problem):
         )
         return image[..., None]
 
-    def detect(self, image, seed):
+    def detect(self, image: Array, seed: Array) -> Array:
         """Counting noise, read-out noise, and the detector's faults."""
         seeds = tf.unstack(tf.random.split(seed, 6))
         u = tf.unstack(tf.random.stateless_uniform((13,), seeds[0]))
@@ -160,10 +186,12 @@ class Denoise(Problem):
         signal = tf.math.reduce_variance(image)
         # An empty frame has no contrast to compare with: its mean stands for it.
         signal = tf.where(signal > 1e-8, signal, 0.02 * tf.reduce_mean(image) ** 2 + 1e-8)
-        snr = between(u[0], *RANGES["contrast_snr"])
+        snr = between(u[0], *self.ranges["contrast_snr"])
         variance = signal * 10.0 ** (-snr / 10.0)
-        share = tf.where(u[1] < CHANCES["counting_alone"], 1.0, between(u[2], *RANGES["counting"]))
-        background = tf.where(u[3] < 0.5, 0.0, between(u[4], *RANGES["background"]))
+        share = tf.where(
+            u[1] < CHANCES["counting_alone"], 1.0, between(u[2], *self.ranges["counting"])
+        )
+        background = tf.where(u[3] < 0.5, 0.0, between(u[4], *self.ranges["background"]))
         image += background * tf.reduce_mean(image)
         # The dose at which counting makes its share of the variance.
         dose = tf.maximum(tf.reduce_mean(image), 1e-6) / (share * variance)
@@ -178,69 +206,30 @@ class Denoise(Problem):
         )  # fmt: skip
         image = tf.case([
             (u[5] < CHANCES["decay"],
-             lambda: noise.afterglow(image, between(u[6], *RANGES["decay"]))),
+             lambda: noise.afterglow(image, between(u[6], *self.ranges["decay"]))),
             (u[5] > 1.0 - CHANCES["spill"],
-             lambda: noise.afterglow(image, between(u[6], *RANGES["spill"]), taps=2)),
+             lambda: noise.afterglow(image, between(u[6], *self.ranges["spill"]), taps=2)),
         ], default=lambda: image)  # fmt: skip
-        offsets = between(u[7], *RANGES["line_offsets"]) * deviation
+        offsets = between(u[7], *self.ranges["line_offsets"]) * deviation
         offsets = tf.where(u[8] < CHANCES["line_offsets"], offsets, 0.0)
         image = noise.line_offsets(image, offsets, seeds[3])
-        hot = between(u[9], *RANGES["hot_share"], logarithmic=True)
+        hot = between(u[9], *self.ranges["hot_share"], logarithmic=True)
         image = tf.cond(
             u[10] < CHANCES["hot"],
             lambda: noise.hot_pixels(
-                image, hot, between(u[12], *RANGES["hot_height"]) * deviation, seeds[4]
+                image, hot, between(u[12], *self.ranges["hot_height"]) * deviation, seeds[4]
             ),
             lambda: image,
         )
         return tf.where(u[11] < CHANCES["clipped"], tf.maximum(image, 0.0), image)[..., None]
 
-    def normalize(self, image, target):
-        """Image and target less their means, in the image's deviations."""
-        image, mean, deviation = frame_scale(image)
-        # Nothing can be told from an empty frame, and nothing is to be learned from it.
-        scale = tf.where(deviation > 1e-6 * tf.abs(mean), 1.0 / tf.maximum(deviation, 1e-12), 0.0)
-        image, target = (image - mean) * scale, (target - tf.reduce_mean(target)) * scale
-        # What is drawn in at the input cannot be told at the output.
-        return image, tf.clip_by_value(target, tf.reduce_min(image), tf.reduce_max(image))
-
-    def config(self):
+    def config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON can hold them."""
         return {
             "photographs": self.photographs,
             "families": self.families,
-            "images": self.images,
+            "ranges": {name: list(limits) for name, limits in self.ranges.items()},
+            "pictures": self.pictures_from,
             "pictures_seed": self.pictures_seed,
-            "first_layer": self._first_layer,
+            "channels": self.channels["name"] if self.channels else None,
         }
-
-
-def frame_scale(image):
-    """A frame with its outliers drawn in, its mean and its deviation.
-
-    The deviation is that between the quantiles at a thousandth from either end. Pixels that lie
-    more than twice as far from the middle as these quantiles, and six deviations at least, are
-    drawn in to that distance: hot ones, but hardly ever a pixel of an atom.
-    `mcnn_keras.inference` does the same.
-
-    Parameters
-    ----------
-    image : (height, width, 1) tensor
-
-    Returns
-    -------
-    image : (height, width, 1) tensor
-    mean, deviation : scalar tensor
-    """
-    values = tf.reshape(image, [-1])
-    count = max(1, int(OUTLIERS * values.shape[0]))
-    high, low = tf.math.top_k(values, count)[0][-1], -tf.math.top_k(-values, count)[0][-1]
-    kept = tf.clip_by_value(values, low, high)
-    middle, deviation = tf.reduce_mean(kept), tf.math.reduce_std(kept)
-    low, high = (tf.maximum(tf.abs(q - middle), 3 * deviation) for q in (low, high))
-    drawn = tf.clip_by_value(image, middle - 2 * low, middle + 2 * high)
-    # Where nearly all pixels are empty, the few counts are no outliers but all there is.
-    whole = tf.math.reduce_std(values)
-    sparse = deviation <= 1e-6 * whole
-    image = tf.where(sparse, image, drawn)
-    return image, tf.reduce_mean(image), tf.where(sparse, whole, deviation)

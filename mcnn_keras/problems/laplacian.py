@@ -1,11 +1,19 @@
 """Inversion of a Laplacian: the tutorial problem, whose exact inverse is known."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
 from ..errors import InputError
-from ..images import Pictures
-from .base import Problem
+from ..models import Output
+from ..physics.arrays import Array
+from ..targets.pictures import Pictures
+from .base import Baseline, Problem
+from .recipes import RECIPES
 
 # [1 2 1; 2 4 2; 1 2 1] less 16 in the middle: its transfer function is known in closed form.
 KERNEL = ((1.0, 2.0, 1.0), (2.0, -12.0, 2.0), (1.0, 2.0, 1.0))
@@ -23,7 +31,7 @@ class Laplacian(Problem):
     boundary : {'zero', 'open'}
         What lies beyond the borders: nothing, so that the picture's brightness can be told there
         and has to be carried inwards; or more of the picture, so that its mean is lost.
-    images : str or Path, optional
+    pictures : str or Path, optional
         A folder of pictures instead of the bundled ones.
     pictures_seed : int
         Of the procedural pictures.
@@ -40,27 +48,36 @@ class Laplacian(Problem):
     """
 
     name = "laplacian"
-    output_names = ("picture",)
+    recipe = RECIPES["laplacian"]
+    outputs = (Output("picture"),)
 
-    def __init__(self, noise=0.01, boundary="zero", images=None, pictures_seed=0):
+    def __init__(
+        self,
+        noise: float = 0.01,
+        boundary: str = "zero",
+        pictures: str | Path | None = None,
+        pictures_seed: int = 0,
+    ) -> None:
         if not noise >= 0:
             raise InputError(f"noise {noise} is negative; give a standard deviation")
         if boundary not in BOUNDARIES:
-            raise InputError(f"boundary {boundary!r} is none of {', '.join(BOUNDARIES)}")
+            raise InputError(
+                f"boundary {boundary!r} is not known; choose from {', '.join(BOUNDARIES)}"
+            )
         self.noise, self.boundary = float(noise), boundary
         self.margin = int(boundary == "open")
-        self.images = None if images is None else str(images)
+        self.pictures_from = None if pictures is None else str(pictures)
         self.pictures_seed = pictures_seed
-        self._pictures = {}
+        self._pictures: dict[str, Pictures] = {}
         self._kernel = tf.constant(KERNEL)[..., None, None]
 
     @property
-    def baselines(self):
+    def baselines(self) -> dict[str, Baseline]:  # type: ignore[override]
         """The inverse in Fourier space, at the regularisation that is best on the set."""
         from ..classical.denoisers import best_strength
         from ..classical.laplacian import inverse_laplacian
 
-        def inverse(images, targets):
+        def inverse(images: np.ndarray, targets: np.ndarray) -> tuple[Any, dict[str, Any]]:
             # Where the mean is lost, that of all pictures is the best guess.
             mean = targets.mean() if self.boundary == "open" else 0.0
             answers, strength = best_strength(
@@ -74,21 +91,21 @@ class Laplacian(Problem):
 
         return {"Fourier inverse": inverse}
 
-    def targets(self, seed, size, split):
+    def targets(self, seed: Array, size: int, split: str) -> Array:
         """A picture, (size, size, 1), in 0..1."""
         if split not in self._pictures:
-            self._pictures[split] = Pictures(split, self.images, self.pictures_seed)
+            self._pictures[split] = Pictures(split, self.pictures_from, self.pictures_seed)
         return self._pictures[split].draw(seed, size)[..., None]
 
-    def observe(self, target, seed):
+    def observe(self, target: Array, seed: Array, **conditions: Array) -> Array:
         """Its Laplacian."""
         return tf.nn.conv2d(target[None], self._kernel, 1, "SAME")[0]
 
-    def detect(self, image, seed):
+    def detect(self, image: Array, seed: Array) -> Array:
         """White noise."""
         return image + self.noise * tf.random.stateless_normal(tf.shape(image), seed)
 
-    def config(self):
+    def config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON can hold them."""
-        return {"noise": self.noise, "boundary": self.boundary, "images": self.images,
+        return {"noise": self.noise, "boundary": self.boundary, "pictures": self.pictures_from,
                 "pictures_seed": self.pictures_seed}  # fmt: skip

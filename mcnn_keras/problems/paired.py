@@ -1,7 +1,10 @@
 """Any image-to-image problem of which pairs were measured."""
 
+from __future__ import annotations
+
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -9,9 +12,12 @@ import tensorflow as tf
 from ..errors import InputError
 from ..files import open_recording, split_name
 from ..files.formats import is_image_file
-from .base import Problem
+from ..models import Fixed, Output
+from ..physics.arrays import Array
+from .base import Baseline, Problem, Sample
+from .recipes import RECIPES
 
-COLOURS = ("red", "green", "blue")
+COLOURS = tuple(Output(name, "", "colour") for name in ("red", "green", "blue"))
 # Height and width of whole images are filled up, mirrored, to multiples of this.
 FULL = 64
 # One in so many pairs, chosen by name, is kept for testing.
@@ -50,37 +56,38 @@ class Paired(Problem):
     """
 
     name = "paired"
+    recipe = RECIPES["paired"]
 
-    def __init__(self, inputs, targets, whole=False):
-        self.inputs, self.targets_from, self.whole = str(inputs), str(targets), bool(whole)
-        self.report = []
-        self._types = set()  # of the targets as they are stored
+    def __init__(self, inputs: str | Path, targets: str | Path, whole: bool = False) -> None:
+        self.images_from, self.targets_from = str(inputs), str(targets)
+        self.whole = bool(whole)
+        self.report: list[str] = []
+        self._types: set[str] = set()  # of the targets as they are stored
         pairs = self._read()
         self.scale, pairs = self._alike(pairs)
         names = sorted(pairs, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
         if len(names) < 2:
             raise InputError(
-                f"{len(names)} pairs can be used of {self.inputs} and {self.targets_from}; at "
+                f"{len(names)} pairs can be used of {self.images_from} and {self.targets_from}; at "
                 f"least two are needed, one to train and one to test ({'; '.join(self.report)})"
             )
         tests = max(1, len(names) // TEST_SHARE)
         self.report.insert(0, f"{len(names)} pairs: {len(names) - tests} train, {tests} test")
         chosen = {"test": names[:tests], "train": names[tests:]}
         train = [pairs[name] for name in chosen["train"]]
-        self.normalization = {"input": "fixed", "output": "fixed"}
-        for which, kind in enumerate(("input", "output")):
-            mean, deviation = _statistics([pair[which] for pair in train])
-            self.normalization[f"{kind}_mean"] = mean
-            self.normalization[f"{kind}_deviation"] = deviation
-        if self._types == {"uint8"}:  # pictures, whose values cannot lie elsewhere
-            self.normalization["output_limits"] = [0.0, 255.0]
+        (means, deviations) = zip(
+            *(_statistics([pair[which] for pair in train]) for which in (0, 1)), strict=True
+        )
+        # Pictures of 8 bits cannot have values that lie elsewhere.
+        limits = (0.0, 255.0) if self._types == {"uint8"} else None
+        self.normalization: Fixed = Fixed(means[0], deviations[0], means[1], deviations[1], limits)
         channels = train[0][1].shape[-1]
-        self.output_names = (
-            ("output",) if channels == 1
+        self.outputs = (
+            (Output("output"),) if channels == 1
             else COLOURS if channels == 3
-            else tuple(f"output {i}" for i in range(channels))
+            else tuple(Output(f"output {i}") for i in range(channels))
         )  # fmt: skip
-        self.units = ("",) * channels
+        self._channel_counts = [image.shape[-1] for image in train[0]]
         self._side = train[0][0].shape[:2]
         self.smallest = min((min(pair[0].shape[:2]), name) for name, pair in pairs.items())
         with tf.init_scope():  # captured by tf.data's functions, rather than copied into them
@@ -90,15 +97,15 @@ class Paired(Problem):
             }
 
     @property
-    def baselines(self):
+    def baselines(self) -> dict[str, Baseline]:  # type: ignore[override]
         """The image as it is, where it is like its target."""
-        n = self.normalization
-        if self.scale != 1 or len(n["input_mean"]) != len(n["output_mean"]):
+        if self.scale != 1 or self._channel_counts[0] != self._channel_counts[1]:
             return {}
 
-        def unchanged(images, targets):
-            own = images * np.float32(n["input_deviation"]) + np.float32(n["input_mean"])
-            return self.normalize(own, own)[1], {}
+        def unchanged(images: np.ndarray, targets: np.ndarray) -> tuple[Any, dict[str, Any]]:
+            n = self.normalization
+            own = images * np.float32(n.input_deviation) + np.float32(n.input_mean)
+            return n.target(own, None), {}
 
         return {"the image itself": unchanged}
 
@@ -109,7 +116,7 @@ class Paired(Problem):
             self._types = {stored}
             if len(images) != len(targets):
                 raise InputError(
-                    f"{self.inputs} holds {len(images)} images and {self.targets_from} "
+                    f"{self.images_from} holds {len(images)} images and {self.targets_from} "
                     f"{len(targets)} targets; as many are expected"
                 )
             return {f"{i:06}": pair for i, pair in enumerate(zip(images, targets, strict=True))}
@@ -121,7 +128,7 @@ class Paired(Problem):
             paths = [p for p in files if is_image_file(p)]
             others = [p.name for p in files if not is_image_file(p)]
             if others:
-                self.report.append(f"{len(others)} of {name} are no images: {_some(others)}")
+                self.report.append(f"{len(others)} of {name} are not images: {_some(others)}")
             found.append({})
             for p in paths:
                 key = str(p.relative_to(name).with_suffix(""))
@@ -146,7 +153,7 @@ class Paired(Problem):
 
     @property
     def _sources(self):
-        return self.inputs, self.targets_from
+        return self.images_from, self.targets_from
 
     def _alike(self, pairs):
         """The target's size in image sizes, and the pairs that are like most others."""
@@ -175,7 +182,7 @@ class Paired(Problem):
                 )
         return kind[2], {name: pairs[name] for name in kinds[kind]}
 
-    def sample(self, seed, size, split="train"):
+    def sample(self, seed: Array, size: int, split: str = "train") -> Sample:
         """A window of a pair, or a whole one; see `Problem.sample`."""
         smallest, name = self.smallest
         if size > smallest and not self.whole:
@@ -206,24 +213,13 @@ class Paired(Problem):
             tf.ensure_shape(w, (*w.shape[:2], n))
             for w, n in zip(windows, self._channel_counts, strict=True)
         )
-        image, target = self.normalize(image, target)
-        return (filled(image), filled(target, self.scale)) if self.whole else (image, target)
+        if self.whole:
+            image, target = filled(image), filled(target, self.scale)
+        return Sample(image, {}, target)
 
-    @property
-    def _channel_counts(self):
-        return [len(self.normalization[f"{kind}_mean"]) for kind in ("input", "output")]
-
-    def normalize(self, image, target):
-        """Image and target less the training set's means, in its deviations."""
-        n = self.normalization
-        return (
-            (image - np.float32(n["input_mean"])) / np.float32(n["input_deviation"]),
-            (target - np.float32(n["output_mean"])) / np.float32(n["output_deviation"]),
-        )
-
-    def config(self):
+    def config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON can hold them."""
-        return {"inputs": self.inputs, "targets": self.targets_from, "whole": self.whole}
+        return {"inputs": self.images_from, "targets": self.targets_from, "whole": self.whole}
 
 
 def filled(image, scale=1):

@@ -1,15 +1,26 @@
 """Phase retrieval: the phase (and amplitude) of a wave from intensities out of focus."""
 
-import math
+from __future__ import annotations
 
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 import tensorflow as tf
 
-from .. import noise
-from ..draws import between
 from ..errors import InputError
-from ..images import Pictures
-from ..optics import Optics, defocus_stack, spread
-from .base import Problem
+from ..models import Contrast, Output, Planes
+from ..physics import noise
+from ..physics.arrays import Array
+from ..physics.optics import Optics, defocus_stack, spread
+from ..targets.draws import between
+from ..targets.pictures import Pictures
+from .base import Baseline, Problem
+from .ranges import checked_ranges
+from .recipes import RECIPES
 
 # What differs from one instrument and object to another, and so from one sample to another.
 RANGES = {
@@ -47,11 +58,14 @@ class Phase(Problem):
         Retrieve the amplitude, too, as a second channel.
     input : {'physical', 'intensity'}
         'physical' gives the network, beside the bare intensities, what optics alone says of the
-        wave (see `mcnn_keras.network.physical`); 'intensity' is the paper's direct mapping.
+        wave (see `mcnn_keras.channels.focus`); 'intensity' is the paper's direct mapping.
     phase_span : (float, float)
         A training sample's phase is a picture of values in 0..1 times a span between these, in
         rad. An object of more than the higher one comes out too flat.
-    images : str or Path, optional
+    ranges : dict of str to (float, float), optional
+        What varies between instruments and objects, and so between samples, where it differs from
+        `RANGES` (and `ELECTRON_RANGES`).
+    pictures : str or Path, optional
         A folder of target pictures instead of the bundled ones.
     pictures_seed : int
         Of the procedural target pictures.
@@ -59,28 +73,29 @@ class Phase(Problem):
     Raises
     ------
     InputError
-        If there is no plane, a plane is in focus or given twice, or no finite number; or if the
-        phase span is no range.
+        If there is no plane, a plane is in focus or given twice, or is not a finite number; or if
+        the phase span or a range does not go from low to high.
 
     Notes
     -----
     The network's input is intensity / mean(intensity) - 1 of each plane, so that contrast tells
-    the size of the phase; its target is the phase in rad less its mean. What varies between
-    instruments and objects varies between samples, within `RANGES` and `phase_span`.
+    the size of the phase; its target is the phase in rad less its mean.
     """
 
     name = "phase"
+    recipe = RECIPES["phase"]
 
     def __init__(
         self,
-        defocus,
-        optics=None,
-        amplitude=False,
-        input="physical",
-        phase_span=PHASE_SPAN,
-        images=None,
-        pictures_seed=0,
-    ):
+        defocus: float | Sequence[float],
+        optics: Optics | None = None,
+        amplitude: bool = False,
+        input: str = "physical",
+        phase_span: Sequence[float] = PHASE_SPAN,
+        ranges: Mapping[str, Sequence[float]] | None = None,
+        pictures: str | Path | None = None,
+        pictures_seed: int = 0,
+    ) -> None:
         self.optics = optics if optics is not None else Optics()
         self.defocus = _checked_planes(defocus)
         self.amplitude = bool(amplitude)
@@ -89,59 +104,60 @@ class Phase(Problem):
         self.input = input
         low, high = self.phase_span = [float(x) for x in phase_span]
         if not 0 < low < high < math.inf:
-            raise InputError(f"phase_span {low:g} to {high:g} is no range; give for example 0.2 3")
-        self.images = None if images is None else str(images)
+            raise InputError(
+                f"phase_span {low:g} to {high:g} does not go from low to high; give for example 0.2 3"
+            )
+        self.pictures_from = None if pictures is None else str(pictures)
         self.pictures_seed = pictures_seed
         # Light from beyond the border reaches in by the spread; a wider margin would cost more
         # than the weak remainder matters.
         self.margin = min(MOST_MARGIN, spread(self.defocus, self.optics))
         self.pixel_size = self.optics.pixel_size * UNITS[self.optics.unit]
-        self.ranges = RANGES | (ELECTRON_RANGES if self.optics.unit == "A" else {})
-        self.output_names = ("phase", "amplitude") if self.amplitude else ("phase",)
-        self.units = ("rad", "1") if self.amplitude else ("rad",)
-        self.normalization = {
-            "input": "contrast",
-            "output": "first-channel-mean-free" if self.amplitude else "mean-free",
-        }
-        self._pictures = {}
+        electrons = ELECTRON_RANGES if self.optics.unit == "A" else {}
+        self.ranges = checked_ranges(ranges, RANGES | electrons)
+        found = [Output("phase", "rad", "phase"), Output("amplitude", "1", "amplitude")]
+        self.outputs = tuple(found if self.amplitude else found[:1])
+        self.normalization = Contrast([o.role for o in self.outputs])
+        self.channels = {"name": "focus_estimates"} if input == "physical" else None
+        self._pictures: dict[str, Pictures] = {}
 
     @property
-    def label(self):
+    def inputs(self) -> Planes:  # type: ignore[override]
+        """The planes, each with the focus error that it is trained for."""
+        error = max(map(abs, self.ranges["focus_error"]))
+        offset = max(map(abs, self._focus_offset))
+        tolerance = tuple(error * abs(z) + offset for z in self.defocus)
+        return Planes(tuple(self.defocus), tolerance, self.optics.unit)
+
+    @property
+    def _focus_offset(self) -> tuple[float, float]:
+        """The range of the error that all planes share; none is carried through focus."""
+        most = min(abs(z) for z in self.defocus) / 4
+        low, high = self.ranges["focus_offset"]
+        return max(low, -most), min(high, most)
+
+    @property
+    def label(self) -> str:
         """A name for the run's folder: phase_-52_52."""
         return "_".join(["phase", *(f"{z:g}" for z in self.defocus)])
 
     @property
-    def baselines(self):
+    def baselines(self) -> dict[str, Baseline]:  # type: ignore[override]
         """The transport-of-intensity solution, at the regularisation that is best on the set."""
-        from ..classical import best_tie
+        from ..focal_series.tie import best_tie
 
-        def tie(images, targets):
+        def tie(images: np.ndarray, targets: np.ndarray) -> tuple[Any, dict[str, Any]]:
             return best_tie(images, targets, self.defocus, self.optics)
 
         return {} if self.amplitude else {"transport of intensity": tie}
 
-    @property
-    def first_layer(self):
-        """The physical estimates, where they were chosen."""
-        if self.input == "intensity":
-            return None
-        return {
-            "name": "focus_estimates",
-            "defocus": self.defocus,
-            "wavelength": self.optics.wavelength,
-            "pixel_size": self.optics.pixel_size,
-            "numerical_aperture": self.optics.numerical_aperture,
-            "refractive_index": self.optics.refractive_index,
-            "spherical_aberration": self.optics.spherical_aberration,
-        }
-
-    def pictures(self, split):
+    def pictures(self, split: str) -> Pictures:
         """The target pictures of a split, made when first asked for."""
         if split not in self._pictures:
-            self._pictures[split] = Pictures(split, self.images, self.pictures_seed)
+            self._pictures[split] = Pictures(split, self.pictures_from, self.pictures_seed)
         return self._pictures[split]
 
-    def targets(self, seed, size, split):
+    def targets(self, seed: Array, size: int, split: str) -> Array:
         """Phase in rad and amplitude of an object, (size, size, 2)."""
         seeds = tf.unstack(tf.random.split(seed, 3))
         pictures = self.pictures(split)
@@ -149,55 +165,52 @@ class Phase(Problem):
         span, strength, share = tf.unstack(tf.random.stateless_uniform((3,), seeds[2]))
         phase = between(span, *self.phase_span, logarithmic=True) * shape
         if self.amplitude:
-            strength = between(strength, *RANGES["amplitude_span"])
+            strength = between(strength, *self.ranges["amplitude_span"])
             other = pictures.draw(seeds[1], size)
         else:
             # A phase object's few percent of absorption follow its shape in part; the mirrored
             # shape stands for the other part, as a second picture would cost more.
-            strength = between(strength, *RANGES["absorption"])
+            strength = between(strength, *self.ranges["absorption"])
             other = shape * (share + (1.0 - share) * tf.reverse(shape, [0]))
         return tf.stack([phase, 1.0 - strength * other], axis=-1)
 
-    def observe(self, target, seed):
+    def answer(self, target: Array) -> Array:
+        """The phase alone, where the amplitude is not asked for."""
+        return target if self.amplitude else target[..., :1]
+
+    def conditions(self, seed: Array) -> dict[str, Array]:
+        """The planes and the optics: those that the instrument says, without their errors."""
+        return {"defocus": self.defocus, **self.optics.conditions()}
+
+    def observe(self, target: Array, seed: Array, **conditions: Array) -> Array:
         """The intensities of every plane, (size, size, planes)."""
         u = iter(tf.unstack(tf.random.stateless_uniform((4,), seed)))
         phase, amplitude = target[..., 0], target[..., 1]
-        stretch = between(next(u), *RANGES["focus_error"])
-        # The error must not carry a plane through focus, where the contrast changes its sign.
-        most = min(abs(z) for z in self.defocus) / 4
-        low, high = self.ranges["focus_offset"]
-        offset = between(next(u), max(low, -most), min(high, most))
-        aperture = self.optics.numerical_aperture
+        optics = Optics.from_conditions(conditions, self.optics.unit)
+        stretch = between(next(u), *self.ranges["focus_error"])
+        offset = between(next(u), *self._focus_offset)
+        aperture = optics.numerical_aperture
         if aperture is not None:
-            aperture = aperture * between(next(u), *RANGES["aperture"])
+            aperture = aperture * between(next(u), *self.ranges["aperture"])
+        angle = optics.coherence_angle + between(next(u), *self.ranges["coherence_angle"])
         return defocus_stack(
             tf.complex(amplitude * tf.cos(phase), amplitude * tf.sin(phase)),
-            tf.constant(self.defocus, tf.float32) * (1.0 + stretch) + offset,
-            self.optics,
-            numerical_aperture=aperture,
-            coherence_angle=self.optics.coherence_angle
-            + between(next(u), *self.ranges["coherence_angle"]),
+            tf.cast(conditions["defocus"], tf.float32) * (1.0 + stretch) + offset,
+            dataclasses.replace(optics, numerical_aperture=aperture, coherence_angle=angle),
         )
 
-    def detect(self, image, seed):
+    def detect(self, image: Array, seed: Array) -> Array:
         """Uneven illumination, counting noise and white noise."""
         seeds = tf.unstack(tf.random.split(seed, 3))
         unevenness, dose, white_noise = tf.unstack(tf.random.stateless_uniform((3,), seeds[0]))
-        unevenness = between(unevenness, *RANGES["illumination"])
-        dose = between(dose, *RANGES["dose"], logarithmic=True)
+        unevenness = between(unevenness, *self.ranges["illumination"])
+        dose = between(dose, *self.ranges["dose"], logarithmic=True)
         image *= _illumination(image.shape[0], unevenness, seeds[1])
-        return noise.camera(image, dose, between(white_noise, *RANGES["white_noise"]), seeds[2])
+        return noise.camera(
+            image, dose, between(white_noise, *self.ranges["white_noise"]), seeds[2]
+        )
 
-    def normalize(self, image, target):
-        """Contrast of each plane; phase less its mean; amplitude for a mean intensity of one."""
-        image = image / tf.reduce_mean(image, axis=(0, 1)) - 1.0
-        phase, amplitude = target[..., 0], target[..., 1]
-        channels = [phase - tf.reduce_mean(phase)]
-        if self.amplitude:
-            channels.append(amplitude / tf.sqrt(tf.reduce_mean(amplitude**2)))
-        return image, tf.stack(channels, axis=-1)
-
-    def config(self):
+    def config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON can hold them."""
         return {
             "defocus": self.defocus,
@@ -205,17 +218,18 @@ class Phase(Problem):
             "amplitude": self.amplitude,
             "input": self.input,
             "phase_span": self.phase_span,
-            "images": self.images,
+            "ranges": {name: list(limits) for name, limits in self.ranges.items()},
+            "pictures": self.pictures_from,
             "pictures_seed": self.pictures_seed,
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Phase:
         """The problem that `config` describes."""
         return cls(**{**config, "optics": Optics(**config["optics"])})
 
 
-def _checked_planes(defocus):
+def _checked_planes(defocus: float | Sequence[float]) -> list[float]:
     planes = [defocus] if isinstance(defocus, (int, float)) else list(defocus)
     if not planes:
         raise InputError(
@@ -231,7 +245,7 @@ def _checked_planes(defocus):
     return [float(z) for z in planes]
 
 
-def _illumination(size, unevenness, seed):
+def _illumination(size: int, unevenness: Array, seed: Array) -> Array:
     """A smooth brightness of mean one: slopes and a bump, (size, size, 1)."""
     slopes = tf.random.stateless_normal((5,), seed)
     t = tf.linspace(-1.0, 1.0, size)

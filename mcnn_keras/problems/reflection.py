@@ -1,14 +1,24 @@
 """What a screen shows, from the light that it throws on a wall."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
-from ..draws import between
 from ..errors import InputError
-from ..images import SPLITS, Pictures
-from ..transport import Scene, transport_matrix, vignetting
-from .base import Problem
+from ..models import Channels, Normalization
+from ..physics.arrays import Array
+from ..physics.wall import Scene, transport_matrix, vignetting
+from ..targets.draws import between
+from ..targets.pictures import SPLITS, Pictures
+from .base import Baseline, Problem, Sample
 from .paired import COLOURS, FULL, filled
+from .ranges import checked_ranges
+from .recipes import RECIPES
 
 # Columns of cells over which light is summed; what a wall shows is far smoother.
 CELLS = 64
@@ -36,8 +46,10 @@ class Reflection(Problem):
     Parameters
     ----------
     scene : dict, optional
-        Fields of `mcnn_keras.transport.Scene` that differ from its defaults.
-    images : str or Path, optional
+        Fields of `mcnn_keras.physics.wall.Scene` that differ from its defaults.
+    ranges : dict of str to (float, float), optional
+        What differs from one shot to another, where it differs from `RANGES`.
+    pictures : str or Path, optional
         A folder of pictures for the screen instead of the bundled ones.
     pictures_seed : int
         Of the procedural pictures.
@@ -50,13 +62,18 @@ class Reflection(Problem):
     """
 
     name = "reflection"
-    output_names = COLOURS
-    units = ("", "", "")
-    normalization = {  # noqa: RUF012 - replaced, never changed
-        "input": "none", "output": "none", "output_limits": [0.0, 1.0],
-    }  # fmt: skip
+    recipe = RECIPES["reflection"]
+    outputs = COLOURS
+    inputs = Channels(3)
+    normalization = Normalization(limits=(0.0, 1.0))
 
-    def __init__(self, scene=None, images=None, pictures_seed=0):
+    def __init__(
+        self,
+        scene: Mapping[str, Any] | None = None,
+        ranges: Mapping[str, Sequence[float]] | None = None,
+        pictures: str | Path | None = None,
+        pictures_seed: int = 0,
+    ) -> None:
         fields = dict(scene or {})
         unknown = sorted(set(fields) - set(Scene._fields))
         if unknown:
@@ -66,16 +83,17 @@ class Reflection(Problem):
         if "camera" in fields:
             fields["camera"] = tuple(fields["camera"])
         self.scene = Scene(**fields).check()
-        self.images = None if images is None else str(images)
+        self.ranges = checked_ranges(ranges, RANGES)
+        self.pictures_from = None if pictures is None else str(pictures)
         self.pictures_seed = pictures_seed
-        self._pictures = {}
+        self._pictures: dict[str, Pictures] = {}
         cells = (CELLS * 9 // 16, CELLS)
         with tf.init_scope():  # captured by tf.data's functions, rather than copied into them
             self._transport = tf.constant(transport_matrix(self.scene, cells))
         self._cells = cells
 
     @property
-    def first_layer(self):
+    def channels(self) -> dict[str, Any]:  # type: ignore[override]
         """A linear estimate of the screen, which the network is to refine."""
         return {
             "name": "screen_estimate",
@@ -87,15 +105,16 @@ class Reflection(Problem):
         }
 
     @property
-    def baselines(self):
+    def baselines(self) -> dict[str, Baseline]:  # type: ignore[override]
         """The best linear inverse, by ridge regression on pairs of its own."""
         from ..classical.denoisers import best_strength
         from ..classical.ridge import Ridge
 
-        def ridge(images, targets):
+        def ridge(images: np.ndarray, targets: np.ndarray) -> tuple[Any, dict[str, Any]]:
             width = images.shape[2]
             draw = tf.function(lambda n: self.sample(tf.stack([1, n]), width, "train"))
-            pairs = [draw(tf.constant(n)) for n in range(RIDGE_PAIRS)]
+            samples = [draw(tf.constant(n)) for n in range(RIDGE_PAIRS)]
+            pairs = [(s.image, s.target) for s in samples]
             fitted = Ridge(*(np.stack([p[i] for p in pairs]) for i in (0, 1)))
             answers, strength = best_strength(
                 lambda image, strength: fitted.predict(image[None], strength)[0],
@@ -108,7 +127,7 @@ class Reflection(Problem):
 
         return {"linear inverse": ridge}
 
-    def sample(self, seed, size, split="train"):
+    def sample(self, seed: Array, size: int, split: str = "train") -> Sample:
         """A photograph, `size` pixels wide, and the picture; see `Problem.sample`."""
         if size % FULL:
             raise InputError(
@@ -118,12 +137,12 @@ class Reflection(Problem):
         seeds = tf.unstack(tf.random.split(tf.random.fold_in(seed, SPLITS.index(split)), 3))
         target = self.targets(seeds[0], 2 * size, split)
         image = self.detect(self.observe(target, seeds[1]), seeds[2])
-        return filled(image), filled(target, scale=2)
+        return Sample(filled(image), {}, filled(target, scale=2))
 
-    def targets(self, seed, size, split):
+    def targets(self, seed: Array, size: int, split: str) -> Array:
         """A colour picture, (9/16 size, size, 3), in 0..1."""
         if split not in self._pictures:
-            self._pictures[split] = Pictures(split, self.images, self.pictures_seed)
+            self._pictures[split] = Pictures(split, self.pictures_from, self.pictures_seed)
         seeds = tf.unstack(tf.random.split(seed, 3))
         height = even_height(size)
         first, second = (self._pictures[split].draw(s, size)[:height, :, None] for s in seeds[:2])
@@ -133,53 +152,54 @@ class Reflection(Problem):
         picture = dark + first * (bright - dark) + 0.4 * (second - 0.5) * (colours[2] - 0.5)
         return tf.clip_by_value(picture, 0.0, 1.0)
 
-    def observe(self, target, seed):
+    def observe(self, target: Array, seed: Array, **conditions: Array) -> Array:
         """The wall's light at the camera, half the target's size, its mean brightness about one."""
         height, width = target.shape[0] // 2, target.shape[1] // 2
         draws = tf.random.stateless_uniform((4,), seed, -1.0)
         # The film moves on between the two shots, and the camera shakes.
         moved = _shifted(
-            target, between(tf.abs(draws[0]), *RANGES["delay"]) * 2 * width * draws[1:3]
+            target, between(tf.abs(draws[0]), *self.ranges["delay"]) * 2 * width * draws[1:3]
         )
         cells = tf.image.resize(moved**GAMMA, self._cells, "area")
         light = tf.matmul(self._transport, tf.reshape(cells, (-1, 3)))
         light = tf.reshape(light, (*self._cells, 3))
         light = tf.image.resize(light, (height, width), "bicubic")
-        light = _shifted(light, between(tf.abs(draws[3]), *RANGES["vibration"]) * draws[1:3])
+        light = _shifted(light, between(tf.abs(draws[3]), *self.ranges["vibration"]) * draws[1:3])
         y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
         return light * vignetting(y, x, VIGNETTING)[..., None]
 
-    def detect(self, image, seed):
+    def detect(self, image: Array, seed: Array) -> Array:
         """Automatic exposure, counting and read-out noise, clipping, and 8-bit levels."""
         seeds = tf.unstack(tf.random.split(seed, 3))
         u = tf.random.stateless_uniform((3,), seeds[0])
         # What a white screen would give is what an exposure that is not automatic is set for.
         white = tf.reduce_mean(tf.reduce_sum(self._transport, axis=1))
         mean = tf.maximum(tf.reduce_mean(image), 1e-6)
-        level = AIM * (mean / white) ** (1.0 - AUTOMATIC) * between(u[0], *RANGES["exposure"])
+        level = AIM * (mean / white) ** (1.0 - AUTOMATIC) * between(u[0], *self.ranges["exposure"])
         image = tf.maximum(image / mean * level, 0.0)
-        counts = between(u[1], *RANGES["counts"], logarithmic=True)
-        read_out = between(u[2], *RANGES["read_out"])
+        counts = between(u[1], *self.ranges["counts"], logarithmic=True)
+        read_out = between(u[2], *self.ranges["read_out"])
         deviation = tf.sqrt(image / counts + read_out**2)
         image += deviation * tf.random.stateless_normal(tf.shape(image), seeds[1])
         image = tf.clip_by_value(image, 0.0, 1.0) ** (1 / GAMMA)
         return tf.round(255.0 * image) / 255.0
 
-    def config(self):
+    def config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON can hold them."""
         return {
             "scene": {**self.scene._asdict(), "camera": list(self.scene.camera)},
-            "images": self.images,
+            "ranges": {name: list(limits) for name, limits in self.ranges.items()},
+            "pictures": self.pictures_from,
             "pictures_seed": self.pictures_seed,
         }
 
 
-def even_height(width):
+def even_height(width: int) -> int:
     """The height of a picture of 16:9, an even number of pixels."""
     return int(width * 9 / 16 / 2) * 2
 
 
-def _shifted(image, shift):
+def _shifted(image: Array, shift: Array) -> Array:
     """Move an image by a part of a pixel or some, its border repeated."""
     one, zero = tf.ones(()), tf.zeros(())
     transform = tf.stack([one, zero, shift[0], zero, one, shift[1], zero, zero])

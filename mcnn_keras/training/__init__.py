@@ -1,6 +1,16 @@
 """Training: one tf.data pipeline, one loop."""
 
-from .loop import Run, train
-from .settings import Settings
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_NAMES = {"Run": "loop", "Settings": "settings", "train": "loop"}
 
 __all__ = ["Run", "Settings", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMES:  # imported when first used: the loop brings TensorFlow
+        return getattr(importlib.import_module(f".{_NAMES[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

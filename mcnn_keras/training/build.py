@@ -1,18 +1,29 @@
 """What a run is made of: the network for a problem, and the learning rate at each step."""
 
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from ..errors import InputError
+from ..models import ModelCard, Tile
+from ..models.card import OVERLAP, TILE, card_from
+from ..models.saving import load, versions
 from ..network import build, preset_settings
-from ..saving import load
+from ..physics import arrays
+from ..problems.base import Problem, Sample, inputs_of
+from .settings import Settings
 
 # Of the full-size output's layer; a card tells it, since there are models with another.
 HEAD_KERNEL = 4
 
 
-def build_model(network, precision):
+def build_model(network: dict[str, Any], precision: str) -> keras.Model:
     """The network in a precision; what is wrong with its arguments is the user's to mend."""
     try:
         return build(network, precision)
@@ -20,11 +31,29 @@ def build_model(network, precision):
         raise InputError(str(error)) from None
 
 
-def start_from(model, path):
-    """Give a model the weights of a saved one, layer by layer; returns the saved one's card.
+def first_sample(problem: Problem, settings: Settings) -> Sample:
+    """The first sample of a run, which tells the shapes; refuses one that no network can learn."""
+    sample = problem.sample(tf.zeros((2,), tf.int64), settings.image_size, "train")
+    image, target = sample.image, sample.target
+    scale = target.shape[0] / image.shape[0]
+    if scale not in (1, 2) or target.shape[1] != scale * image.shape[1]:
+        raise InputError(
+            f"the problem {problem.name!r} gives targets of {tuple(target.shape)} for images of "
+            f"{tuple(image.shape)}; the same size or twice the size is expected"
+        )
+    if len(problem.outputs) != target.shape[-1] and len(problem.outputs) != 1:
+        raise InputError(
+            f"the problem {problem.name!r} names {len(problem.outputs)} outputs and gives targets "
+            f"of {target.shape[-1]} channels; name each of them"
+        )
+    return sample
 
-    The channels of a fixed first layer that the saved model lacks begin with weights of zero, and
-    so do the neighbours that a last layer of a smaller kernel does not overlap with.
+
+def start_from(model: keras.Model, path: str) -> dict[str, Any]:
+    """Give a model the weights of a saved one, layer by layer; returns how that was trained.
+
+    Fixed channels that the saved model lacks begin with weights of zero, and so do the neighbours
+    that a last layer of a smaller kernel does not overlap with.
     """
     start = load(path)
     weights = [
@@ -33,8 +62,7 @@ def start_from(model, path):
         for variable, value in zip(start.weights, start.get_weights(), strict=True)
     ]  # fmt: skip
     further = model.weights[0].shape[2] - weights[0].shape[2]
-    had_none = start.card["network"]["first_layer"] is None
-    if further > 0 and had_none and model.input_shape == start.input_shape:
+    if further > 0 and start.card.channels is None:
         weights[0] = np.pad(weights[0], ((0, 0), (0, 0), (0, further), (0, 0)))
     names = ([v.path.split("/", 1)[-1] for v in m.weights] for m in (model, start))
     shapes = ([tuple(v.shape) for v in variables] for variables in (model.weights, weights))
@@ -46,54 +74,96 @@ def start_from(model, path):
             "own preset, branches, cell, normalization and number of planes, or without start"
         )
     model.set_weights(weights)
-    return start.card
+    return start.card.training
 
 
-def network_arguments(problem, settings):
-    """What to build the network with; one sample tells the channels."""
-    seed = tf.zeros((2,), tf.int64)
-    image, target = problem.sample(seed, settings.image_size, "train")
-    scale = target.shape[0] / image.shape[0]
-    if scale not in (1, 2) or target.shape[1] != scale * image.shape[1]:
-        raise InputError(
-            f"the problem {problem.name!r} gives targets of {tuple(target.shape)} for images of "
-            f"{tuple(image.shape)}; the same size or twice the size is expected"
-        )
+def network_arguments(problem: Problem, settings: Settings, sample: Sample) -> dict[str, Any]:
+    """What to build the network with; a sample tells the channels."""
+    inputs, target = problem.network_pair(sample)
+    scale = target.shape[0] // inputs.shape[0]
     overrides = {"filters": settings.filters, "cell": settings.cell}
     try:
         shape_of_network = preset_settings(settings.preset, **overrides)
     except ValueError as error:
         raise InputError(str(error)) from None
     # Fewer filters than the preset's leave fewer scales to predict.
-    most = len(shape_of_network["filters"]) + int(scale) - 1
+    most = len(shape_of_network["filters"]) + scale - 1
     shape_of_network["branches"] = (
         min(shape_of_network["branches"], most) if settings.branches is None else settings.branches
     )
     return {
-        "input_channels": image.shape[-1],
+        "input_channels": inputs.shape[-1],
         "output_channels": target.shape[-1],
         "preset": settings.preset,
         **shape_of_network,
         "normalization": settings.normalization,
-        "scale": int(scale),
-        "first_layer": problem.first_layer,
+        "scale": scale,
         "head_kernel": HEAD_KERNEL,
     }
 
 
-def require_divisible(shape, stride):
+def make_card(
+    problem: Problem,
+    network: dict[str, Any],
+    sample: Sample,
+    training: dict[str, Any],
+    metrics: dict[str, Any],
+) -> ModelCard:
+    """What the model of a run tells of itself.
+
+    Parameters
+    ----------
+    problem : Problem
+        What the model was trained on.
+    network : dict
+        The arguments of `mcnn_keras.MCNN`.
+    sample : Sample
+        Which tells what a measurement is.
+    training, metrics : dict
+        Settings of the run, and what it reached.
+    """
+    outputs = tuple(problem.outputs)
+    if len(outputs) != network["output_channels"]:  # one name for a problem of several channels
+        outputs = tuple(
+            type(outputs[0])(f"{outputs[0].name} {i}", outputs[0].unit, outputs[0].role)
+            for i in range(network["output_channels"])
+        )
+    card = ModelCard(
+        problem=problem.name,
+        config=problem.config(),
+        inputs=inputs_of(problem, sample.image.shape[-1]),
+        outputs=outputs,
+        normalization=problem.normalization,
+        network=network,
+        training=training,
+        channels=None if problem.channels is None else dict(problem.channels),
+        conditions={
+            name: None if arrays.is_tensor(value) else value
+            for name, value in sample.conditions.items()
+        },
+        pixel_size=problem.pixel_size,
+        metrics=metrics,
+        versions=versions(),
+        created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+    )
+    per_frame = problem.normalization.per_frame
+    card.tile = Tile(card.largest_trained, OVERLAP) if per_frame else Tile(TILE)
+    return card_from(card.asdict())  # as a file will tell it
+
+
+def require_divisible(shape: Sequence[int], stride: int) -> None:
     """The images that a problem makes, which need not be as large as image_size."""
     for size in shape:
         if size % stride:
             below = size // stride * stride
             offered = f"{below} or {below + stride}" if below else str(stride)
             raise InputError(
-                f"images of {shape[0]}x{shape[1]} pixels are no multiple of {stride}, the total "
+                f"images of {shape[0]}x{shape[1]} pixels are not a multiple of {stride}, the total "
                 f"stride of this network; choose image_size so that they have {offered}"
             )
 
 
-def schedule(settings):
+def schedule(settings: Settings) -> Any:
     """The learning rate: a short warm-up, then half a cosine down to zero."""
     warm_up = min(200, settings.steps // 20)
     return keras.optimizers.schedules.CosineDecay(

@@ -1,11 +1,13 @@
 """The training loop: a pure function of (problem, settings, step) on a given machine."""
 
+from __future__ import annotations
+
 import json
-import signal
 import time
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,13 +15,23 @@ import tensorflow as tf
 
 from ..errors import InputError, TrainingStopped
 from ..metrics import correlation, mean_absolute_error
+from ..models.format_1 import problem_config
+from ..models.saving import save
 from ..network import stride
-from ..problems.base import as_problem
+from ..problems.base import Problem, as_problem
 from ..progress import Progress
 from ..report import write_report
-from ..saving import make_card, save
 from .adversary import Adversary, apply_clipped
-from .build import build_model, network_arguments, require_divisible, schedule, start_from
+from .build import (
+    build_model,
+    first_sample,
+    make_card,
+    network_arguments,
+    require_divisible,
+    schedule,
+    start_from,
+)
+from .callbacks import Callbacks, interruptible
 from .checkpoints import RunFolder
 from .devices import choose_strategy, faster_precision
 from .losses import coarse_targets, growth, multiscale_errors, scale_weights
@@ -50,11 +62,18 @@ class Run:
     """
 
     model: keras.Model
-    history: list
+    history: list[dict[str, Any]]
     folder: Path | None
 
 
-def train(problem, output=None, resume=False, strategy=None, **settings):
+def train(
+    problem: Any,
+    output: str | Path | None = None,
+    resume: bool = False,
+    strategy: tf.distribute.Strategy | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    **settings: Any,
+) -> Run:
     """Train a network on a problem.
 
     Parameters
@@ -69,8 +88,12 @@ def train(problem, output=None, resume=False, strategy=None, **settings):
         settings, and ends as it would have without the break.
     strategy : tf.distribute.Strategy, optional
         Where to compute, instead of all or `gpus` GPUs.
+    callbacks : sequence of keras.callbacks.Callback
+        Called as Keras does: at the begin and end of training, epochs and batches; logs hold loss,
+        mae, test_mae, test_deviation and learning_rate. ``model.stop_training`` ends the run after
+        the step.
     **settings
-        See `Settings`.
+        See `Settings`; those that are not given are the problem's own ``recipe``, or the defaults.
 
     Returns
     -------
@@ -87,10 +110,23 @@ def train(problem, output=None, resume=False, strategy=None, **settings):
         After Ctrl-C, once the checkpoint is written.
     """
     problem = as_problem(problem)
-    settings = Settings(**settings)
+    chosen = Settings(**{**problem.recipe, **settings})
+    problem = problem.for_run(chosen.samples * (chosen.epochs if chosen.fresh else 1))
+    return _train(problem, chosen, output, resume, strategy, callbacks)
+
+
+def _train(
+    problem: Problem,
+    settings: Settings,
+    output: str | Path | None,
+    resume: bool,
+    strategy: tf.distribute.Strategy | None,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> Run:
     strategy = strategy or choose_strategy(settings.gpus)
     folder = None if output is None else RunFolder(output)
-    network = network_arguments(problem, settings)
+    sample = first_sample(problem, settings)
+    network = network_arguments(problem, settings, sample)
     precision = settings.precision
     if resume:
         if folder is None:
@@ -106,7 +142,7 @@ def train(problem, output=None, resume=False, strategy=None, **settings):
         model = build_model(network, precision)
         before = None
         if settings.start is not None:
-            before = start_from(model, settings.start)["training"]
+            before = start_from(model, settings.start)
         optimizer = keras.optimizers.Adam(schedule(settings))
         optimizer.build(model.trainable_variables)
         adversary = None
@@ -114,6 +150,7 @@ def train(problem, output=None, resume=False, strategy=None, **settings):
             outputs = len(model.outputs)
             adversary = Adversary(network["output_channels"], outputs, settings.learning_rate)
     trainer = Trainer(problem, settings, strategy, model, optimizer, folder, adversary)
+    trainer.callbacks = Callbacks(callbacks, model, settings)
     require_divisible(trainer.test[0].shape[1:3], stride(model))
     if folder is not None and not resume:
         folder.create(_config(problem, settings, precision))
@@ -126,7 +163,7 @@ def train(problem, output=None, resume=False, strategy=None, **settings):
     training = settings.asdict() | {"precision": precision}
     if before is not None:
         training["before"] = before
-    final.card = make_card(problem, network, training, metrics)
+    final.card = make_card(problem, network, sample, training, metrics)
     if folder is not None:
         save(final, folder.model_path)
         write_report(folder, final.card, history, trainer.test, trainer.test_answer())
@@ -136,49 +173,53 @@ def train(problem, output=None, resume=False, strategy=None, **settings):
 class Trainer:
     """One run: its stream of samples, its compiled steps, and where it stands."""
 
-    def __init__(self, problem, settings, strategy, model, optimizer, folder, adversary=None):
+    def __init__(
+        self,
+        problem: Problem,
+        settings: Settings,
+        strategy: tf.distribute.Strategy,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        folder: RunFolder | None,
+        adversary: Adversary | None = None,
+    ) -> None:
         self.problem, self.settings, self.strategy = problem, settings, strategy
         self.model, self.optimizer, self.folder = model, optimizer, folder
         self.adversary = adversary
         self.branches = len(model.outputs) - 1
         self.step = 0
         self.sums = np.zeros(2)
-        self.history = []
+        self.history: list[dict[str, Any]] = []
+        self.callbacks = Callbacks((), model, settings)
         samples = min(TEST_SAMPLES, settings.samples)
         self.test = fixed_set(problem, "test", samples, settings.image_size, settings.seed)
-        self._compiled = {}
+        self._compiled: dict[tuple[int, int], Any] = {}
         self.judge(model)
 
     @property
-    def variables(self):
+    def variables(self) -> list[Any]:
         """All that a checkpoint must hold."""
         own = [*self.model.variables, *self.optimizer.variables]
         return own if self.adversary is None else [*own, *self.adversary.variables]
 
-    def run(self, resume):
+    def run(self, resume: bool) -> list[dict[str, Any]]:
         """Train from where the run stands to its end; returns the history."""
         s = self.settings
-        if resume:
+        if resume and self.folder is not None:
             self.step, sums, self.history = self.folder.load_checkpoint(self.variables)
             self.sums = self.sums if sums is None else sums
-        epoch = {"samples": s.steps_per_epoch * s.batch_size, "fresh": s.fresh}
-        sizes = (s.batch_size, s.image_size, s.seed)
-        if s.mixed_sizes:
-            batches = mixed_stream(self.problem, *sizes, step=self.step, **epoch)
-        else:
-            start = self.step * s.batch_size
-            batches = stream(self.problem, "train", *sizes, start=start, **epoch)
-        if self.strategy.num_replicas_in_sync > 1:
-            batches = self.strategy.experimental_distribute_dataset(_unsharded(batches))
-        iterator = iter(batches)
+        iterator = iter(self._batches())
         began = saved = time.monotonic()
-        with _interruptible() as interrupted, Progress(s) as progress:
-            while self.step < s.steps:
+        with interruptible() as interrupted, Progress(s) as progress, self.callbacks as told:
+            while self.step < s.steps and not told.stopped:
+                told.batch_begin(self.step)
                 self._advance(next(iterator))
                 progress.update(self.step, self.sums, self.history)
+                told.batch_end(self.step - 1, self.sums)
                 if self.step % s.steps_per_epoch == 0:
                     self._finish_epoch(time.monotonic() - began)
                     self._save()
+                    told.epoch_end(self.history[-1])
                     saved = began = time.monotonic()
                 elif time.monotonic() - saved > CHECKPOINT_SECONDS:
                     self._save()
@@ -188,7 +229,21 @@ class Trainer:
                     raise KeyboardInterrupt
         return self.history
 
-    def _advance(self, batch):
+    def _batches(self) -> Any:
+        """The batches from where the run stands on, spread over the replicas."""
+        s = self.settings
+        epoch: dict[str, Any] = {"samples": s.steps_per_epoch * s.batch_size, "fresh": s.fresh}
+        sizes = (s.batch_size, s.image_size, s.seed)
+        if s.mixed_sizes:
+            batches = mixed_stream(self.problem, *sizes, step=self.step, **epoch)
+        else:
+            start = self.step * s.batch_size
+            batches = stream(self.problem, "train", *sizes, start=start, **epoch)
+        if self.strategy.num_replicas_in_sync == 1:
+            return batches
+        return self.strategy.experimental_distribute_dataset(_unsharded(batches))
+
+    def _advance(self, batch: Any) -> None:
         """One optimiser step."""
         s = self.settings
         finest, fade = growth(self.branches, self.step, s.steps) if s.growing else (0, 1.0)
@@ -205,12 +260,12 @@ class Trainer:
         self.sums = self.sums + sums
         self.step += 1
 
-    def _compile(self, finest, samples):
+    def _compile(self, finest: int, samples: int) -> Any:
         """The training step in which outputs[finest:] learn from so many samples."""
         model, optimizer, settings = self.model, self.optimizer, self.settings
         adversary = self.adversary
 
-        def replica_step(images, targets, weights, fade):
+        def replica_step(images: Any, targets: Any, weights: Any, fade: Any) -> Any:
             with tf.GradientTape() as tape:
                 outputs = keras.tree.flatten(model(images, training=True))[finest:]
                 scales = coarse_targets(targets, self.branches)[finest:]
@@ -231,13 +286,13 @@ class Trainer:
             return tf.stack([loss, tf.reduce_sum(shown) / samples])
 
         @tf.function(autograph=False)
-        def step(batch, weights, fade):
+        def step(batch: Any, weights: Any, fade: Any) -> Any:
             sums = self.strategy.run(replica_step, args=(*batch, weights, fade))
             return self.strategy.reduce("SUM", sums, axis=None)
 
         return step
 
-    def _finish_epoch(self, seconds):
+    def _finish_epoch(self, seconds: float) -> None:
         s = self.settings
         loss, mae = self.sums / s.steps_per_epoch
         self.sums = np.zeros(2)
@@ -267,25 +322,25 @@ class Trainer:
                 f"({constant:.3g}) for {PATIENCE} epochs: training has diverged; {MEND}"
             )
 
-    def _deviation(self):
+    def _deviation(self) -> float:
         """How much the flattest channel of the answer varies, in deviations of its target."""
         pixels = (0, 1, 2)
-        return (self.test_answer().std(pixels) / self.test[1].std(pixels)).min()
+        return float((self.test_answer().std(pixels) / self.test[1].std(pixels)).min())
 
-    def _save(self):
+    def _save(self) -> None:
         if not all(np.isfinite(v.numpy()).all() for v in self.model.trainable_variables):
             raise TrainingStopped(f"the weights are no numbers at step {self.step}; {MEND}")
         if self.folder is not None:
             self.folder.save_checkpoint(self.variables, self.step, self.sums, self.history)
 
-    def judge(self, model):
+    def judge(self, model: keras.Model) -> None:
         """From now on the test answers are those of `model`."""
         self._answer = tf.function(
             lambda x: keras.tree.flatten(model(x, training=False))[0], autograph=False
         )
-        self._answered = (None, None)
+        self._answered: tuple[int | None, Any] = (None, None)
 
-    def test_answer(self):
+    def test_answer(self) -> np.ndarray:
         """The full-size output for the test images, as of this step."""
         if self._answered[0] != self.step:
             size = self.settings.batch_size
@@ -294,7 +349,7 @@ class Trainer:
             self._answered = (self.step, np.concatenate(parts))
         return self._answered[1]
 
-    def test_metrics(self):
+    def test_metrics(self) -> dict[str, float]:
         """Error and correlation on the test set, and the error of the best constant answer."""
         answer, target = self.test_answer(), self.test[1]
         constant = np.broadcast_to(np.median(target, axis=(0, 1, 2)), target.shape)
@@ -305,14 +360,14 @@ class Trainer:
         }
 
 
-def _unsharded(dataset):
+def _unsharded(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """Each batch is split over the replicas; the stream itself is not to be read in shards."""
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return dataset.with_options(options)
 
 
-def _config(problem, settings, precision):
+def _config(problem: Problem, settings: Settings, precision: str | None) -> dict[str, Any]:
     config = {
         "problem": {"name": problem.name, "config": problem.config()},
         "settings": settings.asdict(),
@@ -321,34 +376,18 @@ def _config(problem, settings, precision):
     return json.loads(json.dumps(config))
 
 
-def _require_same(started, asked):
+def _require_same(started: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
     """Resuming goes on with the same run or not at all."""
-    for part in ("problem", "settings"):
-        for key, value in asked[part].items():
-            if started[part].get(key) != value:
+    pairs = (
+        (problem_config(started["problem"]), asked["problem"]["config"]),
+        (started["settings"], asked["settings"]),
+    )
+    if started["problem"]["name"] != asked["problem"]["name"]:
+        pairs = (({"problem": started["problem"]["name"]}, {"problem": asked["problem"]["name"]}),)
+    for begun, wanted in pairs:
+        for key, value in wanted.items():
+            if begun.get(key) != value:
                 raise InputError(
-                    f"the run was started with {key} {started[part].get(key)}, not {value}; "
+                    f"the run was started with {key} {begun.get(key)}, not {value}; "
                     "resume it with its own settings, or start another in a new folder"
                 )
-
-
-@contextmanager
-def _interruptible():
-    """Turn the first Ctrl-C (or SIGTERM) into a question to ask between two steps."""
-    caught = []
-
-    def note(signum, frame):
-        if caught:  # the second one will not wait
-            raise KeyboardInterrupt
-        caught.append(signum)
-
-    try:
-        before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not in the main thread, where signals cannot be caught
-        yield lambda: False
-        return
-    try:
-        yield lambda: bool(caught)
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)

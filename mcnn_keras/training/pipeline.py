@@ -1,24 +1,40 @@
-"""The one tf.data pipeline: a stream of (images, targets) batches, any position of it at once.
+"""The one tf.data pipeline: a stream of (inputs, targets) batches, any position of it at once.
 
 The order of its stages, and why:
 
 1. ``range``    sample numbers, from the step where training stands: resuming skips nothing by
                 reading it. Where batches are of two sizes, there are two such streams.
-2. ``map``      number -> sample, a pure function of (seed, number); in parallel, in order.
+2. ``map``      number -> sample -> network input and target, a pure function of (seed, number):
+                simulated, normalised, fixed channels computed; in parallel, in order.
 3. ``batch``    after the simulation, so that one sample is one unit of parallel work.
 4. ``prefetch`` a few batches, so that simulation fills the gaps of the training step.
 
 Nothing is cached: simulating a sample again costs less than the memory to keep it.
 """
 
+from __future__ import annotations
+
 import os
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from ..problems.base import Problem, Sample
 
-def stream(problem, split, batch_size, image_size, seed, start=0, samples=None, fresh=True):
-    """An endless stream of batches.
+
+def stream(
+    problem: Problem,
+    split: str,
+    batch_size: int,
+    image_size: int,
+    seed: int,
+    start: int = 0,
+    samples: int | None = None,
+    fresh: bool = True,
+) -> tf.data.Dataset:
+    """An endless stream of batches of what the network is given and is to answer.
 
     Parameters
     ----------
@@ -41,31 +57,77 @@ def stream(problem, split, batch_size, image_size, seed, start=0, samples=None, 
     Returns
     -------
     tf.data.Dataset
-        Of (images, targets), each (batch, size, size, channels), float32.
+        Of (inputs, targets), each (batch, size, size, channels), float32.
     """
     numbers = tf.data.Dataset.range(start, tf.int64.max)
     return _batches(problem, split, batch_size, image_size, seed, samples, fresh, numbers)
 
 
-def _batches(problem, split, batch_size, image_size, seed, samples, fresh, numbers):
+def _batches(
+    problem: Problem,
+    split: str,
+    batch_size: int,
+    image_size: int,
+    seed: int,
+    samples: int | None,
+    fresh: bool,
+    numbers: tf.data.Dataset,
+) -> tf.data.Dataset:
     """Batches of the samples of the given numbers."""
 
-    @tf.autograph.experimental.do_not_convert
-    def number_to_sample(number):
+    def pair(number: Any) -> Any:
         if not fresh:
             epoch, place = number // samples, number % samples
             order = tf.stack([tf.cast(seed, tf.int64), epoch])
             number = tf.random.experimental.index_shuffle(place, order, samples - 1)
-        return problem.sample(tf.stack([tf.cast(seed, tf.int64), number]), image_size, split)
+        return problem.network_pair(_sample(problem, number, seed, image_size, split))
 
-    return (
-        numbers.map(number_to_sample, num_parallel_calls=os.cpu_count(), deterministic=True)
-        .batch(batch_size, drop_remainder=True)
-        .prefetch(4)
-    )
+    return _mapped(numbers, pair).batch(batch_size, drop_remainder=True).prefetch(4)
 
 
-def mixed_stream(problem, batch_size, image_size, seed, step, samples=None, fresh=True):
+def _mapped(numbers: tf.data.Dataset, function: Callable[[Any], Any]) -> tf.data.Dataset:
+    plain = tf.autograph.experimental.do_not_convert(function)
+    return numbers.map(plain, num_parallel_calls=os.cpu_count(), deterministic=True)
+
+
+def _sample(problem: Problem, number: Any, seed: int, image_size: int, split: str) -> Sample:
+    return problem.sample(tf.stack([tf.cast(seed, tf.int64), number]), image_size, split)
+
+
+def measurements(
+    problem: Problem, split: str, image_size: int, seed: int, start: int = 0
+) -> tf.data.Dataset:
+    """An endless stream of single samples as the instrument would give them.
+
+    Parameters
+    ----------
+    problem, split, image_size, seed, start :
+        As for `stream`, whose samples these are.
+
+    Returns
+    -------
+    tf.data.Dataset
+        Of dictionaries: ``image`` and ``target``, (size, size, channels), float32, and
+        ``conditions``, numbers by name.
+    """
+
+    def sample(number: Any) -> dict[str, Any]:
+        found = _sample(problem, number, seed, image_size, split)
+        conditions = {n: tf.cast(v, tf.float32) for n, v in found.conditions.items()}
+        return {"image": found.image, "conditions": conditions, "target": found.target}
+
+    return _mapped(tf.data.Dataset.range(start, tf.int64.max), sample).prefetch(4)
+
+
+def mixed_stream(
+    problem: Problem,
+    batch_size: int,
+    image_size: int,
+    seed: int,
+    step: int,
+    samples: int | None = None,
+    fresh: bool = True,
+) -> tf.data.Dataset:
     """As `stream`, but each fourth batch has a quarter of the samples, of twice the size.
 
     Parameters
@@ -78,7 +140,7 @@ def mixed_stream(problem, batch_size, image_size, seed, step, samples=None, fres
     Returns
     -------
     tf.data.Dataset
-        Of (images, targets).
+        Of (inputs, targets).
     """
     usual, large = (
         _batches(problem, "train", size, image_size * times, seed, samples, fresh, numbers)
@@ -93,18 +155,22 @@ def mixed_stream(problem, batch_size, image_size, seed, step, samples=None, fres
     )
 
 
-def is_large(step):
+def is_large(step: Any) -> Any:
     """Whether a batch of `mixed_stream` holds large samples."""
     return step % 4 == 3
 
 
-def _numbers_of(batch_size, count, step, chosen):
+def _numbers_of(
+    batch_size: int, count: int, step: int, chosen: Callable[[Any], Any]
+) -> tf.data.Dataset:
     """The numbers of the first `count` samples of each chosen batch."""
     steps = tf.data.Dataset.range(step, tf.int64.max // batch_size).filter(chosen)
     return steps.flat_map(lambda s: tf.data.Dataset.range(s * batch_size, s * batch_size + count))
 
 
-def fixed_set(problem, split, samples, image_size, seed):
+def fixed_set(
+    problem: Problem, split: str, samples: int, image_size: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
     """The first samples of a stream, in memory.
 
     Parameters
@@ -118,9 +184,9 @@ def fixed_set(problem, split, samples, image_size, seed):
 
     Returns
     -------
-    images, targets : numpy.ndarray
-        (samples, size, size, channels), float32.
+    inputs, targets : numpy.ndarray
+        (samples, size, size, channels), float32; the image's channels first, then the fixed ones.
     """
     singles = stream(problem, split, 1, image_size, seed).take(samples).as_numpy_iterator()
-    images, targets = zip(*singles, strict=True)
-    return np.concatenate(images), np.concatenate(targets)
+    inputs, targets = zip(*singles, strict=True)
+    return np.concatenate(inputs), np.concatenate(targets)

@@ -1,6 +1,10 @@
 """The settings of a training run, checked: together with the problem they define it wholly."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from ..errors import InputError
 
@@ -64,7 +68,7 @@ class Settings:
     mixed_sizes: bool = False
     start: str | None = None
     preset: str = "light"
-    filters: tuple | None = None
+    filters: Sequence[int] | None = None
     branches: int | None = None
     cell: str | None = None
     normalization: str | None = None
@@ -77,7 +81,7 @@ class Settings:
     gpus: int | None = None
     seed: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("image_size", "samples", "epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1")
@@ -111,15 +115,15 @@ class Settings:
                 )
 
     @property
-    def steps_per_epoch(self):
+    def steps_per_epoch(self) -> int:
         """Optimiser steps in one epoch; a last, smaller batch is left out."""
         return self.samples // self.batch_size
 
     @property
-    def steps(self):
+    def steps(self) -> int:
         """Optimiser steps of the whole run."""
         return self.steps_per_epoch * self.epochs
 
-    def asdict(self):
+    def asdict(self) -> dict[str, Any]:
         """The values by name, for a configuration file."""
         return asdict(self)

@@ -1,0 +1,65 @@
+"""Fixed channels: what physics alone makes of an image, given to the network beside it.
+
+    normalised image, conditions of the measurement -> channels of the whole field
+
+Each is one function that takes NumPy arrays and TensorFlow's tensors alike (see
+`mcnn_keras.physics.arrays`), so that training, prediction and ONNX Runtime see the same. A network's
+card names it by a dictionary: its ``name`` in `CHANNELS`, and its arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..physics import arrays
+from ..physics.arrays import Array
+from .focus import focus_estimates
+from .low_pass import low_pass
+from .screen import screen_estimate
+from .spectral import spectral_wiener
+
+# Functions (image, conditions, **arguments) -> channels, of (..., height, width, channels) each.
+CHANNELS: dict[str, Callable[..., Array]] = {
+    "focus_estimates": focus_estimates,
+    "low_pass": low_pass,
+    "screen_estimate": screen_estimate,
+    "spectral_wiener": spectral_wiener,
+}
+
+
+def network_input(
+    image: Array, channels: Mapping[str, Any] | None, conditions: Mapping[str, Array]
+) -> Array:
+    """A normalised image with its fixed channels behind it: what a network takes.
+
+    Parameters
+    ----------
+    image : (..., height, width, channels) array or tensor
+        Normalised, float32; images that are given together share their conditions.
+    channels : dict or None
+        Name and arguments of the fixed channels; None for none.
+    conditions : dict
+        What the instrument says of the measurement, by name.
+
+    Returns
+    -------
+    array or tensor
+        (..., height, width, all channels), float32.
+
+    Raises
+    ------
+    ValueError
+        If the channels are not known.
+    """
+    if channels is None:
+        return image
+    arguments = dict(channels)
+    name = arguments.pop("name")
+    if name not in CHANNELS:
+        raise ValueError(f"channels {name!r} are not known; choose from {', '.join(CHANNELS)}")
+    found = CHANNELS[name](image, conditions, **arguments)
+    return arrays.of(image).concat([image, arrays.of(found).cast(found, "float32")], axis=-1)
+
+
+__all__ = ["CHANNELS", "network_input"]

@@ -1,0 +1,106 @@
+"""What optics alone can say of the wave at focus, from the contrast measured at each plane."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from ..physics import arrays
+from ..physics.arrays import Array
+from ..physics.intensity_transport import phase_gain, slope_weights
+from ..physics.optics import (
+    Optics,
+    has_aberration,
+    lens_kernel,
+    squared_frequencies,
+    transfer_function,
+)
+
+
+def focus_estimates(
+    contrast: Array, conditions: Mapping[str, Array], margin: int = 32, period: float = 256.0
+) -> Array:
+    """Classical estimates of the wave at focus, for a network to mend what is wrong with them.
+
+    Two channels for each plane: its amplitude sqrt(1 + contrast) propagated back to focus, real
+    part (less one) and imaginary part. The imaginary part is the phase of a weak object, overlaid
+    with its twin image; it lacks slow changes, which hardly show in a defocused image. These are
+    in one last channel: the phase, in rad, that solves the transport-of-intensity equation.
+
+    Parameters
+    ----------
+    contrast : (..., height, width, planes) array or tensor
+        intensity / mean(intensity) - 1, float32.
+    conditions : dict
+        ``defocus`` of each plane, and the values of `Optics`, all in one unit of length. Waves
+        beyond the aperture are removed.
+    margin : int
+        Pixels by which the field is extended on each side, mirrored and faded to the mean, so
+        that opposite borders do not disturb each other.
+    period : float
+        In pixels; the transport-of-intensity phase is damped above it.
+
+    Returns
+    -------
+    array or tensor
+        (..., height, width, 2 * planes + 1), float32.
+
+    References
+    ----------
+    Transfer function: Goodman, Introduction to Fourier Optics, 3.10; back propagation as the start
+    of phase retrieval: Rivenson et al. 2018; transport of intensity: Paganin and Nugent, PRL 80,
+    2586 (1998).
+    """
+    xp = arrays.of(contrast, *conditions.values())
+    defocus, optics = conditions["defocus"], Optics.from_conditions(conditions)
+    planes = contrast.shape[-1]
+    weights = xp.cast(slope_weights(defocus), "float32")
+    amplitude = xp.sqrt(xp.maximum(1.0 + contrast, np.float32(0.0))) - 1.0
+    slope = xp.einsum("...p,p->...", contrast, weights)[..., None]
+    fields = arrays.channels_first(xp.concat([amplitude, slope], axis=-1))
+    fields, inner = _extended(fields, margin)
+    shape = tuple(fields.shape[-2:])
+    kernels = _kernels(shape, defocus, optics, period)
+    waves = xp.ifft2(xp.fft2(xp.cast(fields, "complex64")) * kernels)[(..., *inner)]
+    back, phase = waves[..., :planes, :, :], waves[..., planes:, :, :]
+    # The imaginary part as a real one, so that NumPy and TensorFlow need one function alone.
+    imaginary = xp.real(back * np.complex64(-1j))
+    found = xp.concat([xp.real(back), imaginary, xp.real(phase)], axis=-3)
+    return arrays.channels_last(found)
+
+
+def _kernels(shape: tuple[int, ...], defocus: Array, optics: Optics, period: float) -> Array:
+    """The way back to focus of each plane, and from the slope to the phase: (planes + 1, ...)."""
+    forth = transfer_function(shape, defocus, optics)
+    if has_aberration(optics):
+        forth = forth * lens_kernel(shape, optics)
+    squared = squared_frequencies(shape, optics.pixel_size)
+    pixels = arrays.of(optics.pixel_size).cast(optics.pixel_size, "float64")
+    gain = phase_gain(squared, optics, 1 / (period * pixels))
+    xp = arrays.of(forth, gain, optics.numerical_aperture)
+    if optics.numerical_aperture is not None:
+        limit = xp.cast(optics.numerical_aperture, "float64") / xp.cast(
+            optics.wavelength, "float64"
+        )
+        forth = forth * xp.cast(squared < limit**2, "complex64")
+    return xp.concat([xp.conj(forth), xp.cast(gain, "complex64")[None]], axis=0)
+
+
+def _extended(fields: Array, margin: int) -> tuple[Array, tuple[slice, slice]]:
+    """Fields mirrored by a margin on each side and faded to zero there, and where they were."""
+    height, width = fields.shape[-2:]
+    margin = min(margin, height, width)  # no more than there is to mirror
+    inner = slice(margin, margin + height), slice(margin, margin + width)
+    if margin == 0:
+        return fields, inner
+    widths = [(0, 0)] * (len(fields.shape) - 2) + [(margin, margin)] * 2
+
+    def fade(n: int) -> Array:
+        distance = np.arange(n + 2 * margin) + 0.5
+        distance = np.minimum(distance, n + 2 * margin - distance)
+        return np.sin(0.5 * math.pi * np.minimum(distance / margin, 1.0)) ** 2
+
+    window = np.float32(fade(height)[:, None] * fade(width))
+    return arrays.of(fields).pad(fields, widths) * window, inner

@@ -1,0 +1,237 @@
+"""Options of each problem, and the problem that they describe.
+
+`ProblemOptions.arguments` gives the arguments of the problem's constructor that were given. A resumed
+run takes the others from its configuration, a new one from the problem's own defaults.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from .options import OpticsOptions, Options, PictureOptions, RangeOptions, option
+
+
+@dataclass
+class ProblemOptions(Options):
+    """Options of a problem; `name` is the problem's."""
+
+    name = ""
+
+    def arguments(self, started: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Arguments of the constructor that were given.
+
+        Parameters
+        ----------
+        started : dict, optional
+            The configuration of a run that is resumed.
+        """
+        return self.given()
+
+
+@dataclass
+class PhaseOptions(RangeOptions, PictureOptions, OpticsOptions, ProblemOptions):
+    """Phase retrieval."""
+
+    name = "phase"
+    defocus: tuple[float, ...] = option(
+        "--defocus", type=float, multiple=True, metavar="UM",
+        help="Signed distance of a plane from focus, um, positive downstream; once per plane.",
+    )  # fmt: skip
+    planes: str | None = option(
+        "--planes", type=click.Choice(["2", "4", "8", "10", "32"]),
+        help="Instead of --defocus: so many of the paper's exponentially spaced planes for light, "
+        "whose networks have --cell resnext --branches 3.",
+    )  # fmt: skip
+    amplitude: bool = option("--amplitude", is_flag=True, help="Retrieve the amplitude, too.")
+    input: str | None = option(
+        "--input", type=click.Choice(["physical", "intensity"]),
+        help="Give the network classical estimates of the wave at focus, too, or the intensities "
+        "alone.  [default: physical]",
+    )  # fmt: skip
+    phase_span: tuple[float, float] | None = option(
+        "--phase-span", type=float, nargs=2, metavar="LOW HIGH",
+        help="Size of the phases to train on, lowest to highest, rad.  [default: 0.2 3]",
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.planes is not None and self.defocus:
+            raise click.UsageError("--planes and --defocus name the planes twice; give one of them")
+        if self.planes is not None and self.energy is not None:
+            raise click.UsageError(
+                "--planes are distances in um, of light; give --defocus in Angstrom with --energy"
+            )
+
+    def arguments(self, started: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Planes, optics and the rest, as far as they were given."""
+        from ..focal_series.series import exponential_planes
+        from ..physics.optics import Optics
+
+        found: dict[str, Any] = {"defocus": list(self.defocus)} if self.defocus else {}
+        if self.planes is not None:
+            found["defocus"] = exponential_planes(int(self.planes))
+        if started is None:
+            found["optics"] = self.for_training()
+            found.setdefault("defocus", [])
+        elif self.changes():
+            found["optics"] = Optics(**{**started["optics"], **self.changes()})
+        for name in ("amplitude", "input", "phase_span", "pictures"):
+            if name in self.given():
+                found[name] = getattr(self, name)
+        return found
+
+
+@dataclass
+class DenoiseOptions(RangeOptions, PictureOptions, ProblemOptions):
+    """Denoising."""
+
+    name = "denoise"
+    photographs: int | None = option(
+        "--photographs", type=int, metavar="N",
+        help="Of the first N samples every second one is a photograph.  [default: a quarter of "
+        "all samples]",
+    )  # fmt: skip
+    first_layer: str | None = option(
+        "--first-layer", type=click.Choice(["spectral-wiener", "low-pass", "none"]),
+        help="What the network is given beside the frame: the frame filtered by its own spectrum, "
+        "four blurred copies, or nothing.  [default: spectral-wiener]",
+    )  # fmt: skip
+
+    def arguments(self, started: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Photographs and channels, as far as they were given."""
+        found = {n: v for n, v in self.given().items() if n in ("photographs", "pictures")}
+        if self.first_layer is not None:
+            none = self.first_layer == "none"
+            found["channels"] = None if none else self.first_layer.replace("-", "_")
+        return found
+
+
+@dataclass
+class LaplacianOptions(PictureOptions, ProblemOptions):
+    """The tutorial problem."""
+
+    name = "laplacian"
+    noise: float | None = option(
+        "--noise", type=float,
+        help="Standard deviation of the noise on the Laplacian of a picture of 0..1.  "
+        "[default: 0.01]",
+    )  # fmt: skip
+    boundary: str | None = option(
+        "--boundary", type=click.Choice(["zero", "open"]),
+        help="Beyond the picture: nothing, or more of it, so that its mean is lost.  "
+        "[default: zero]",
+    )  # fmt: skip
+
+
+@dataclass
+class ReflectionOptions(RangeOptions, PictureOptions, ProblemOptions):
+    """Light of a screen on a wall."""
+
+    name = "reflection"
+    distance: float | None = option(
+        "--distance", type=float, help="Of the wall, m.  [default: 0.3]"
+    )
+    screen_width: float | None = option(
+        "--screen-width", type=float, help="Of a 16:9 screen, m.  [default: 0.33]"
+    )
+
+    def arguments(self, started: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The scene, as far as it was given."""
+        scene = {} if self.distance is None else {"distance": self.distance}
+        if self.screen_width is not None:
+            scene |= {"width": self.screen_width, "height": self.screen_width * 9 / 16}
+        found = {} if self.pictures is None else {"pictures": self.pictures}
+        if scene:
+            found["scene"] = {**(started or {}).get("scene", {}), **scene}
+        return found
+
+
+@dataclass
+class PairedOptions(ProblemOptions):
+    """Measured pairs."""
+
+    name = "paired"
+    inputs: str | None = option(
+        "--inputs", type=click.Path(), metavar="DIR",
+        help="Folder of images, or file.h5:/dataset of them.",
+    )  # fmt: skip
+    targets: str | None = option(
+        "--targets", type=click.Path(), metavar="DIR",
+        help="Folder of their targets, by the same names, or file.h5:/dataset.",
+    )  # fmt: skip
+    whole: bool = option(
+        "--whole", is_flag=True,
+        help="Learn from whole images, all of one size, rather than from windows of --image-size.",
+    )  # fmt: skip
+
+    def arguments(self, started: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Where the pairs are; both folders must be named for a new run."""
+        if started is None and (self.inputs is None or self.targets is None):
+            missing = "--inputs" if self.inputs is None else "--targets"
+            raise click.UsageError(
+                f"{missing} is missing; name the folder of images and of targets"
+            )
+        return self.given()
+
+
+@dataclass
+class AnyOptions(ProblemOptions):
+    """A problem that brings no options of its own."""
+
+    settings: tuple[str, ...] = option(
+        "--set", multiple=True, metavar="NAME=VALUE",
+        help="An argument of the problem, its value as JSON or plain text; once for each.",
+    )  # fmt: skip
+
+    def arguments(self, started: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The arguments by name."""
+        found = {}
+        for text in self.settings:
+            key, mark, value = text.partition("=")
+            if not mark:
+                raise click.UsageError(
+                    f"--set {text!r} is not NAME=VALUE; write for example --set blur=3"
+                )
+            try:
+                found[key] = json.loads(value)
+            except ValueError:
+                found[key] = value
+        return found
+
+
+# Those that have options of their own; all others are made with --set.
+OPTIONS: dict[str, type[ProblemOptions]] = {
+    cls.name: cls
+    for cls in (PhaseOptions, DenoiseOptions, LaplacianOptions, ReflectionOptions, PairedOptions)
+}
+
+
+def described(name: str, options: ProblemOptions, started: dict[str, Any] | None = None) -> Any:
+    """The problem that options describe.
+
+    Parameters
+    ----------
+    name : str
+        Of the problem.
+    options : ProblemOptions
+    started : dict, optional
+        The configuration of a run that is resumed, where options leave something out.
+    """
+    from ..problems import from_config, make
+
+    arguments = options.arguments(started)
+    ranges = options.changes_of_ranges() if isinstance(options, RangeOptions) else {}
+    if started is None:
+        if ranges:
+            arguments["ranges"] = ranges
+        return make(name, **arguments)
+    config = {**started, **arguments}
+    if ranges:
+        config["ranges"] = {**started.get("ranges", {}), **ranges}
+    if hasattr(config.get("optics"), "asdict"):
+        config["optics"] = config["optics"].asdict()
+    return from_config(name, config)

@@ -1,0 +1,98 @@
+"""Options of a training run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from ..problems.recipes import RECIPES
+from ..training.settings import LOSS_WEIGHTS, LOSSES, PRECISIONS, Settings
+from .options import SampleOptions, option
+
+PRESETS = ("fast", "light", "paper", "paper-bottleneck")
+
+
+@dataclass
+class TrainingOptions(SampleOptions):
+    """How to train: `mcnn_keras.Settings`; what is not given is the problem's recipe."""
+
+    samples: int | None = option("--samples", type=int, help="Per epoch.")
+    epochs: int | None = option("--epochs", type=int)
+    batch_size: int | None = option("--batch-size", type=int)
+    fresh: bool | None = option(
+        "--fresh/--fixed", help="New samples in every epoch, or the same ones again."
+    )
+    mixed_sizes: bool | None = option(
+        "--mixed-sizes/--one-size",
+        help="Every fourth batch of samples twice as large, a quarter as many, or none.",
+    )
+    start: str | None = option(
+        "--start", metavar="MODEL",
+        help="Start from the weights of a model: a .h5 file, or a shipped model's name.",
+    )  # fmt: skip
+    preset: str | None = option("--preset", type=click.Choice(PRESETS))
+    branches: int | None = option(
+        "--branches", type=int, help="Coarse outputs; 0 is the plain U-Net."
+    )
+    cell: str | None = option("--cell", type=click.Choice(["plain", "resnext", "xception"]))
+    normalization: str | None = option(
+        "--normalization", type=click.Choice(["none", "batch", "group"]),
+        help="Normalisation layers of the network.",
+    )  # fmt: skip
+    loss: str | None = option("--loss", type=click.Choice(LOSSES))
+    loss_weights: str | None = option("--loss-weights", type=click.Choice(LOSS_WEIGHTS))
+    growing: bool = option(
+        "--growing", is_flag=True, help="Coarse outputs first, finer ones faded in."
+    )
+    adversarial: float | None = option(
+        "--adversarial", type=float, metavar="WEIGHT",
+        help="Weight of a discriminator's judgement in the loss; 0 for none.",
+    )  # fmt: skip
+    learning_rate: float | None = option("--learning-rate", type=float)
+    precision: str | None = option(
+        "--precision", type=click.Choice(PRECISIONS), help="'auto' measures which is faster."
+    )
+    gpus: int | None = option("--gpus", type=int, help="Number of GPUs.  [default: all]")
+
+
+@dataclass
+class RunOptions(TrainingOptions):
+    """A run and its folder."""
+
+    output: str | None = option(
+        "--output", type=click.Path(), metavar="RUN_FOLDER",
+        help="Where the results go.  [default: runs/PROBLEM]",
+    )  # fmt: skip
+    resume: bool = option("--resume", is_flag=True, help="Go on with the run in RUN_FOLDER.")
+    tensorboard: str | None = option(
+        "--tensorboard", type=click.Path(), metavar="DIR",
+        help="Write curves of the run for TensorBoard (a package of its own) to this folder.",
+    )  # fmt: skip
+
+    def settings(self) -> dict[str, Any]:
+        """Values of `mcnn_keras.Settings` that were given."""
+        own = ("output", "resume", "tensorboard")
+        return {name: value for name, value in self.given().items() if name not in own}
+
+
+def with_defaults(name: str, group: Any = RunOptions) -> Any:
+    """A decorator that attaches a group, its help telling the defaults of a problem's recipe."""
+    values = {**Settings().asdict(), **RECIPES.get(name, {})}
+
+    def attach(command: Any) -> Any:
+        group.attach(command)
+        for parameter in command.__click_params__:
+            value = values.get(parameter.name)
+            told = parameter.help or ""
+            if value is None or value is False or "[default" in told:
+                continue
+            if parameter.secondary_opts:  # a pair of opposites
+                value = (parameter.opts if value else parameter.secondary_opts)[0].lstrip("-")
+            elif value is True:
+                continue
+            parameter.help = f"{told}  [default: {value}]".strip()
+        return command
+
+    return attach

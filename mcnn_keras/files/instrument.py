@@ -1,0 +1,132 @@
+"""What a file, or a text file beside it, tells of the instrument: planes of focus and the optics.
+
+stack.tif -> its axis of focus and its pixel size; else stack.defocus.txt, stack.txt, stack.csv (a
+number for each image) or stack.json ({"defocus": [...], "wavelength": 0.65, ...}).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from .formats import open_recording, split_name
+from .recording import LENGTHS, Axis
+
+# Names of an axis along which focus changes.
+FOCUS_AXES = ("z", "defocus", "focus", "depth")
+SIDECARS = (".defocus.txt", ".txt", ".csv", ".json")
+# What a .json file may tell, and the power of a length that each is.
+OPTICS = {
+    "wavelength": 1, "pixel_size": 1, "spherical_aberration": 1, "numerical_aperture": 0,
+    "refractive_index": 0, "coherence_angle": 0,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """What is told of the instrument.
+
+    Attributes
+    ----------
+    defocus : tuple of float or None
+        Of each image.
+    source : str
+        What tells the planes, for messages.
+    optics : dict
+        Values by the names of `mcnn_keras.Optics`, in the unit asked for.
+    """
+
+    defocus: tuple[float, ...] | None = None
+    source: str = ""
+    optics: dict[str, float] = field(default_factory=dict)
+
+
+def instrument_of(name: str | Path, unit: str = "um", strict: bool = True) -> Instrument:
+    """What a file, or a text file beside it, tells of planes and optics.
+
+    Parameters
+    ----------
+    name : str
+        As `open_recording` takes it.
+    unit : {'um', 'A'}
+        Of what is returned. Plain numbers are taken to be in it already; lengths of a file's axis,
+        and those of a .json with ``defocus_unit`` or ``unit``, are brought to it.
+    strict : bool
+        Whether a text file that holds no list of planes is refused, or passed over as a text about
+        something else.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be opened, or (strict) the text file beside it cannot be understood.
+    """
+    told = Instrument()
+    try:
+        told = _sidecar(name, unit) or told
+    except InputError:
+        if strict:
+            raise
+    if told.defocus is None:
+        with open_recording(name) as recording:
+            planes = planes_of_axis(recording.axes[:-2], unit)
+        if planes is not None:
+            told = Instrument(tuple(planes), "the file's axis", told.optics)
+    return told
+
+
+def planes_of_axis(outer: tuple[Axis, ...] | list[Axis], unit: str) -> list[float] | None:
+    """The planes, in a unit, of a file whose last outer axis is one of focus; None where not."""
+    if not outer or outer[-1].name.lower() not in FOCUS_AXES or outer[-1].units not in LENGTHS:
+        return None
+    axis = outer[-1]
+    if axis.scale is None:
+        return None
+    factor = LENGTHS[axis.units] / LENGTHS[unit]
+    return [(axis.offset + i * axis.scale) * factor for i in range(axis.size)]
+
+
+def _sidecar(name: str | Path, unit: str) -> Instrument | None:
+    path = Path(split_name(name)[0])
+    for suffix in SIDECARS:
+        beside = path.with_suffix(suffix)
+        if beside.is_file() and beside != path:
+            return _read(beside, unit)
+    return None
+
+
+def _read(path: Path, unit: str) -> Instrument:
+    text = path.read_text(errors="replace")
+    try:
+        if path.suffix == ".json":
+            return _read_json(json.loads(text), path, unit)
+        lines = [line.split("#")[0] for line in text.splitlines()]
+        planes = tuple(float(part) for part in re.split(r"[\s,;]+", " ".join(lines).strip()))
+    except (ValueError, KeyError, TypeError):
+        raise InputError(
+            f"{path} holds no list of planes; write one number in {unit} for each image"
+        ) from None
+    if not all(map(math.isfinite, planes)):
+        raise InputError(f"{path} names a plane that is not a finite number; mend it")
+    return Instrument(planes, path.name)
+
+
+def _read_json(told: Any, path: Path, unit: str) -> Instrument:
+    own = str(told.get("defocus_unit", told.get("unit", unit)))
+    if own not in LENGTHS:
+        raise InputError(f"{path} names the unit {own!r}; choose from {', '.join(LENGTHS)}")
+    factor = LENGTHS[own] / LENGTHS[unit]
+    planes = told.get("defocus")
+    optics = {
+        key: float(told[key]) * factor**power
+        for key, power in OPTICS.items()
+        if told.get(key) is not None
+    }
+    if planes is None and not optics:
+        raise ValueError
+    found = None if planes is None else tuple(float(z) * factor for z in planes)
+    return Instrument(found, path.name, optics)

@@ -1,0 +1,175 @@
+"""Registration of a focal series: what moves and grows with focus."""
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+
+from ..errors import InputError
+from ..metrics import correlation
+from ..physics.optics import imaging_kernels
+from .gaussian_process import gp_tie
+from .iterative import projected, propagated
+from .multi_focus import symmetric_pairs
+from .tie import lowest_cutoff
+
+# Shifts between two frames beyond this part of the field are not believed.
+MOST_SHIFT = 0.1
+# Of a pixel, in cross-correlation.
+UPSAMPLING = 20
+# Fewer planes cannot predict one another.
+FEWEST = 4
+# The consistency of planes is judged on frames of this size at most, after so many iterations.
+JUDGED_SIZE, ITERATIONS = 384, 4
+# The search: first steps of shift, in judged pixels, and of growth, both at the outermost plane,
+# and how often it may look.
+STEPS, LOOKS = (3.0, 0.01), 80
+
+
+class Drift(NamedTuple):
+    """How the image moves with focus: down and right in pixels, and its growth, per um."""
+
+    down: float
+    right: float
+    growth: float
+
+
+def registered(series, optics, progress=None):
+    """A series whose frames lie on one another and are of one size.
+
+    Oblique illumination shifts a frame in proportion to its defocus; light that is not collimated
+    changes its size so. Cross-correlation of planes about as far on either side of focus finds the
+    shift: where diffraction looks alike but for its sign. From four planes on, shift and growth
+    are then those with which amplitude projections over every second plane best predict the
+    others, since cross-correlation takes the spreading of diffraction for growth.
+
+    Parameters
+    ----------
+    series : FocalSeries
+    optics : Optics
+    progress : callable, optional
+        Called with (looks done, most looks).
+
+    Returns
+    -------
+    series : FocalSeries
+    drift : Drift
+        What was taken out.
+
+    Raises
+    ------
+    InputError
+        If no two frames on either side of focus can be found in one another.
+    """
+    images = series.images / series.images.mean(axis=(0, 1))
+    steps = [
+        np.divide(shift, 2 * z)
+        for below, above, z in symmetric_pairs(series.defocus)
+        if (shift := _shift(images[..., below], images[..., above])) is not None
+    ]
+    if not steps:
+        raise InputError(
+            "no two frames on either side of focus can be found in one another; register the "
+            "series with other software, or give nearer planes"
+        )
+    drift = Drift(*np.median(steps, axis=0).tolist(), 0.0)
+    seen = [i for i, z in enumerate(series.defocus) if z != 0]
+    if len(seen) >= FEWEST:
+        planes = np.array(series.defocus)[seen]
+        drift = _consistent(images[..., seen], planes, optics, drift, progress)
+    moved = _straightened(series.images, series.defocus, drift, order=3)
+    return series._replace(images=moved.astype(np.float32)), drift
+
+
+def _shift(reference, image):
+    """How far an image lies down and right of a reference, whatever its sign; None if too far."""
+    from scipy.ndimage import gaussian_filter
+    from skimage.registration import phase_cross_correlation
+
+    shape = np.array(reference.shape)
+    window = np.hanning(shape[0])[:, None] * np.hanning(shape[1])
+    # Neither noise, nor uneven light.
+    pair = [
+        window * (gaussian_filter(a, 2) - gaussian_filter(a, shape.min() / 16))
+        for a in (reference, image)
+    ]
+    found, _, _ = phase_cross_correlation(*pair, upsample_factor=UPSAMPLING, normalization=None)
+    return None if (np.abs(found) > MOST_SHIFT * shape).any() else -found
+
+
+def _straightened(images, defocus, drift, order):
+    """Frames with a drift taken out."""
+    from scipy.ndimage import affine_transform
+
+    middle = (np.array(images.shape[:2]) - 1) / 2
+    out = np.empty(images.shape)
+    for plane, z in enumerate(defocus):
+        scale = 1 + drift.growth * z
+        offset = middle * (1 - scale) + np.array([drift.down, drift.right]) * z
+        out[..., plane] = affine_transform(
+            images[..., plane], [scale, scale], offset, order=order, mode="nearest"
+        )
+    return out
+
+
+def _consistent(images, defocus, optics, drift, progress):
+    """The drift with which every second plane best predicts the others."""
+    from scipy.optimize import minimize
+
+    bins = max(1, -(-max(images.shape[:2]) // JUDGED_SIZE))
+    judged = _binned(images, bins)
+    predict = _Prediction(judged, defocus, optics, bins)
+    farthest = np.abs(defocus).max()
+    units = np.array([STEPS[0] * bins, STEPS[0] * bins, STEPS[1]]) / farthest
+    looks = []
+
+    def disagreement(step):
+        found = Drift(*(np.array(drift) + step * units))
+        there = found._replace(down=found.down / bins, right=found.right / bins)
+        looks.append(-predict(_straightened(judged, defocus, there, order=1)))
+        if progress:
+            progress(len(looks), LOOKS)
+        return looks[-1]
+
+    start = np.vstack([np.zeros(3), np.eye(3)])
+    result = minimize(
+        disagreement, start[0], method="Nelder-Mead",
+        options={"initial_simplex": start, "xatol": 0.02, "fatol": 1e-4, "maxfev": LOOKS},
+    )  # fmt: skip
+    if progress:
+        progress(LOOKS, LOOKS)
+    return Drift(*(float(v) for v in np.array(drift) + result.x * units))
+
+
+class _Prediction:
+    """How well amplitude projections over every second plane predict the others."""
+
+    def __init__(self, images, defocus, optics, bins):
+        self.optics = dataclasses.replace(optics, pixel_size=optics.pixel_size * bins)
+        self.defocus, shape = defocus, images.shape[:2]
+        self.cutoff = lowest_cutoff(shape, self.optics.pixel_size)
+        self.kernels = imaging_kernels(shape, defocus, self.optics)
+        order = np.argsort(np.abs(defocus))[::-1]
+        # Both halves have planes on both sides of focus.
+        sides = [[i for i in order if (defocus[i] < 0) == side] for side in (True, False)]
+        self.used = [i for side in sides for i in side[::2]]
+        self.others = [i for side in sides for i in side[1::2]]
+
+    def __call__(self, images):
+        amplitudes = np.sqrt(np.maximum(images, 0)).astype(np.float32)
+        # From a flat start the low frequencies would come late, and growth stand in for them.
+        phase = gp_tie(
+            images[..., self.used], self.defocus[self.used], self.optics, self.cutoff, "periodic"
+        )
+        wave = np.exp(1j * phase).astype(np.complex64)
+        for _ in range(ITERATIONS):
+            wave = projected(wave, amplitudes, self.kernels, self.used)
+        answers = [np.abs(propagated(wave, self.kernels[i])) ** 2 for i in self.others]
+        pairs = zip(answers, self.others, strict=True)
+        return np.mean([correlation(answer, images[..., i]) for answer, i in pairs])
+
+
+def _binned(images, bins):
+    height, width, planes = images.shape
+    cut = images[: height // bins * bins, : width // bins * bins]
+    return cut.reshape(height // bins, bins, width // bins, bins, planes).mean((1, 3))

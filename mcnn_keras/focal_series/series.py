@@ -1,0 +1,191 @@
+"""Focal series: the images of one object at several planes, from files, in order.
+
+files + planes (an axis, a list, or a text file beside them) -> FocalSeries -> corrected
+-> registered -> a network, or a method of `mcnn_keras.focal_series.reconstruct`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ..errors import InputError
+from ..files import Axis, open_recording, pixel_length, split_name
+from ..files.instrument import instrument_of
+from ..inference.planes import counted
+
+# Which planes of the paper's series make its networks for several images (Fig. 3).
+EXPONENTS = {2: (9,), 4: (0, 1), 8: (1, 3, 5, 7), 10: (1, 3, 5, 7, 9), 32: tuple(range(16))}
+
+
+class FocalSeries(NamedTuple):
+    """Images of one object, from the farthest upstream of focus to the farthest downstream.
+
+    Parameters
+    ----------
+    images : numpy.ndarray
+        (height, width, planes), float32.
+    defocus : tuple of float
+        Of each plane, in the unit of length, positive downstream.
+    axes : tuple of Axis
+        Of height and width.
+    title : str
+    """
+
+    images: np.ndarray
+    defocus: tuple[float, ...]
+    axes: tuple[Axis, ...]
+    title: str = ""
+
+    @property
+    def pixel_size(self) -> float | None:
+        """In um, where the files tell it."""
+        return pixel_length(self.axes, "um")
+
+
+def read_focal_series(
+    names: Sequence[str],
+    defocus: Sequence[float] | None = None,
+    frames: Sequence[int] | None = None,
+    unit: str = "um",
+) -> FocalSeries:
+    """Read the images of a focal series from one file, or from one for each plane.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Files, as `mcnn_keras.files.open_recording` takes them.
+    defocus : sequence of float, optional
+        Of each image, or of each that is chosen; by default what the files' axes say (named z or
+        defocus, with a unit of length), or a text file beside each file, see
+        `mcnn_keras.files.instrument`.
+    frames : sequence of int, optional
+        The images to use, counted from 0.
+    unit : {'um', 'A'}
+        Of the planes; those of a file's axis are brought to it.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, the images differ in size, or their planes are not known.
+    """
+    read: list[np.ndarray] = []
+    axes: tuple[Axis, ...] = ()
+    title, told, source = "", [], "--defocus"
+    for name in names:
+        with open_recording(name) as recording:
+            axes = axes or tuple(recording.axes[-2:])
+            title = title or recording.title
+            if recording.size != (axes[0].size, axes[1].size):
+                raise InputError(
+                    f"{name} has {recording.size[0]}x{recording.size[1]} pixels, the first file "
+                    f"{axes[0].size}x{axes[1].size}; crop them to one size"
+                )
+            read.append(recording.read())
+        if not defocus:
+            own = instrument_of(name, unit)
+            told.append(own.defocus)
+            source = own.source
+    images = np.concatenate(read)
+    planes = list(defocus or ()) or _all_planes(names, told, len(images))
+    chosen = range(len(images)) if frames is None else frames
+    missing = [i for i in chosen if not 0 <= i < len(images)]
+    if missing:
+        raise InputError(
+            f"frame {missing[0]} is not there; {names[0]} has {len(images)}, counted from 0"
+        )
+    # A list of planes may be that of the chosen images alone.
+    if len(planes) != len(chosen):
+        planes = [planes[i] for i in chosen] if len(planes) == len(images) else planes
+    if len(planes) != len(chosen) or not planes:
+        raise InputError(
+            f"{counted(len(chosen), 'frame')}, {counted(len(planes), 'plane')} ({source}); give a "
+            "plane for each frame"
+        )
+    if len(set(planes)) < len(planes):
+        twice = next(z for z in planes if planes.count(z) > 1)
+        raise InputError(
+            f"the plane {twice:g} {unit} is given twice ({source}); give each frame its own"
+        )
+    order = np.argsort(planes)
+    images = np.moveaxis(images[np.array(chosen)[order]], 0, -1)
+    return FocalSeries(images, tuple(float(planes[i]) for i in order), axes, title)
+
+
+def _all_planes(
+    names: Sequence[str], told: Sequence[tuple[float, ...] | None], count: int
+) -> list[float]:
+    """The planes that all files tell; the first one may tell those of all of them."""
+    if told and told[0] is not None and len(told[0]) == count:
+        return list(told[0])
+    if not told or any(planes is None for planes in told):
+        silent = next((n for n, p in zip(names, told, strict=False) if p is None), names[0])
+        raise InputError(
+            f"{silent} does not tell its planes; give --defocus for each of the {count} images, "
+            f"or write them into {Path(split_name(silent)[0]).with_suffix('.txt')}"
+        )
+    return [z for planes in told for z in planes or ()]
+
+
+def exponential_planes(count: int) -> list[float]:
+    """The planes of the paper's networks for several images.
+
+    Parameters
+    ----------
+    count : {2, 4, 8, 10, 32}
+        How many of the planes at +-500^(k/24) um: those within 1.30 um (4 of them), every second
+        one within 6.13 (8) and 10.28 um (10), all within 48.6 um (32), or the two at 10.28 um.
+
+    Returns
+    -------
+    list of float
+        In um, from the farthest upstream to the farthest downstream.
+
+    Raises
+    ------
+    InputError
+        If the count is none of these.
+    """
+    if count not in EXPONENTS:
+        raise InputError(f"{count} planes are not offered; choose {', '.join(map(str, EXPONENTS))}")
+    distances = [round(500 ** (k / 24), 4) for k in EXPONENTS[count]]
+    return [-z for z in reversed(distances)] + distances
+
+
+def corrected(
+    series: FocalSeries, flat: np.ndarray | None = None, background: np.ndarray | None = None
+) -> FocalSeries:
+    """A series less its background, over its flat field.
+
+    Parameters
+    ----------
+    series : FocalSeries
+    flat, background : (height, width) array, optional
+        The image without an object, and the one without light.
+
+    Raises
+    ------
+    InputError
+        If an image is of another size, or the flat field is dark somewhere.
+    """
+    images = series.images.astype(np.float64)
+    for name, frame in (("flat field", flat), ("background", background)):
+        if frame is not None and frame.shape != images.shape[:2]:
+            raise InputError(
+                f"the {name} has {frame.shape[0]}x{frame.shape[1]} pixels, the series "
+                f"{images.shape[0]}x{images.shape[1]}; take it with the same camera settings"
+            )
+    if background is not None:
+        images -= background[..., None]
+    if flat is not None:
+        light = flat - (0 if background is None else background)
+        if light.min() <= 0.01 * light.mean():
+            raise InputError(
+                "the flat field is dark in places, so that nothing can be divided by it; take one "
+                "with the light on and no object"
+            )
+        images *= (light.mean() / light)[..., None]
+    return series._replace(images=images.astype(np.float32))

@@ -1,0 +1,134 @@
+"""The phase that explains all measured amplitudes best, near one that is given."""
+
+import numpy as np
+from scipy import fft
+
+from ..errors import InputError
+from ..physics.optics import coherence_envelope, imaging_kernels
+from .iterative import filtered, propagated, surroundings
+from .tie import unit_intensities
+
+
+def variational_phase(
+    images,
+    defocus,
+    optics,
+    iterations=100,
+    start=None,
+    smoothness=0.3,
+    boundary="reflect",
+    progress=None,
+):
+    """Phase of an object that does not absorb, from one or more planes and a first answer.
+
+    Minimises the squared differences of the measured amplitudes and those of a wave of this phase
+    and amplitude one, a mean over the planes, and `smoothness` times the squared gradient of what
+    changes against the start: what the planes do not tell remains as it was. A network's answer,
+    or that of the transport-of-intensity equation, is so made to agree with the measurement. The
+    change has no finer detail than the aperture lets pass: what that stops would pass for
+    absorption.
+
+    Parameters
+    ----------
+    images : (height, width, planes) array
+        Intensities; each plane is divided by its mean.
+    defocus : sequence of float
+        Of each plane, in um.
+    optics : Optics
+        The imaging system, as `mcnn_keras.physics.optics` has it.
+    iterations : int
+        Of L-BFGS, at most.
+    start : (height, width) array, optional
+        The first answer, in rad; zero by default.
+    smoothness : float
+        Weight of the squared differences between neighbouring pixels of the change.
+    boundary : {'reflect', 'periodic'}
+        How the field goes on beyond its borders.
+    progress : callable, optional
+        Called with (iterations done, iterations).
+
+    Returns
+    -------
+    numpy.ndarray
+        (height, width), rad, mean-free; not wrapped.
+
+    Raises
+    ------
+    InputError
+        If `iterations` is not positive, or `smoothness` negative or infinite.
+
+    References
+    ----------
+    Fienup, Applied Optics 21, 2758 (1982), section V; Liu and Nocedal, Mathematical Programming
+    45, 503 (1989).
+    """
+    from scipy.optimize import minimize
+
+    if iterations < 1:
+        raise InputError(f"iterations is {iterations}; it must be at least 1")
+    if not 0 <= smoothness < np.inf:
+        raise InputError(f"smoothness is {smoothness}; it must be 0 or more")
+    images = unit_intensities(images)
+    margins, inner = surroundings(images.shape[:2], defocus, optics, boundary)
+    misfit = _Misfit(np.pad(images, (*margins, (0, 0)), mode="symmetric"), defocus, optics)
+    first = np.zeros(images.shape[:2]) if start is None else np.asarray(start, np.float64)
+    first = np.pad(first, margins, mode="symmetric")
+    done = []
+
+    def loss(flat):
+        change = flat.reshape(first.shape)
+        value, gradient = misfit(first + change)
+        rough = filtered(change, misfit.laplacian)
+        value += smoothness * float((change * rough).sum())
+        return value, filtered(gradient + 2 * smoothness * rough, misfit.band).ravel()
+
+    def told(_):
+        done.append(1)
+        if progress:
+            progress(len(done), iterations)
+
+    result = minimize(
+        loss, np.zeros(first.size), jac=True, method="L-BFGS-B", callback=told,
+        options={"maxiter": iterations, "maxfun": 10 * iterations},
+    )  # fmt: skip
+    if progress and len(done) < iterations:
+        progress(iterations, iterations)
+    phase = (first + result.x.reshape(first.shape))[inner]
+    return phase - phase.mean()
+
+
+class _Misfit:
+    """Squared differences of amplitudes, and their gradient, as a function of the phase."""
+
+    def __init__(self, images, defocus, optics):
+        self.shape = images.shape[:2]
+        self.amplitudes = np.sqrt(np.maximum(images, 0)).astype(np.float32)
+        planes = np.asarray(defocus, np.float64)
+        self.kernels = imaging_kernels(self.shape, planes, optics)
+        self.blurs = (
+            coherence_envelope(self.shape, planes, optics) if optics.coherence_angle > 0 else None
+        )
+        f = fft.fftfreq(self.shape[0]), fft.rfftfreq(self.shape[1])
+        self.laplacian = np.add.outer(*(2 - 2 * np.cos(2 * np.pi * v) for v in f))
+        passed = (optics.numerical_aperture or optics.refractive_index) / optics.wavelength
+        self.band = np.add.outer(*(v**2 for v in f)) < (passed * optics.pixel_size) ** 2
+
+    def __call__(self, phase):
+        wave = np.exp(1j * phase).astype(np.complex64)
+        value, gradient = 0.0, np.zeros(self.shape, np.complex64)
+        for plane, kernel in enumerate(self.kernels):
+            there = propagated(wave, kernel)
+            seen = self._blurred(np.abs(there) ** 2, plane)
+            amplitude = np.sqrt(np.maximum(seen, 1e-8))
+            difference = amplitude - self.amplitudes[..., plane]
+            value += float(np.sum(difference**2, dtype=np.float64))
+            there *= 2 * self._blurred(difference / amplitude, plane)
+            gradient += propagated(there, kernel.conj())
+        count = len(self.kernels)
+        gradient = (np.conj(1j * wave) * gradient).real.astype(np.float64)
+        return value / count, gradient / count
+
+    def _blurred(self, image, plane):
+        if self.blurs is None:
+            return image
+        return filtered(image, self.blurs[plane])

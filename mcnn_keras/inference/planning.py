@@ -1,0 +1,328 @@
+"""Which files make which results: inputs -> jobs, in the model's order, before a network is loaded.
+
+names -> files -> groups, one for each measurement or recording -> planes matched -> Job
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from glob import glob
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from ..files import open_recording, output_types, split_name
+from ..files.formats import FOLDERS, WRITABLE, is_image_file
+from ..files.instrument import instrument_of
+from ..models import ModelCard, Planes
+from ..models.saving import model_path
+from .measurements import Measurements
+from .planes import counted, match_planes
+
+
+@dataclass
+class Job:
+    """One result to make.
+
+    Attributes
+    ----------
+    inputs : tuple of str
+        Names of its files; of several, each holds one image of a measurement.
+    output : Path
+    frames : list of int or None
+        Which images of each file, in the model's order; None for all of them.
+    failed : str
+        Why it cannot be made.
+    """
+
+    inputs: tuple[str, ...]
+    output: Path
+    frames: list[int] | None = None
+    failed: str = ""
+
+    @property
+    def source(self) -> Path:
+        """The file that gives the result its name."""
+        return Path(split_name(self.inputs[0])[0])
+
+
+def open_measurements(job: Job, card: ModelCard) -> Measurements:
+    """The measurements of a job; close them after use."""
+    recordings: list[Any] = []
+    try:
+        for name in job.inputs:
+            recording = open_recording(name)
+            recordings.append(recording)
+            if job.frames is not None:
+                recordings[-1] = recording.chosen(job.frames)
+        return Measurements(recordings, card)
+    except BaseException:
+        for recording in recordings:
+            recording.__exit__()
+        raise
+
+
+def plan(
+    model: str | Path,
+    card: ModelCard,
+    inputs: Sequence[str],
+    output: str | Path,
+    frames: list[int] | None = None,
+    defocus: Sequence[float] | None = None,
+) -> list[Job]:
+    """Sort inputs into results, and give each its file.
+
+    Parameters
+    ----------
+    model : str or Path
+        The model's file, which no result may replace.
+    card : ModelCard
+        Of the model.
+    inputs : sequence of str
+        Files, folders and patterns.
+    output : str or Path
+        A file, or a folder where there are several results.
+    frames : list of int, optional
+        Which images of each file to use.
+    defocus : sequence of float, optional
+        The plane of each image of a focal series, or of each of `frames`, for a model of phases;
+        by default what each file, or a text file beside it, tells.
+
+    Returns
+    -------
+    list of Job
+        Those that cannot be done have `failed` set to the reason.
+
+    Raises
+    ------
+    InputError
+        If nothing can be done.
+    """
+    if defocus and not isinstance(card.inputs, Planes):
+        raise InputError("--defocus names the planes of a phase model; leave it out")
+    names = [name for given in inputs for name in expanded(given)]
+    found, failed = _measured(names, card, frames, list(defocus or ()))
+    groups = [group for group, _ in found]
+    output = Path(output)
+    is_file = bool(WRITABLE.get(output.suffix.lower())) and (
+        not output.is_dir() or output.suffix.lower() in FOLDERS
+    )
+    into_folder = output.is_dir() and output.suffix.lower() not in WRITABLE
+    if len(groups) == 1 and not (into_folder or _folder_given(inputs)):
+        if not is_file:
+            output_types(output)
+        outputs = [output]
+    elif is_file or output.is_file():
+        raise InputError(
+            f"{len(groups)} results are to be written and {output} is one file; name a folder"
+        )
+    else:
+        outputs = [output / name for name in _result_names(groups)]
+    if len(set(outputs)) < len(outputs):
+        raise InputError("two inputs have the same name; their results would have, too")
+    jobs = [
+        Job(group, out, chosen, failed.get(group, ""))
+        for (group, chosen), out in zip(found, outputs, strict=True)
+    ]
+    _keep_what_is_there(jobs, model)
+    for job in jobs:
+        try:
+            output_types(job.output)
+            if job.output.is_dir() and job.output.suffix.lower() not in FOLDERS:
+                raise InputError(f"the output {job.output} is a folder; name another")
+        except InputError as error:
+            if len(jobs) == 1:
+                raise
+            job.failed = job.failed or str(error)
+    return jobs
+
+
+def expanded(name: str | Path) -> list[str]:
+    """The files that a folder, a pattern or a name stands for, in order."""
+    path = Path(name)
+    if path.is_dir() and path.suffix.lower() not in FOLDERS:
+        found = sorted(str(p) for p in path.iterdir() if is_image_file(p))
+        if not found:
+            raise InputError(f"the folder {path} holds no image file")
+        return found
+    if path.exists() or not any(c in str(name) for c in "*?["):
+        return [str(name)]
+    found = sorted(glob(str(name)))
+    if not found:
+        raise InputError(f"no file is called {name}")
+    return found
+
+
+def _folder_given(inputs: Sequence[str]) -> bool:
+    return any(
+        (Path(name).is_dir() and not is_image_file(Path(name))) or expanded(name) != [str(name)]
+        for name in inputs
+    )
+
+
+def _measured(
+    names: list[str], card: ModelCard, frames: list[int] | None, defocus: list[float]
+) -> tuple[list[tuple[tuple[str, ...], list[int] | None]], dict[tuple[str, ...], str]]:
+    """The files and images that make each result, and why those that cannot do so cannot."""
+    groups = _groups(names, card, frames, bool(defocus))
+    found: list[tuple[tuple[str, ...], list[int] | None]] = []
+    failed: dict[tuple[str, ...], str] = {}
+    for group in groups:
+        chosen = frames
+        try:
+            if isinstance(card.inputs, Planes):
+                group, chosen = _in_order(group, card.inputs, frames, defocus, card)
+            open_measurements(Job(group, Path(), chosen), card).__exit__()
+        except InputError as error:
+            if len(groups) == 1:
+                raise
+            failed[group] = str(error)
+        found.append((group, chosen))
+    if len(failed) == len(groups):
+        raise InputError(f"none of {len(groups)} inputs can be used; {next(iter(failed.values()))}")
+    return found, failed
+
+
+def _groups(
+    names: list[str], card: ModelCard, frames: list[int] | None, planes_given: bool
+) -> list[tuple[str, ...]]:
+    """The names that make each result: one recording, or a file for each image of one object."""
+    images = card.image_channels
+    several = images > 1 or (planes_given and isinstance(card.inputs, Planes))
+    if several and len(names) > 1:
+        counts = []
+        for name in names:
+            try:
+                with open_recording(name) as recording:
+                    whole = recording.colour and card.takes_colours
+                    count = len(recording) if frames is None else len(frames)
+                    counts.append(images if whole and images > 1 else count)
+            except InputError:  # reported when its turn comes
+                counts.append(images)
+        if max(counts) == 1:
+            if not isinstance(card.inputs, Planes) and len(names) != images:
+                raise InputError(
+                    f"{len(names)} images given, but the model was trained on {images}; give "
+                    f"{images}, in the order of its training"
+                )
+            return [tuple(names)]
+    return [(name,) for name in names]
+
+
+def _in_order(
+    group: tuple[str, ...],
+    planes: Planes,
+    frames: list[int] | None,
+    defocus: list[float],
+    card: ModelCard,
+) -> tuple[tuple[str, ...], list[int] | None]:
+    """The files and images of a focal series that are the model's planes, in its order."""
+    if len(group) > 1:  # one image each
+        told = defocus or _told_by_each(group, planes.unit)
+        if len(told) != len(group):
+            raise InputError(_not_told(group[0], planes, len(group), len(told)))
+        return tuple(group[i] for i in match_planes(planes, told, group[0])), frames
+    name = group[0]
+    with open_recording(name) as recording:
+        images, outer = len(recording), [a.size for a in recording.axes[:-2]]
+    chosen = list(range(images)) if frames is None else frames
+    if any(not 0 <= i < images for i in chosen):
+        return group, frames  # what is not there is told of when it is read
+    own = instrument_of(name, planes.unit, strict=False).defocus
+    told = defocus or list(own or ())
+    # A recording in time of focal series: the planes are those of each of its measurements.
+    if frames is None and len(outer) > 1 and len(told) == outer[-1] != images:
+        order = match_planes(planes, told, name, others=False)
+        return group, [start + i for start in range(0, images, outer[-1]) for i in order]
+    if len(told) == images != len(chosen):
+        told = [told[i] for i in chosen]
+    if defocus and len(told) != len(chosen):
+        raise InputError(
+            f"{name} has {counted(len(chosen), 'image')}, and {counted(len(defocus), 'plane')} were "
+            "given; give one for each image"
+        )
+    if len(told) == len(chosen) and told:
+        if planes.count == 1 and len(set(told)) == 1 < len(told):  # a movie at one plane
+            match_planes(planes, told, name)
+            return group, frames
+        return group, [chosen[i] for i in match_planes(planes, told, name)]
+    if planes.count == 1:  # every image is taken at the model's plane, and a line says so
+        return group, frames
+    raise InputError(_not_told(name, planes, len(chosen), len(told)))
+
+
+def _told_by_each(group: tuple[str, ...], unit: str) -> list[float]:
+    """The planes that files of one image each tell, or the text beside the first of them all."""
+    each = [instrument_of(name, unit, strict=False).defocus for name in group]
+    if each[0] is not None and len(each[0]) == len(group):
+        return list(each[0])
+    return [planes[0] for planes in each if planes is not None and len(planes) == 1]
+
+
+def _not_told(name: str, planes: Planes, images: int, told: int) -> str:
+    wanted = ", ".join(f"{z:g}" for z in planes.defocus)
+    known = f"{told} are told" if told else "none are told"
+    return (
+        f"the planes of {name} are not known ({counted(images, 'image')}, {known}), and the model "
+        f"needs images at {wanted} {planes.unit}, each at its place; give --defocus for each image, "
+        f"or write a number for each into {Path(split_name(name)[0]).with_suffix('.txt').name}"
+    )
+
+
+def _result_names(groups: Sequence[tuple[str, ...]]) -> list[str]:
+    """Names for results in a folder; inputs that differ in their endings alone keep these."""
+    names = [result_name(group) for group in groups]
+    stems = [Path(name).stem for name in names]
+    return [
+        result_name(group, whole=stems.count(stem) > 1)
+        for group, stem in zip(groups, stems, strict=True)
+    ]
+
+
+def result_name(group: tuple[str, ...], whole: bool = False) -> str:
+    """The input's own name where such files can be written, a TIFF's else.
+
+    Parameters
+    ----------
+    group : tuple of str
+        The inputs of the result.
+    whole : bool
+        Keep the ending of the first input before the result's own.
+    """
+    path, image = split_name(group[0])
+    path = Path(path)
+    suffix = path.suffix if WRITABLE.get(path.suffix.lower()) else ".tif"
+    stem = path.name if whole else path.stem
+    if suffix == ".tif" and path.stem.endswith(".ome"):
+        suffix, stem = ".ome.tif", stem.removesuffix(".tif").removesuffix(".ome")
+    tail = "".join(c if c.isalnum() or c in "-_." else "_" for c in image.strip("/"))
+    return f"{stem}_{tail}{suffix}" if tail else f"{stem}{suffix}"
+
+
+def _keep_what_is_there(jobs: Sequence[Job], model: str | Path) -> None:
+    """No result may replace an input, nor its picture one of the user's."""
+    inputs = [split_name(name)[0] for job in jobs for name in job.inputs]
+    require_free([job.output for job in jobs], [model_path(model), *inputs])
+
+
+def require_free(outputs: Sequence[Path], inputs: Sequence[str | Path]) -> None:
+    """Refuse results that would replace what they are made from, or a picture of the user's.
+
+    Parameters
+    ----------
+    outputs : sequence of Path
+        A picture of the same name is written beside each.
+    inputs : sequence of str or Path
+    """
+    sources = {Path(name).resolve() for name in inputs}
+    for output in outputs:
+        picture = output.with_suffix(".png")
+        for path in (output, picture):
+            if path.resolve() in sources:
+                raise InputError(f"the result {path} would replace an input; name another output")
+        if picture.exists() and not output.exists():
+            raise InputError(
+                f"{picture} is there already, and the picture beside the result would replace it; "
+                "name another output"
+            )

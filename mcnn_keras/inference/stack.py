@@ -1,0 +1,135 @@
+"""Measurements of one size through the network: what `predict` and files share.
+
+image -> normalised -> padded -> fixed channels of the whole field -> network, in one piece or in
+tiles -> put together -> image's units
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..channels import network_input
+from ..errors import InputError
+from ..models import ModelCard
+from . import tiles
+from .axes import SMALLEST
+from .engines import engine_of
+
+
+def predict_stack(
+    model: Any,
+    stack: np.ndarray,
+    batch_size: int | None = None,
+    tile_size: int | None = None,
+    conditions: Mapping[str, Any] | None = None,
+) -> np.ndarray:
+    """Invert measurements of one size, each as `mcnn_keras.predict` does, several at a time.
+
+    Parameters
+    ----------
+    model : keras.Model
+        As for `mcnn_keras.predict`.
+    stack : (images, height, width, channels) array
+        The measurements.
+    batch_size : int, optional
+        How many at a time; by default as many as make a quarter of a million pixels.
+    tile_size : int, optional
+        Height and width of the tiles of larger images; by default what the model's card says.
+    conditions : dict, optional
+        As for `mcnn_keras.predict`.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, (images, height, width), or (images, height, width, channels).
+
+    Raises
+    ------
+    InputError
+        As `mcnn_keras.predict`.
+    """
+    engine = engine_of(model)
+    if not len(stack):
+        raise InputError("no image was given; give at least one")
+    for name, value in (("batch_size", batch_size), ("tile_size", tile_size)):
+        if value is not None and value < 1:
+            raise InputError(f"{name} {value} is not positive; leave it out, or give more")
+    told = engine.card.measured_conditions(conditions)
+    for image in stack:
+        check(image, engine.card)
+    results = []
+    each = batch_size or max(1, tiles.PIXELS // stack[0, ..., 0].size)
+    for start in range(0, len(stack), each):
+        finish, batch = prepared(engine, stack[start : start + each], tile_size, conditions=told)
+        results.append(finish(batch))
+    return np.concatenate(results)
+
+
+def prepared(
+    engine: Any,
+    stack: np.ndarray,
+    tile_size: int | None = None,
+    tick: Callable[[int], None] = lambda tiles: None,
+    conditions: Mapping[str, Any] | None = None,
+) -> tuple[Callable[[Any], np.ndarray], Any]:
+    """What can be done before the network has its turn, and a function that does the rest.
+
+    Parameters
+    ----------
+    engine : engine
+    stack : (images, height, width, channels) array
+        Checked.
+    tile_size : int, optional
+        As for `predict_stack`.
+    tick : callable
+        Told how many tiles of a large image are done each time that some are.
+    conditions : dict, optional
+        Of the measurements, whole; the card's by default.
+
+    Returns
+    -------
+    finish : callable
+        From the batch to the results, (images, height, width[, channels]).
+    batch : numpy.ndarray or list
+    """
+    card = engine.card
+    told = card.measured_conditions() if conditions is None else conditions
+    size = tiles.choose_size(engine, stack.shape[1:3], tile_size)
+    if size is None:
+        normalized, scales = zip(*(card.normalization.apply(i) for i in stack), strict=True)
+        batch, inner = tiles.pad(np.stack(normalized), engine.stride, card)
+        batch = network_input(batch.astype(np.float32, copy=False), card.channels, told)
+
+        def finish(batch: np.ndarray) -> np.ndarray:
+            answers = engine.compute(batch)[(slice(None), *inner)]
+            restore = card.normalization.restore
+            return _squeezed([restore(a, s) for a, s in zip(answers, scales, strict=True)])
+
+        return finish, batch
+    method = tiles.blended if card.normalization.per_frame else tiles.joined
+    return lambda images: _squeezed([method(engine, i, size, tick, told) for i in images]), stack
+
+
+def _squeezed(answers: list[np.ndarray]) -> np.ndarray:
+    stacked = np.stack(answers).astype(np.float32, copy=False)
+    return stacked[..., 0] if stacked.shape[-1] == 1 else stacked
+
+
+def check(image: np.ndarray, card: ModelCard) -> None:
+    """Refuse an image, (height, width, channels), that the model of a card cannot take."""
+    channels = card.image_channels
+    if image.ndim != 3 or image.shape[-1] != channels:
+        raise InputError(
+            f"an array of shape {image.shape} was given; (height, width, {channels}) is expected, "
+            f"since the model was trained on {channels} image{'s' * (channels > 1)}"
+        )
+    if min(image.shape[:2]) < SMALLEST:
+        raise InputError(
+            f"the image has {image.shape[0]}x{image.shape[1]} pixels; at least "
+            f"{SMALLEST}x{SMALLEST} are needed"
+        )
+    if not np.isfinite(image).all():
+        raise InputError("the image has pixels that are NaN or infinite; fill or cut them first")

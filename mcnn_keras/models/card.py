@@ -1,0 +1,306 @@
+"""The card of a model: what it takes, what it gives, and what it was made of. Checked when read.
+
+problem -> ModelCard -> JSON in the model's file -> ModelCard -> prediction, evaluation, reports
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from ..errors import InputError
+from . import normalization as normalizations
+from .normalization import Normalization
+
+FORMAT = 2
+ROLES = ("phase", "amplitude", "image", "colour", "value")
+# Of tiles that are cut from a field that is normalised as a whole, in pixels, without their halos.
+TILE = 1024
+# By how much neighbouring tiles of a scale of their own overlap, in pixels.
+OVERLAP = 16
+
+
+@dataclass(frozen=True)
+class Planes:
+    """Images of one object, each at its distance from focus.
+
+    Parameters
+    ----------
+    defocus : tuple of float
+        Of each image, positive downstream, in the network's order.
+    tolerance : tuple of float
+        How far a measured plane may lie from each of these: the focus error of the training.
+    unit : {'um', 'A'}
+        Of all lengths.
+    """
+
+    kind: ClassVar[str] = "planes"
+    defocus: tuple[float, ...]
+    tolerance: tuple[float, ...]
+    unit: str = "um"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "defocus", tuple(float(z) for z in self.defocus))
+        object.__setattr__(self, "tolerance", tuple(float(t) for t in self.tolerance))
+        if len(self.defocus) != len(self.tolerance) or not self.defocus:
+            raise ValueError("a card's planes need a tolerance each")
+        if self.unit not in ("um", "A"):
+            raise ValueError(f"a card's unit of length is 'um' or 'A', not {self.unit!r}")
+
+    @property
+    def count(self) -> int:
+        """The number of images."""
+        return len(self.defocus)
+
+
+@dataclass(frozen=True)
+class Channels:
+    """The channels of one image: a grey one, the colours of a picture, or any others."""
+
+    kind: ClassVar[str] = "channels"
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class Frames:
+    """A frame of one channel, with its neighbours in time: `window` frames, the middle one's answer.
+
+    A window of one is a single frame.
+    """
+
+    kind: ClassVar[str] = "frames"
+    window: int = 1
+
+    @property
+    def count(self) -> int:
+        """The number of images."""
+        return self.window
+
+
+Inputs = Planes | Channels | Frames
+INPUTS: dict[str, Any] = {cls.kind: cls for cls in (Planes, Channels, Frames)}
+
+
+@dataclass(frozen=True)
+class Output:
+    """One channel of the result.
+
+    Parameters
+    ----------
+    name : str
+    unit : str
+        'rad' for a phase, '' where there is none.
+    role : {'phase', 'amplitude', 'image', 'colour', 'value'}
+        What it means to the program: colours are shown together, an image has the input's unit.
+    """
+
+    name: str
+    unit: str = ""
+    role: str = "value"
+
+    def __post_init__(self) -> None:
+        if self.role not in ROLES:
+            raise ValueError(f"role={self.role!r} is not known; choose from {', '.join(ROLES)}")
+
+
+@dataclass(frozen=True)
+class Tile:
+    """How images larger than a network takes at once are cut.
+
+    Parameters
+    ----------
+    size : int
+        Height and width of a tile, without what is seen around it.
+    overlap : int or None
+        Pixels that are seen around each tile, or shared by two tiles of a scale of their own;
+        None until it is measured.
+    """
+
+    size: int = TILE
+    overlap: int | None = None
+
+
+@dataclass
+class ModelCard:
+    """What a model file tells of itself.
+
+    Attributes
+    ----------
+    problem : str
+        The problem's name.
+    config : dict
+        The problem's arguments, its ranges among them.
+    inputs : Planes, Channels or Frames
+        What a measurement is.
+    outputs : tuple of Output
+        What each channel of the result is.
+    normalization : Normalization
+        Between measurements and the network.
+    network : dict
+        Arguments of `mcnn_keras.MCNN`.
+    training : dict
+        Settings of the run; ``image_size`` is always there.
+    channels : dict or None
+        Name and arguments of the fixed channels beside the image, see `mcnn_keras.channels`.
+    conditions : dict
+        What the instrument says of a measurement, by name: the number that all samples shared, or
+        None where it differed and prediction has to be told it.
+    tile : Tile
+    pixel_size : float or None
+        Of the images that the model was trained for, in um.
+    calibration : dict
+        What is known of the answers' uncertainty.
+    metrics : dict
+        What was measured of the model.
+    versions : dict
+        Of the packages that made it.
+    created, command, description : str
+        When and how it was made; a line for lists.
+    """
+
+    problem: str
+    config: dict[str, Any]
+    inputs: Inputs
+    outputs: tuple[Output, ...]
+    normalization: Normalization
+    network: dict[str, Any]
+    training: dict[str, Any]
+    channels: dict[str, Any] | None = None
+    conditions: dict[str, Any] = field(default_factory=dict)
+    tile: Tile = field(default_factory=Tile)
+    pixel_size: float | None = None
+    calibration: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    created: str = ""
+    command: str = ""
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        self.outputs = tuple(self.outputs)
+        outputs = self.network["output_channels"]
+        if len(self.outputs) != outputs:
+            raise ValueError(f"the card names {len(self.outputs)} outputs of {outputs}")
+        if int(self.network["input_channels"]) < self.inputs.count:
+            raise ValueError("the network takes fewer channels than a measurement has images")
+        int(self.training["image_size"]), int(self.network["scale"])
+
+    @property
+    def image_channels(self) -> int:
+        """Images of one measurement, without the fixed channels."""
+        return self.inputs.count
+
+    @property
+    def scale(self) -> int:
+        """Size of a result in image sizes."""
+        return int(self.network["scale"])
+
+    @property
+    def takes_colours(self) -> bool:
+        """Whether the model's channels are red, green and blue."""
+        return isinstance(self.inputs, Channels) and self.inputs.count == 3
+
+    @property
+    def gives_colours(self) -> bool:
+        """Whether the results are a picture in red, green and blue."""
+        return [o.role for o in self.outputs] == ["colour"] * 3
+
+    @property
+    def largest_trained(self) -> int:
+        """The size, in pixels, of the largest samples that the model was trained on."""
+        return int(self.training["image_size"]) * (2 if self.training.get("mixed_sizes") else 1)
+
+    @property
+    def ranges(self) -> dict[str, Any]:
+        """What varied between the samples of the training, within which limits."""
+        return dict(self.config.get("ranges", {}))
+
+    @property
+    def error_unit(self) -> str:
+        """The unit of the mean absolute error over all outputs, to print behind it."""
+        own = self.normalization.error_unit
+        if own is not None:
+            return own
+        if len(self.outputs) == 1:
+            return self.outputs[0].unit
+        return f"(mean over {' and '.join(o.name for o in self.outputs)})"
+
+    def measured_conditions(self, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The conditions of a measurement: the training's, and those that are given for the others.
+
+        Raises
+        ------
+        InputError
+            If one that differed in training is not given, or one is given that the model does
+            not take.
+        """
+        given = dict(given or {})
+        unknown = [n for n in given if self.conditions.get(n, 0) is not None]
+        if unknown:
+            free = [n for n, value in self.conditions.items() if value is None]
+            offered = f"give {', '.join(free)} alone" if free else "leave the conditions out"
+            raise InputError(f"the model takes no {unknown[0]} at prediction; {offered}")
+        found = {n: given.get(n, value) for n, value in self.conditions.items()}
+        missing = [n for n, value in found.items() if value is None]
+        if missing:
+            raise InputError(
+                f"the model must be told the {missing[0]} of the measurement; give conditions="
+                f"{{{missing[0]!r}: ...}}"
+            )
+        return found
+
+    def to_json(self) -> str:
+        """The card as JSON."""
+        return json.dumps(self.asdict())
+
+    def asdict(self) -> dict[str, Any]:
+        """The card as JSON can hold it."""
+        told: dict[str, Any] = {"format": FORMAT}
+        for f in dataclasses.fields(self):
+            value = getattr(self, f.name)
+            if f.name == "inputs":
+                value = {"kind": value.kind, **dataclasses.asdict(value)}
+            elif f.name == "outputs":
+                value = [dataclasses.asdict(o) for o in value]
+            elif f.name == "normalization":
+                value = value.config()
+            elif f.name == "tile":
+                value = dataclasses.asdict(value)
+            told[f.name] = value
+        return json.loads(json.dumps(told, default=dict))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ModelCard) and self.asdict() == other.asdict()
+
+
+def card_from(told: Mapping[str, Any]) -> ModelCard:
+    """The card that JSON tells; those of earlier versions are brought to this one.
+
+    Parameters
+    ----------
+    told : dict
+        From `ModelCard.asdict`, or of an earlier version.
+
+    Raises
+    ------
+    InputError
+        If it was written by a newer version of this package.
+    KeyError, TypeError, ValueError
+        If it is not whole.
+    """
+    if told["format"] > FORMAT:
+        raise InputError("it was written by a newer mcnn-keras; upgrade this one")
+    if told["format"] == 1:
+        from .format_1 import upgraded
+
+        told = upgraded(told)
+    values = {k: v for k, v in told.items() if k != "format"}
+    inputs = dict(values["inputs"])
+    values["inputs"] = INPUTS[inputs.pop("kind")](**inputs)
+    values["outputs"] = tuple(Output(**o) for o in values["outputs"])
+    values["normalization"] = normalizations.from_config(values["normalization"])
+    values["tile"] = Tile(**values.get("tile", {}))
+    return ModelCard(**values)

@@ -1,0 +1,306 @@
+"""How a measurement becomes a network's input, and a network's output a result in its units.
+
+One object does both, in training (tensors) and in prediction (NumPy). The problem makes it and the
+model's card keeps it:
+
+    apply    measurement -> network's input, and the scale that was taken out of it
+    target   truth -> what the network is to answer, in that scale         (training)
+    restore  network's answer -> result, in that scale                     (prediction)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..errors import InputError
+from ..physics import arrays
+from ..physics.arrays import Array
+
+PIXELS = (-3, -2)
+
+
+class Normalization:
+    """Values pass as they are; the base of the other normalisations.
+
+    Attributes
+    ----------
+    kind : str
+        What a card calls it.
+    limits : (float, float) or None
+        The least and the most that a result can be.
+    mean_free : bool
+        Whether the answers' means are free, so that zero is the best constant answer.
+    per_frame : bool
+        Whether each frame has a scale of its own. Tiles of a large one then have theirs, too.
+    """
+
+    kind: ClassVar[str] = "none"
+    mean_free: ClassVar[bool] = False
+    per_frame: ClassVar[bool] = False
+
+    def __init__(self, limits: Sequence[float] | None = None) -> None:
+        self.limits = None if limits is None else (float(limits[0]), float(limits[1]))
+
+    def apply(self, image: Array) -> tuple[Array, Any]:
+        """The network's input, (height, width, channels), and the scale taken out of it.
+
+        Raises
+        ------
+        InputError
+            If the image cannot be scaled; tensors are not checked.
+        """
+        return image, None
+
+    def target(self, target: Array, scale: Any) -> Array:
+        """What the network is to answer, (height, width, outputs)."""
+        return target
+
+    def restore(self, answer: np.ndarray, scale: Any) -> np.ndarray:
+        """The result that an answer, (height, width, outputs), stands for."""
+        return answer if self.limits is None else answer.clip(*self.limits)
+
+    def error_scale(self, outputs: int) -> np.ndarray:
+        """By what errors of the network's outputs are multiplied to be in the results' units."""
+        return np.ones(outputs)
+
+    @property
+    def error_unit(self) -> str | None:
+        """In what the network's errors are, where that is not the results' unit."""
+        return None
+
+    def config(self) -> dict[str, Any]:
+        """As a card holds it; `from_config` takes it back."""
+        return {"kind": self.kind, **({"limits": list(self.limits)} if self.limits else {})}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Normalization) and self.config() == other.config()
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Contrast(Normalization):
+    """Intensities as contrasts, image / mean - 1 of each channel; answers about a wave.
+
+    Parameters
+    ----------
+    roles : sequence of {'phase', 'amplitude'}
+        Of each output. A phase is mean-free; an amplitude belongs to a mean intensity of one.
+    """
+
+    kind = "contrast"
+    mean_free = True
+
+    def __init__(self, roles: Sequence[str] = ("phase",)) -> None:
+        super().__init__()
+        self.roles = tuple(roles)
+
+    def apply(self, image: Array) -> tuple[Array, Any]:
+        """Contrasts, and the means that were taken out."""
+        xp = arrays.of(image)
+        mean = xp.mean(image, axis=PIXELS)
+        if xp is arrays.Numbers:
+            _require_light(image, mean)
+        return image / mean - 1.0, mean
+
+    def target(self, target: Array, scale: Any) -> Array:
+        """Phases less their means; amplitudes of a mean square of one."""
+        xp = arrays.of(target)
+        channels = []
+        for i, role in enumerate(self.roles):
+            channel = target[..., i : i + 1]
+            if role == "phase":
+                channels.append(channel - xp.mean(channel, axis=PIXELS))
+            else:
+                channels.append(channel / xp.sqrt(xp.mean(channel * channel, axis=PIXELS)))
+        return xp.concat(channels, axis=-1)
+
+    def restore(self, answer: np.ndarray, scale: Any) -> np.ndarray:
+        """Phases without a mean; amplitudes as they are."""
+        free = [role == "phase" for role in self.roles]
+        return answer - np.where(free, answer.mean((0, 1)), np.float32(0)).astype(np.float32)
+
+    def config(self) -> dict[str, Any]:
+        """As a card holds it."""
+        return {"kind": self.kind, "roles": list(self.roles)}
+
+
+class FrameScale(Normalization):
+    """Each frame less its mean, in its own deviations, outlying pixels drawn in.
+
+    The deviation is that between the quantiles at `outliers` from either end. Pixels that lie
+    more than twice as far from the middle as these quantiles, and six deviations at least, are
+    drawn in to that distance: hot ones, but hardly ever a pixel of an atom. The answer is the
+    clean frame in the same scale; its mean is set to the frame's, as noise changes it by less than
+    any network can know.
+
+    Parameters
+    ----------
+    outliers : float
+        The share of the highest and of the lowest pixels that say nothing of a frame's scale.
+    """
+
+    kind = "frame"
+    mean_free = True
+    per_frame = True
+
+    def __init__(self, outliers: float = 1e-3) -> None:
+        super().__init__()
+        self.outliers = float(outliers)
+
+    def apply(self, image: Array) -> tuple[Array, Any]:
+        """The scaled frame, and its mean, deviation, least and most."""
+        xp = arrays.of(image)
+        image = xp.cast(image, "float32")
+        values = xp.reshape(image, [-1])
+        count = max(1, int(self.outliers * int(values.shape[0])))
+        low, high = xp.extremes(values, count)
+        middle, deviation = _moments(xp.clip(values, low, high))
+        whole = _moments(values)[1]
+        reach = [xp.maximum(abs(q - middle), 3 * deviation) for q in (low, high)]
+        drawn = xp.clip(image, middle - 2 * reach[0], middle + 2 * reach[1])
+        # Where nearly all pixels are empty, the few counts are no outliers but all there is.
+        sparse = deviation <= 1e-6 * whole
+        image = xp.where(sparse, image, drawn)
+        deviation = xp.where(sparse, whole, deviation)
+        mean = _moments(xp.reshape(image, [-1]))[0]
+        # Nothing can be told from an empty frame, and nothing is to be learned from it.
+        seen = deviation > 1e-6 * abs(mean)
+        factor = xp.where(seen, 1.0 / xp.maximum(deviation, _like(deviation, 1e-12)),
+                          _like(deviation, 0.0))  # fmt: skip
+        scaled = xp.cast((image - mean) * factor, "float32")
+        return scaled, {
+            "mean": mean, "factor": factor, "deviation": xp.where(seen, deviation, 0 * deviation),
+            "scaled": scaled,
+        }  # fmt: skip
+
+    def target(self, target: Array, scale: Any) -> Array:
+        """The clean frame in the noisy one's scale; what is drawn in there is drawn in here."""
+        xp = arrays.of(target, scale["scaled"])
+        target = (target - xp.mean(target, axis=PIXELS)) * scale["factor"]
+        low, high = _limits(scale["scaled"])
+        return xp.clip(xp.cast(target, "float32"), low, high)
+
+    def restore(self, answer: np.ndarray, scale: Any) -> np.ndarray:
+        """The answer in the frame's own scale."""
+        deviation, mean = float(scale["deviation"]), float(scale["mean"])
+        return (answer - answer.mean((0, 1))) * deviation + mean
+
+    def config(self) -> dict[str, Any]:
+        """As a card holds it."""
+        return {"kind": self.kind, "outliers": self.outliers}
+
+
+class Fixed(Normalization):
+    """The same scale for all images: (image - mean) / deviation of each channel, back for results.
+
+    Parameters
+    ----------
+    input_mean, input_deviation : sequence of float
+        Of each channel of the image; one number serves all of them.
+    output_mean, output_deviation : sequence of float
+        Of each output; by default results are what the network answers.
+    limits : (float, float), optional
+        The least and the most that a result can be.
+    """
+
+    kind = "fixed"
+
+    def __init__(
+        self,
+        input_mean: Sequence[float] | float = 0.0,
+        input_deviation: Sequence[float] | float = 1.0,
+        output_mean: Sequence[float] | float = 0.0,
+        output_deviation: Sequence[float] | float = 1.0,
+        limits: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__(limits)
+        self.input_mean, self.input_deviation = _list(input_mean), _list(input_deviation)
+        self.output_mean, self.output_deviation = _list(output_mean), _list(output_deviation)
+        if any(not 0 < d < np.inf for d in (*self.input_deviation, *self.output_deviation)):
+            raise InputError("a deviation to divide by must be positive and finite")
+
+    def apply(self, image: Array) -> tuple[Array, Any]:
+        """The scaled image."""
+        return (image - np.float32(self.input_mean)) / np.float32(self.input_deviation), None
+
+    def target(self, target: Array, scale: Any) -> Array:
+        """The scaled target."""
+        return (target - np.float32(self.output_mean)) / np.float32(self.output_deviation)
+
+    def restore(self, answer: np.ndarray, scale: Any) -> np.ndarray:
+        """The answer in the scale of the targets."""
+        own = answer * np.float32(self.output_deviation) + np.float32(self.output_mean)
+        return super().restore(own, scale)
+
+    def error_scale(self, outputs: int) -> np.ndarray:
+        """The outputs' deviations."""
+        return np.broadcast_to(np.asarray(self.output_deviation, np.float64), (outputs,))
+
+    @property
+    def error_unit(self) -> str | None:
+        """Deviations of the targets, where they are scaled."""
+        return "of the targets' deviation" if set(self.output_deviation) != {1.0} else None
+
+    def config(self) -> dict[str, Any]:
+        """As a card holds it."""
+        names = ("input_mean", "input_deviation", "output_mean", "output_deviation")
+        return {**super().config(), **{name: getattr(self, name) for name in names}}
+
+
+KINDS: dict[str, type[Normalization]] = {
+    cls.kind: cls for cls in (Normalization, Contrast, FrameScale, Fixed)
+}
+
+
+def from_config(config: Mapping[str, Any]) -> Normalization:
+    """The normalisation that `Normalization.config` describes.
+
+    Raises
+    ------
+    KeyError, TypeError
+        If it is of no known kind, or its values are not those of its kind.
+    """
+    values = dict(config)
+    return KINDS[values.pop("kind")](**values)
+
+
+def _require_light(image: np.ndarray, mean: np.ndarray) -> None:
+    for channel, value in enumerate(mean.reshape(-1, mean.shape[-1])[0]):
+        if not value > 0:
+            raise InputError(
+                f"image {channel + 1} has a mean of {value:.4g}; intensities with a positive mean "
+                "are expected (is a background subtracted twice?)"
+            )
+        if np.ptp(image[..., channel]) == 0:
+            raise InputError(f"image {channel + 1} is constant ({value:.4g}); it shows no object")
+
+
+def _moments(values: Array) -> tuple[Array, Array]:
+    """Mean and deviation of one-dimensional values."""
+    if arrays.is_tensor(values):
+        mean = arrays.Tensors.mean(values)
+        return mean, arrays.Tensors.sqrt(arrays.Tensors.mean((values - mean) ** 2))
+    mean = values.mean(dtype=np.float64)
+    centred = values - np.float32(mean)
+    # The sum of squares by one product, without a copy in float64.
+    square = float(np.dot(centred, centred)) / centred.size
+    return float(mean), square**0.5
+
+
+def _limits(values: Array) -> tuple[Array, Array]:
+    if arrays.is_tensor(values):
+        import tensorflow as tf
+
+        return tf.reduce_min(values), tf.reduce_max(values)
+    return values.min(), values.max()
+
+
+def _like(value: Array, number: float) -> Array:
+    return number if not arrays.is_tensor(value) else arrays.Tensors.cast(number, "float32")
+
+
+def _list(values: Sequence[float] | float) -> list[float]:
+    return [float(v) for v in np.atleast_1d(np.asarray(values, np.float64))]

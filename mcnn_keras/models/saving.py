@@ -1,0 +1,211 @@
+"""Model files: one .h5 that explains itself, read back as data and never as code."""
+
+from __future__ import annotations
+
+import functools
+import json
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ..errors import InputError, reason
+from ..files import replacing
+from .card import ModelCard, card_from
+
+PACKAGES = ("mcnn-keras", "keras", "tensorflow", "numpy")
+ATTRIBUTE = "mcnn_keras_card"
+WEIGHTS = Path(__file__).parents[1] / "weights"
+PRECISIONS = ("float32", "bfloat16")
+
+
+def shipped() -> dict[str, Path]:
+    """The models that come with the package, by the names that `load` knows.
+
+    Returns
+    -------
+    dict
+        Name -> path of its .h5 file.
+    """
+    return {path.stem: path for path in sorted(WEIGHTS.glob("*.h5"))}
+
+
+def model_path(name: str | Path) -> Path:
+    """The file of a model: a shipped one by its name, or any by its path."""
+    return shipped().get(str(name), Path(name))
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that make a model."""
+    return {name: _version(name) for name in PACKAGES}
+
+
+def save(model: Any, path: str | Path) -> None:
+    """Save a model with its card.
+
+    Parameters
+    ----------
+    model : keras.Model
+        From `mcnn_keras.train` or `mcnn_keras.load`.
+    path : str or Path
+        A name ending in .h5; the file appears whole or not at all.
+
+    Raises
+    ------
+    InputError
+        If the name does not end in .h5, or the model has no card.
+    """
+    path = Path(path)
+    if path.suffix != ".h5":
+        raise InputError(f"{path} does not end in .h5; name the model file like phase.h5")
+    if not hasattr(model, "card"):
+        raise InputError("the model has no card; save models that mcnn_keras trained or loaded")
+    with replacing(path) as part:
+        _write_keras_file(model, part)
+        with h5py.File(part, "r+") as file:
+            file.attrs[ATTRIBUTE] = model.card.to_json()
+
+
+def load(path: str | Path, precision: str = "float32") -> Any:
+    """Load a model that `save` wrote, or one that comes with the package.
+
+    Parameters
+    ----------
+    path : str or Path
+        The .h5 file, a .onnx file that `mcnn_keras.models.onnx.export` made, or a shipped model's
+        name, such as "denoise".
+    precision : {'float32', 'bfloat16'}
+        What it computes in; bfloat16 is faster on processors that know it, and good to two
+        digits.
+
+    Returns
+    -------
+    keras.Model
+        Rebuilt from the card; nothing in the file is run. Of a .onnx file an
+        `mcnn_keras.models.onnx.OnnxModel`, which `mcnn_keras.predict` takes just as well.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged, or was not written by this package, or the precision is
+        not known.
+    """
+    if str(path).endswith(".onnx"):
+        from .onnx import OnnxModel
+
+        return OnnxModel(path)
+    from ..network import build
+
+    if precision not in PRECISIONS:
+        raise InputError(f"precision {precision!r} is not known; choose 'float32' or 'bfloat16'")
+    path = model_path(path)
+    card = read_card(path)
+    try:
+        model = build(card.network, precision)
+        with h5py.File(path, "r") as file:
+            for layer in model.layers:
+                if layer.weights:
+                    layer.set_weights(_layer_weights(file["model_weights"][layer.name], layer))
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        raise InputError(
+            f"{path} is damaged: its weights do not fit its card ({reason(error)})"
+        ) from None
+    model.card = card
+    return model
+
+
+def load_once(path: str | Path, precision: str = "float32") -> Any:
+    """As `load`, but a file that was loaded before and has not changed since is not read again.
+
+    The models of the last four files are kept.
+    """
+    file = model_path(path)
+    changed = file.stat().st_mtime_ns if file.is_file() else None
+    return _loaded(str(path), precision, changed)
+
+
+@functools.lru_cache(4)
+def _loaded(path: str, precision: str, changed: int | None) -> Any:
+    return load(path, precision)
+
+
+def read_card(path: str | Path) -> ModelCard:
+    """The card of a model file.
+
+    Parameters
+    ----------
+    path : str or Path
+        The .h5 file, or a shipped model's name.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged, or was not written by this package.
+    """
+    if str(path).endswith(".onnx"):
+        return load(path).card
+    path = model_path(path)
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "is not there"
+        known = "".join(f", or {name}" for name in shipped())
+        raise InputError(f"the model {path} {what}; give the name of a .h5 file{known}")
+    try:
+        with h5py.File(path, "r") as file:
+            text = file.attrs.get(ATTRIBUTE)
+    except OSError:
+        raise InputError(f"{path} is damaged or not an HDF5 file; copy or train it again") from None
+    if text is None:
+        raise InputError(
+            f"{path} was not written by mcnn-keras (it has no card); give a model.h5 that "
+            "`mcnn-keras train` made"
+        )
+    return parsed_card(text, path)
+
+
+def parsed_card(text: str, path: str | Path) -> ModelCard:
+    """The card that a file's text tells.
+
+    Raises
+    ------
+    InputError
+        If it is not whole, or of a newer version.
+    """
+    try:
+        return card_from(json.loads(text))
+    except InputError as error:
+        raise InputError(f"{path} cannot be used: {error}") from None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{path} is damaged: its card is not complete ({reason(error)}); copy or train it again"
+        ) from None
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # run from a checkout, or a build under another name
+        return "unknown"
+
+
+def _write_keras_file(model: Any, path: Path) -> None:
+    # Keras logs a line in praise of its other format for each .h5; this format is the contract.
+    from absl import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        model.save(path, include_optimizer=False)
+    finally:
+        logging.set_verbosity(level)
+
+
+def _layer_weights(group: Any, layer: Any) -> list[np.ndarray]:
+    """The arrays of a layer's weights, in the layer's order, in float32."""
+    names = [n.decode() if isinstance(n, bytes) else n for n in group.attrs["weight_names"]]
+    arrays = [np.asarray(group[name], np.float32) for name in names]
+    shapes = [tuple(weight.shape) for weight in layer.weights]
+    if [a.shape for a in arrays] != shapes:
+        raise ValueError(f"{layer.name} has weights of {[a.shape for a in arrays]}, not {shapes}")
+    return arrays

@@ -1,0 +1,14 @@
+"""The physics of the instruments: waves, probes, light on walls, and what detectors add."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_MODULES = ("arrays", "electrons", "intensity_transport", "noise", "optics", "stem", "wall")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:  # imported when first used: some bring TensorFlow
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,188 @@
+"""Array code that is written once and runs on NumPy arrays and on TensorFlow's tensors.
+
+`of(*values)` gives the functions for what it is shown: TensorFlow's if any value is a tensor, those
+of NumPy and SciPy otherwise. So a formula that is used inside tf.data, on files and with ONNX
+Runtime has one implementation, and TensorFlow is never imported where there are no tensors.
+
+Images are (..., channels, height, width) here: transforms go over the last two axes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+# An array of NumPy, a tensor of TensorFlow, or a number.
+Array = Any
+
+
+def of(*values: Array) -> Any:
+    """The functions that fit some values: `Tensors` if one is a tensor, `Numbers` otherwise."""
+    return Tensors if any(map(is_tensor, values)) else Numbers
+
+
+def is_tensor(value: Array) -> bool:
+    """Whether a value is a tensor or a variable of TensorFlow."""
+    return type(value).__module__.startswith(("tensorflow", "keras"))
+
+
+def channels_first(images: Array) -> Array:
+    """(..., height, width, channels) as (..., channels, height, width)."""
+    n = len(images.shape)
+    return of(images).transpose(images, (*range(n - 3), n - 1, n - 3, n - 2))
+
+
+def channels_last(images: Array) -> Array:
+    """(..., channels, height, width) as (..., height, width, channels)."""
+    n = len(images.shape)
+    return of(images).transpose(images, (*range(n - 3), n - 2, n - 1, n - 3))
+
+
+class Numbers:
+    """NumPy's and SciPy's functions."""
+
+    floor = staticmethod(np.floor)
+    sqrt = staticmethod(np.sqrt)
+    exp = staticmethod(np.exp)
+    log = staticmethod(np.log)
+    cos = staticmethod(np.cos)
+    sin = staticmethod(np.sin)
+    maximum = staticmethod(np.maximum)
+    where = staticmethod(np.where)
+    clip = staticmethod(np.clip)
+    stack = staticmethod(np.stack)
+    concat = staticmethod(np.concatenate)
+    reshape = staticmethod(np.reshape)
+    transpose = staticmethod(np.transpose)
+    roll = staticmethod(np.roll)
+    real = staticmethod(np.real)
+    conj = staticmethod(np.conj)
+    einsum = staticmethod(np.einsum)
+
+    @staticmethod
+    def cast(value: Array, dtype: str) -> Array:
+        """The values in another type."""
+        return np.asarray(value).astype(dtype, copy=False)
+
+    @staticmethod
+    def complex(real: Array, imag: Array) -> Array:
+        """complex64 of two float32 parts."""
+        out = np.empty(np.broadcast_shapes(np.shape(real), np.shape(imag)), np.complex64)
+        out.real, out.imag = real, imag
+        return out
+
+    @staticmethod
+    def mean(value: Array, axis: Any = None) -> Array:
+        """The mean over axes, which stay with a length of one; summed in float64."""
+        total = np.mean(value, axis=axis, keepdims=axis is not None, dtype=np.float64)
+        return total.astype(np.asarray(value).dtype) if axis is not None else total
+
+    @staticmethod
+    def pad(value: Array, widths: Any, mode: str = "symmetric") -> Array:
+        """Values beyond the borders."""
+        return np.pad(value, widths, mode=mode)  # type: ignore[call-overload]
+
+    @staticmethod
+    def fft2(value: Array) -> Array:
+        """The two-dimensional transform over the last two axes."""
+        from scipy import fft
+
+        return fft.fft2(value)
+
+    @staticmethod
+    def ifft2(value: Array) -> Array:
+        """The inverse transform over the last two axes."""
+        from scipy import fft
+
+        return fft.ifft2(value)
+
+    @staticmethod
+    def rfft2(value: Array) -> Array:
+        """The transform of real values over the last two axes."""
+        from scipy import fft
+
+        return fft.rfft2(value)
+
+    @staticmethod
+    def irfft2(value: Array, shape: Any) -> Array:
+        """The real inverse transform over the last two axes, of this height and width."""
+        from scipy import fft
+
+        return fft.irfft2(value, s=shape)
+
+    @staticmethod
+    def extremes(values: Array, count: int) -> tuple[Array, Array]:
+        """The count-th lowest and the count-th highest of one-dimensional values."""
+        kept = np.array(values)
+        kept.partition((count - 1, kept.size - count))
+        return kept[count - 1], kept[kept.size - count]
+
+
+class Tensors:
+    """TensorFlow's functions by the same names; TensorFlow is imported when one is called."""
+
+    @staticmethod
+    def cast(value: Array, dtype: str) -> Array:
+        """The values in another type."""
+        import tensorflow as tf
+
+        return tf.cast(value, dtype)
+
+    @staticmethod
+    def complex(real: Array, imag: Array) -> Array:
+        """complex64 of two float32 parts."""
+        import tensorflow as tf
+
+        return tf.complex(tf.cast(real, tf.float32), tf.cast(imag, tf.float32))
+
+    @staticmethod
+    def mean(value: Array, axis: Any = None) -> Array:
+        """The mean over axes, which stay with a length of one."""
+        import tensorflow as tf
+
+        return tf.reduce_mean(value, axis=axis, keepdims=axis is not None)
+
+    @staticmethod
+    def pad(value: Array, widths: Any, mode: str = "symmetric") -> Array:
+        """Values beyond the borders."""
+        import tensorflow as tf
+
+        return tf.pad(value, widths, mode=mode.upper())
+
+    @staticmethod
+    def irfft2(value: Array, shape: Any) -> Array:
+        """The real inverse transform over the last two axes, of this height and width."""
+        import tensorflow as tf
+
+        return tf.signal.irfft2d(value, fft_length=shape)
+
+    @staticmethod
+    def extremes(values: Array, count: int) -> tuple[Array, Array]:
+        """The count-th lowest and the count-th highest of one-dimensional values."""
+        import tensorflow as tf
+
+        return -tf.math.top_k(-values, count)[0][-1], tf.math.top_k(values, count)[0][-1]
+
+
+def _delegate(name: str, path: str) -> None:
+    def function(*arguments: Any, **options: Any) -> Array:
+        import tensorflow as tf
+
+        found: Any = tf
+        for part in path.split("."):
+            found = getattr(found, part)
+        return found(*arguments, **options)
+
+    function.__name__ = name
+    setattr(Tensors, name, staticmethod(function))
+
+
+for _name, _path in {
+    "floor": "floor", "sqrt": "sqrt", "exp": "exp", "log": "math.log", "cos": "cos", "sin": "sin",
+    "maximum": "maximum", "where": "where", "clip": "clip_by_value", "stack": "stack",
+    "concat": "concat", "reshape": "reshape", "transpose": "transpose", "roll": "roll",
+    "real": "math.real", "conj": "math.conj", "einsum": "einsum", "fft2": "signal.fft2d",
+    "ifft2": "signal.ifft2d", "rfft2": "signal.rfft2d",
+}.items():  # fmt: skip
+    _delegate(_name, _path)

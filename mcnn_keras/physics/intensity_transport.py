@@ -1,0 +1,61 @@
+"""The transport-of-intensity equation in Fourier space: what a network's channels and the classical
+methods share.
+
+dI/dz = -wavelength / (2 pi n) laplacian(phase) at unit intensity, so that a pure phase of spatial
+frequency f changes the intensity by 2 pi (wavelength / n) f^2 for each rad and um (Teague, JOSA 73,
+1434 (1983)); solved with Tikhonov's regularisation (Paganin and Nugent, PRL 80, 2586 (1998)).
+"""
+
+from __future__ import annotations
+
+import math
+
+from . import arrays
+from .arrays import Array
+from .optics import Optics
+
+
+def slope_weights(defocus: Array) -> Array:
+    """Weights of the planes in the slope along the axis of a line through their contrasts.
+
+    Parameters
+    ----------
+    defocus : (planes,) array or tensor
+        In um. The line of one plane goes through zero at focus.
+
+    Returns
+    -------
+    array
+        (planes,), float64, in 1 / um.
+    """
+    xp = arrays.of(defocus)
+    z = xp.cast(defocus, "float64")
+    if z.shape[0] > 1:
+        z = z - xp.mean(z)
+    return z / (xp.mean(z * z) * float(z.shape[0]))
+
+
+def phase_gain(squared: Array, optics: Optics, cutoff: Array) -> Array:
+    """From the spectrum of the intensity's slope along the axis to that of the phase.
+
+    Parameters
+    ----------
+    squared : array
+        Squared spatial frequencies, float64, in 1 / um^2.
+    optics : Optics
+        Of which wavelength and refractive index count here.
+    cutoff : float or tensor
+        Spatial frequency, in 1 / um, below which the answer is damped.
+
+    Returns
+    -------
+    array
+        Of the frequencies' shape, float64, in rad um.
+    """
+    xp = arrays.of(squared, optics.wavelength, optics.refractive_index, cutoff)
+    wavelength, index, limit = (
+        xp.cast(v, "float64") for v in (optics.wavelength, optics.refractive_index, cutoff)
+    )
+    scale = 2 * math.pi * wavelength / index
+    gain = scale * squared
+    return gain / (gain * gain + (scale * limit**2) ** 2)

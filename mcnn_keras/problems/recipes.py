@@ -1,0 +1,21 @@
+"""How the problems of this package are trained where nothing else is said.
+
+The command line and `mcnn_keras.train` both take these. They stand apart from the problems, so that
+help texts tell them without TensorFlow.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Values of `mcnn_keras.Settings` that differ from its own defaults.
+RECIPES: dict[str, dict[str, Any]] = {
+    "denoise": {
+        "image_size": 128, "samples": 8192, "epochs": 64, "batch_size": 16, "loss": "squared",
+        "learning_rate": 1e-3, "mixed_sizes": True,
+    },
+    "laplacian": {"image_size": 128, "samples": 768},
+    "paired": {"image_size": 128, "epochs": 16},
+    "phase": {},
+    "reflection": {"image_size": 192},
+}  # fmt: skip

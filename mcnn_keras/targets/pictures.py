@@ -1,0 +1,233 @@
+"""Target pictures: bundled photographs, procedural pictures, or a folder of the user's own.
+
+A `Pictures` object holds them as one block of memory; `draw` cuts a random, randomly turned and
+scaled window out of one of them, inside tf.data, as a pure function of a stateless seed.
+Training and test pictures come from different sources.
+"""
+
+import hashlib
+import math
+import warnings
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from ..errors import InputError, reason
+from ..files import grey, open_recording
+from . import procedural
+
+SIZE = 512
+SPLITS = ("train", "test")
+
+# Photographs that the scikit-image package contains (no download), by the split they belong to.
+PHOTOGRAPHS = {
+    "train": (
+        "astronaut", "brick", "cell", "coins", "grass", "gravel", "hubble_deep_field",
+        "immunohistochemistry", "page", "retina", "rocket", "text",
+    ),
+    "test": ("camera", "chelsea", "coffee", "moon"),
+}  # fmt: skip
+
+# Pictures of each procedural family, and cell masks, in a set.
+PER_FAMILY = {"train": 16, "test": 4}
+MASKS = {"train": 32, "test": 8}
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".npy")
+# The most pictures taken from a folder: 2,048 of 512x512 are half a gigabyte.
+MOST_PICTURES = 2048
+
+
+class Pictures:
+    """Target pictures of one split, drawn by seed.
+
+    Parameters
+    ----------
+    split : {'train', 'test'}
+        The two share no picture.
+    folder : str or Path, optional
+        A folder of the user's own pictures (searched with its subfolders), instead of the bundled
+        photographs and the procedural pictures. A tenth of them, chosen by a hash of the file's
+        name and at least one, is the test split; at most 2,048 are used.
+    seed : int
+        Of the procedural pictures.
+    size_held : int, optional
+        Height and width at which pictures are held; `SIZE` by default.
+
+    Attributes
+    ----------
+    names : list of str
+        Where each picture comes from.
+    """
+
+    def __init__(self, split="train", folder=None, seed=0, size_held=None):
+        if split not in SPLITS:
+            raise InputError(f"split={split!r} is not known; choose 'train' or 'test'")
+        size_held = size_held or SIZE
+        if folder is None:
+            photographs = list(_photographs(split, size_held))
+            pictures = [*photographs, *_procedural(split, seed, size_held)]
+        else:
+            photographs = pictures = list(_folder(Path(folder), split, size_held))
+        self.photographs = len(photographs)
+        rng = _rng(seed, split, "mask")
+        masks = [procedural.mask(rng, size_held) for _ in range(MASKS[split])]
+        self.names = [name for name, _ in pictures]
+        with tf.init_scope():  # captured by tf.data's functions, rather than copied into them
+            self.pictures = tf.constant(np.stack([_to_bytes(p) for _, p in pictures]))
+            self.masks = tf.constant(np.stack([_to_bytes(m) for m in masks]))
+
+    def draw(self, seed, size):
+        """A random window of a random picture.
+
+        Parameters
+        ----------
+        seed : (2,) int tensor
+        size : int
+            Height and width in pixels.
+
+        Returns
+        -------
+        tf.Tensor
+            (size, size), float32 in 0..1: half of them photographs; turned, scaled by 0.5 to 1.4,
+            mirrored, made brighter or darker in the middle tones, and half of them inverted
+            unless they lie on an empty background.
+        """
+        seeds = tf.unstack(tf.random.split(seed, 2))
+        kind, tone, invert = tf.unstack(tf.random.stateless_uniform((3,), seeds[0]))
+        # The photographs stand first.
+        count, all_of_them = self.photographs, self.pictures.shape[0]
+        first = tf.where(kind < 0.5, 0, count % all_of_them)
+        last = tf.where(kind < 0.5, count, all_of_them)
+        picture = _window(self.pictures, seeds[1], size, first, last)
+        empty = tf.reduce_mean(tf.cast(picture < 0.004, tf.float32)) > 0.2
+        inverted = tf.cast((invert < 0.5) & ~empty, tf.float32)
+        picture = inverted + (1.0 - 2.0 * inverted) * picture
+        # A tone curve that keeps 0 and 1; a power would take as long as all the rest.
+        return picture * (1.0 + (2.0 * tone - 1.0) * (1.0 - picture))
+
+    def draw_object(self, seed, size):
+        """As `draw`, but two in five are cut out by a cell's silhouette, on a background of zeros.
+
+        Parameters
+        ----------
+        seed : (2,) int tensor
+        size : int
+            Height and width in pixels.
+        """
+        seeds = tf.unstack(tf.random.split(seed, 3))
+        picture = self.draw(seeds[0], size)
+        cut, texture = tf.unstack(tf.random.stateless_uniform((2,), seeds[1]))
+
+        def cell():
+            # Mostly the silhouette's own thickness, with the picture as its texture.
+            silhouette = _window(self.masks, seeds[2], size, 0, self.masks.shape[0])
+            return silhouette * (1.0 + texture * (picture - 1.0))
+
+        return tf.cond(cut < 0.4, cell, lambda: picture)
+
+
+def _window(pictures, seed, size, first, last):
+    """Cut a turned, scaled, perhaps mirrored window of `size` pixels from pictures[first:last]."""
+    seeds = tf.unstack(tf.random.split(seed, 2))
+    index = tf.random.stateless_uniform((), seeds[0], first, last, tf.int32)
+    turn, zoom, mirror, y, x = tf.unstack(tf.random.stateless_uniform((5,), seeds[1]))
+    held = float(pictures.shape[1])
+    angle = 2 * math.pi * turn
+    # Picture pixels per output pixel; a large window must not shrink the picture to a tile.
+    step = tf.minimum(2.0 ** (1.5 * zoom - 0.5), held / size)
+    flip = tf.where(mirror < 0.5, 1.0, -1.0)
+    a, b = step * tf.cos(angle) * flip, -step * tf.sin(angle)
+    c, d = step * tf.sin(angle) * flip, step * tf.cos(angle)
+    # The window's centre lies where most of the window falls inside the picture.
+    room = tf.maximum(held - step * size, 0.0)
+    centre_x, centre_y = held / 2 + (x - 0.5) * room, held / 2 + (y - 0.5) * room
+    middle = (size - 1) / 2
+    shift_x = centre_x - (a + b) * middle
+    shift_y = centre_y - (c + d) * middle
+    zero = tf.zeros(())
+    transform = tf.stack([a, b, shift_x, c, d, shift_y, zero, zero])
+    window = tf.raw_ops.ImageProjectiveTransformV3(
+        images=tf.cast(pictures[index], tf.float32)[None, :, :, None] / 255.0,
+        transforms=transform[None],
+        output_shape=tf.constant([size, size]),
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="REFLECT",
+    )
+    return tf.ensure_shape(window[0, :, :, 0], (size, size))
+
+
+def _rng(seed, split, family):
+    """A generator of its own for each split and family, so that no two share a picture."""
+    key = hashlib.sha256(f"{seed}/{split}/{family}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(key[:8], "little"))
+
+
+def _photographs(split, size):
+    from skimage import data
+
+    for name in PHOTOGRAPHS[split]:
+        picture = getattr(data, name)()
+        yield name, _fit(grey(picture) if picture.ndim == 3 else picture, size)
+
+
+def _procedural(split, seed, size):
+    for family in procedural.FAMILIES:
+        rng = _rng(seed, split, family.__name__)
+        for i in range(PER_FAMILY[split]):
+            yield f"{family.__name__}_{i}", family(rng, size)
+
+
+def _folder(folder, split, size):
+    """The pictures of one split of a folder, those that cannot be read left out."""
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder; --pictures takes a folder of pictures")
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    if len(paths) < 2:
+        raise InputError(
+            f"{folder} holds {len(paths)} pictures ({' '.join(IMAGE_SUFFIXES)}); at least two are "
+            "needed, one to train and one to test"
+        )
+    ranked = sorted(paths, key=lambda p: hashlib.sha256(p.name.encode()).hexdigest())
+    tests = max(1, len(ranked) // 10)
+    chosen = ranked[:tests] if split == "test" else ranked[tests:]
+    read, failed, told = 0, 0, ""
+    for path in chosen[:MOST_PICTURES]:
+        try:
+            picture = _fit(_read(path), size)
+        except Exception as error:  # whatever a file that is no picture makes its reader raise
+            failed, told = failed + 1, f"{path.name}: {reason(error)}"
+            continue
+        read += 1
+        yield path.name, picture
+    if not read:
+        raise InputError(
+            f"none of the {len(chosen)} {split} pictures in {folder} can be read ({told})"
+        )
+    if failed:
+        warnings.warn(
+            f"{failed} of {read + failed} {split} pictures in {folder} cannot be read and are left "
+            f"out ({told})",
+            stacklevel=2,
+        )
+
+
+def _read(path):
+    with open_recording(path) as recording:
+        return recording.read(0, 1)[0]
+
+
+def _fit(picture, size):
+    """In 0..1, its middle square scaled to `size`."""
+    from skimage.transform import resize
+
+    side = min(picture.shape)
+    top, left = (picture.shape[0] - side) // 2, (picture.shape[1] - side) // 2
+    square = picture[top : top + side, left : left + side].astype(np.float32)
+    low, high = square.min(), square.max()
+    square = (square - low) / max(high - low, 1e-6)
+    return resize(square, (size, size), order=1, anti_aliasing=side > size).astype(np.float32)
+
+
+def _to_bytes(picture):
+    return np.round(255 * np.clip(picture, 0, 1)).astype(np.uint8)

@@ -1,0 +1,162 @@
+"""Fixed channels: against closed forms and slow references, and the same for every engine."""
+
+import numpy as np
+import pytest
+import scipy.ndimage
+import tensorflow as tf
+from reference import transfer_function as reference_transfer_function
+
+from mcnn_keras import Optics
+from mcnn_keras.channels import CHANNELS, network_input
+from mcnn_keras.channels.focus import focus_estimates
+from mcnn_keras.channels.low_pass import low_pass
+from mcnn_keras.channels.spectral import spectral_wiener
+from mcnn_keras.focal_series import tie
+from mcnn_keras.metrics import snr_db
+from mcnn_keras.physics.optics import transfer_function
+from mcnn_keras.problems import Reflection
+
+
+def conditions(defocus, optics):
+    return {"defocus": defocus, **optics.conditions()}
+
+
+def test_low_pass_copies_are_those_of_the_paper(rng):
+    image = rng.random((20, 23)).astype(np.float32)
+    channels = low_pass(image[None, ..., None], {})[0]
+    assert channels.shape == (20, 23, 4)
+    for c, size in ((0, 5), (1, 7)):
+        expected = scipy.ndimage.uniform_filter(image, size, mode="reflect")
+        np.testing.assert_allclose(channels[..., c], expected, atol=1e-5)
+    y, x = np.mgrid[-7:8, -7:8]
+    for c, width in ((2, np.sqrt(20)), (3, np.sqrt(30))):
+        kernel = np.exp(-(y**2 + x**2) / width)
+        expected = scipy.ndimage.convolve(image, kernel / kernel.sum(), mode="reflect")
+        np.testing.assert_allclose(channels[..., c], expected, atol=1e-5)
+
+
+class TestSpectralWiener:
+    def test_of_white_noise_it_keeps_little(self, rng):
+        noise = rng.normal(0, 1, (4, 64, 96, 1)).astype(np.float32)
+        assert np.var(spectral_wiener(noise, {})) < 0.15
+
+    def test_it_finds_a_lattice_far_below_the_noise(self, rng):
+        y, x = np.mgrid[:128, :192]
+        lattice = np.sqrt(0.2) * (np.cos(2 * np.pi * x / 12) + np.cos(2 * np.pi * y / 8)) / 2
+        frame = lattice + rng.normal(0, 1, lattice.shape)
+        answer = spectral_wiener(frame[None, ..., None].astype(np.float32), {})[0, ..., 0]
+        # The noise alone is 13 dB above the lattice; each of its waves stands in two frequencies.
+        assert snr_db(answer, lattice) > 0
+        spectra = [np.fft.fft2(a)[[0, 16], [16, 0]] for a in (answer, lattice)]
+        np.testing.assert_allclose(*spectra, rtol=0.1)
+
+    def test_an_empty_frame_stays_empty(self):
+        assert not np.any(spectral_wiener(np.zeros((1, 32, 64, 1), np.float32), {}))
+
+
+class TestFocusEstimates:
+    def test_it_refocuses_a_weak_absorber(self):
+        # Without a phase, the wave's imaginary part is empty in focus and full out of it.
+        x = np.arange(128) - 64
+        object_ = 1 - 0.02 * np.exp(-(x[:, None] ** 2 + x[None] ** 2) / 50)
+        optics = Optics(0.65, 0.5, None)
+        spectrum = np.fft.fft2(object_)
+        kernel = transfer_function((128, 128), [30.0], optics)[0]
+        measured = np.abs(np.fft.ifft2(spectrum * kernel)) ** 2
+        contrast = (measured / measured.mean() - 1).astype(np.float32)[None, :, :, None]
+        channels = focus_estimates(contrast, conditions([30.0], optics))[0]
+        refocused = channels[..., 0] - channels[..., 0].mean()
+        assert np.corrcoef(refocused.ravel(), object_.ravel())[0, 1] > 0.8
+        middle = refocused[64, 64] / (object_[64, 64] - object_.mean())
+        # Half is the object, the twin image adds little at this distance.
+        assert 0.4 < middle < 0.8
+
+    @pytest.mark.parametrize("defocus", [[20.0], [-20.0, 30.0], [5.0, -9.0, 20.0]])
+    def test_its_slow_phase_is_that_of_transport_of_intensity(self, defocus, rng):
+        # Periodic, with no margin, the damping is that of tie() at one period in 256 pixels.
+        optics = Optics(0.65, 0.31, None, 1.33)
+        contrast = 0.1 * rng.standard_normal((48, 64, len(defocus)))
+        contrast -= contrast.mean((0, 1))
+        expected = tie(contrast, defocus, optics, 1 / (256 * 0.31), boundary="periodic")
+        contrast = contrast.astype(np.float32)
+        phase = focus_estimates(contrast, conditions(defocus, optics), margin=0)[..., -1]
+        np.testing.assert_allclose(phase, expected, atol=1e-4 * np.abs(expected).max())
+
+    def test_a_plane_adds_two_channels_and_any_size_passes(self):
+        told = conditions([-5.0, 5.0, 9.0], Optics(0.65, 0.31, None))
+        assert focus_estimates(np.zeros((2, 17, 30, 3), np.float32), told, margin=4).shape == (
+            2, 17, 30, 7,
+        )  # fmt: skip
+
+    def test_no_contrast_gives_no_wave(self):
+        empty = np.zeros((1, 64, 64, 1), np.float32)
+        told = conditions([-50.0], Optics(0.65, 0.31, None))
+        np.testing.assert_array_equal(focus_estimates(empty, told), 0)
+
+    @pytest.mark.parametrize("aperture", [None, 0.45])
+    @pytest.mark.parametrize("aberration", [0.0, 40.0])
+    def test_it_brings_a_wave_back_to_focus(self, aperture, aberration, rng):
+        """Against a slow loop in float64: the amplitude's spectrum times the conjugate kernel."""
+        optics = Optics(0.65, 0.31, aperture, 1.33, spherical_aberration=aberration)
+        contrast = (0.2 * rng.standard_normal((24, 20, 1))).astype(np.float32)
+        contrast -= contrast.mean()
+        found = focus_estimates(contrast, conditions([40.0], optics), margin=0)
+        kernel = reference_transfer_function((24, 20), -40.0, 0.65, 0.31, 1.33)
+        f = np.hypot(np.fft.fftfreq(24, 0.31)[:, None], np.fft.fftfreq(20, 0.31)[None])
+        kernel = kernel * np.exp(2j * np.pi * aberration * 0.65**3 / 4 * f**4)
+        if aperture:
+            kernel[f >= aperture / 0.65] = 0
+        amplitude = np.sqrt(np.maximum(1 + contrast[..., 0].astype(float), 0)) - 1
+        expected = np.fft.ifft2(np.fft.fft2(amplitude) * kernel)
+        np.testing.assert_allclose(found[..., 0], expected.real, atol=2e-5)
+        np.testing.assert_allclose(found[..., 1], expected.imag, atol=2e-5)
+
+
+ARGUMENTS = {
+    "focus_estimates": ({}, conditions([-20.0, 30.0, 500.0], Optics(0.65, 0.31, 0.45, 1.33)), 3),
+    "low_pass": ({}, {}, 1),
+    "spectral_wiener": ({}, {}, 1),
+    "screen_estimate": (None, {}, 3),
+}
+
+
+@pytest.mark.parametrize("name", CHANNELS)
+def test_training_and_prediction_see_the_same_channels(name, rng):
+    """Inside tf.data, with tensors, as on NumPy arrays, one at a time as in a batch."""
+    arguments, told, count = ARGUMENTS[name]
+    if arguments is None:
+        arguments = {k: v for k, v in Reflection().channels.items() if k != "name"}
+    images = (0.5 + 0.2 * rng.random((2, 48, 64, count))).astype(np.float32)
+    images -= images.mean((1, 2), keepdims=True) if name != "screen_estimate" else 0
+    batch = CHANNELS[name](images, told, **arguments)
+    for image, expected in zip(images, batch, strict=True):
+        np.testing.assert_allclose(CHANNELS[name](image, told, **arguments), expected, atol=1e-5)
+    in_data = tf.data.Dataset.from_tensor_slices(images).map(
+        lambda image: CHANNELS[name](image, told, **arguments)
+    )
+    for found, expected in zip(in_data, batch, strict=True):
+        np.testing.assert_allclose(found, expected, atol=2e-5 * max(1, np.abs(expected).max()))
+
+
+def test_the_instrument_may_differ_from_sample_to_sample(rng):
+    """Every condition as a tensor gives what the number gives, in float32."""
+    optics = Optics(0.532, 0.16, 0.5, 1.33, 0.002, 20.0)
+    told = conditions([-20.0, 30.0], optics)
+    contrast = (0.2 * rng.standard_normal((40, 48, 2))).astype(np.float32)
+    expected = focus_estimates(contrast, told)
+    tensors = {name: tf.constant(value, tf.float32) for name, value in told.items()}
+    found = tf.function(focus_estimates)(tf.constant(contrast), tensors)
+    np.testing.assert_allclose(found, expected, atol=2e-4 * np.abs(expected).max())
+
+
+def test_unknown_channels_are_refused():
+    with pytest.raises(ValueError, match="'magic' are not known"):
+        network_input(np.zeros((8, 8, 1)), {"name": "magic"}, {})
+
+
+def test_the_image_comes_first():
+    image = np.arange(64.0, dtype=np.float32).reshape(8, 8, 1)
+    assert network_input(image, None, {}) is image
+    found = network_input(image, {"name": "low_pass"}, {})
+    assert found.shape == (8, 8, 5)
+    np.testing.assert_array_equal(found[..., :1], image)

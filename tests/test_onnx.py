@@ -1,0 +1,72 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from mcnn_keras import InputError, load, predict
+from mcnn_keras.models import Channels, ModelCard, Normalization, Output
+from mcnn_keras.models.onnx import OnnxModel, export
+from mcnn_keras.network import build
+
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+
+@pytest.fixture(scope="module")
+def exported(trained, tmp_path_factory):
+    path = tmp_path_factory.mktemp("onnx") / "phase.onnx"
+    export(trained.model, path)
+    return path
+
+
+def test_onnx_answers_as_tensorflow_does(exported, trained, rng):
+    model = load(exported)
+    assert model.card == trained.model.card
+    for shape in ((64, 64), (50, 61)):
+        image = rng.random(shape).astype(np.float32) + 1
+        ours, theirs = predict(model, image), predict(trained.model, image)
+        np.testing.assert_allclose(ours, theirs, atol=1e-4 * np.abs(theirs).max())
+
+
+@pytest.mark.parametrize("cell", ["plain", "resnext", "xception"])
+@pytest.mark.parametrize("normalization", ["none", "batch", "group"])
+def test_every_cell_is_exported(cell, normalization, tmp_path, rng):
+    arguments = {"filters": (4, 8), "cell": cell, "normalization": normalization, "branches": 1}
+    arguments = {"input_channels": 2, "output_channels": 3, "scale": 2, **arguments}
+    model = build(arguments)
+    model.set_weights([rng.standard_normal(w.shape) ** 2 * 0.3 for w in model.get_weights()])
+    outputs = tuple(Output(n) for n in "abc")
+    model.card = ModelCard(
+        "mine", {}, Channels(2), outputs, Normalization(), arguments, {"image_size": 16}
+    )
+    export(model, tmp_path / "m.onnx")
+    image = rng.standard_normal((2, 16, 24, 2)).astype(np.float32)
+    theirs = model(image, training=False)[0].numpy()
+    ours = OnnxModel(tmp_path / "m.onnx").compute(image)
+    np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max())
+
+
+def test_tensorflow_is_never_imported(exported, tmp_path, rng):
+    np.save(tmp_path / "a.npy", rng.random((40, 40)) + 1)
+    code = (
+        "import sys\n"
+        "from mcnn_keras.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit as e: assert not e.code, e.code\n"
+        "assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules\n"
+    )
+    arguments = ["predict", exported, tmp_path / "a.npy", "--output", tmp_path / "b.npy"]
+    subprocess.run([sys.executable, "-c", code, *map(str, arguments)], check=True)
+    np.testing.assert_allclose(
+        np.load(tmp_path / "b.npy"), predict(load(exported), np.load(tmp_path / "a.npy")), atol=1e-6
+    )
+
+
+def test_what_is_no_exported_model_is_refused(tmp_path, trained):
+    (tmp_path / "text.onnx").write_text("no model")
+    for name, message in (("none.onnx", "not there"), ("text.onnx", "damaged or no ONNX file")):
+        with pytest.raises(InputError, match=message):
+            load(tmp_path / name)
+    with pytest.raises(InputError, match=r"\.onnx"):
+        export(trained.model, tmp_path / "model.h5")
