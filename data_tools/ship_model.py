@@ -18,7 +18,7 @@ import numpy as np
 import mcnn_keras as mcnn
 from mcnn_keras.evaluation import evaluate
 from mcnn_keras.files import replacing
-from mcnn_keras.saving import ATTRIBUTE, read_card
+from mcnn_keras.models.saving import ATTRIBUTE, read_card
 
 parser = argparse.ArgumentParser()
 parser.add_argument("model", type=Path)

@@ -20,9 +20,8 @@ from pathlib import Path
 import numpy as np
 
 import mcnn_keras as mcnn
-from mcnn_keras.classical import iterative_phase, multi_focus_tie
 from mcnn_keras.files import replacing, to_grey, write_png
-from mcnn_keras.focal_series import exponential_planes
+from mcnn_keras.focal_series import exponential_planes, iterative_phase, multi_focus_tie
 from mcnn_keras.inference.engines import engine_of
 from mcnn_keras.metrics import mean_absolute_error
 from mcnn_keras.problems import Phase

@@ -27,13 +27,13 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from mcnn_keras.inference.normalize import normalize
 from scipy.ndimage import fourier_shift, maximum_filter
 
 import mcnn_keras as mcnn
 from mcnn_keras.classical import denoisers
 from mcnn_keras.classical.pgure_svt import noise_line, pgure_svt
 from mcnn_keras.files import replacing, to_grey, write_png
-from mcnn_keras.inference.normalize import normalize
 from mcnn_keras.metrics import snr_db
 from mcnn_keras.problems import Denoise
 

@@ -20,7 +20,7 @@ import mcnn_keras as mcnn
 from mcnn_keras.classical.denoisers import bm3d
 from mcnn_keras.classical.pgure_svt import pgure_svt
 from mcnn_keras.files import replacing
-from mcnn_keras.inference.predict import predict_stack
+from mcnn_keras.inference.stack import predict_stack
 from mcnn_keras.inference.tiles import largest_trained, tile_starts
 from mcnn_keras.training.devices import convolution_rate
 

@@ -28,7 +28,7 @@ import mcnn_keras as mcnn
 from mcnn_keras.files import replacing
 from mcnn_keras.inference.engines import engine_of
 from mcnn_keras.inference.tiles import PIXELS
-from mcnn_keras.onnx_file import export
+from mcnn_keras.models.onnx import export
 from mcnn_keras.problems import Denoise
 from mcnn_keras.training.devices import convolution_rate
 from mcnn_keras.training.pipeline import fixed_set

@@ -6,7 +6,7 @@ The stack holds frames of one cell in coherent light; a .json beside it gives `d
 each frame), `wavelength`, `pixel_size` (um) and `numerical_aperture`. Three things are found from
 the frames themselves, by no method that is compared: focus, where the contrast is least (the
 stack's positive defocus is taken as upstream, --sign); brightness, each frame's median; and how
-the image moves and grows with focus, by `mcnn_keras.registration`.
+the image moves and grows with focus, by `mcnn_keras.focal_series.registration`.
 
 One network is trained for one plane and one for two; each phase is propagated, with unit
 amplitude, to all planes that it has not seen, and correlated with the frames there. Transport of
@@ -23,14 +23,19 @@ from pathlib import Path
 import numpy as np
 
 import mcnn_keras as mcnn
-from mcnn_keras.classical import gp_tie, iterative_phase, tie, variational_phase
-from mcnn_keras.classical.tie import lowest_cutoff
-from mcnn_keras.comparison import resimulated
 from mcnn_keras.files import replacing, to_grey, write_png
-from mcnn_keras.focal_series import read_focal_series
+from mcnn_keras.focal_series import (
+    gp_tie,
+    iterative_phase,
+    read_focal_series,
+    tie,
+    variational_phase,
+)
+from mcnn_keras.focal_series.comparison import resimulated
+from mcnn_keras.focal_series.registration import registered
+from mcnn_keras.focal_series.tie import lowest_cutoff
 from mcnn_keras.metrics import correlation
 from mcnn_keras.problems import Phase
-from mcnn_keras.registration import registered
 from mcnn_keras.training.checkpoints import RunFolder
 
 # A cell in coherent light at this magnification delays the wave by more than the default's 3 rad:

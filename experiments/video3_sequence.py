@@ -20,9 +20,9 @@ from scipy.spatial.transform import Rotation
 import mcnn_keras as mcnn
 from mcnn_keras import stem
 from mcnn_keras.classical.pgure_svt import pgure_svt
-from mcnn_keras.crystals import atoms_within
 from mcnn_keras.files import read_images, replacing, to_grey, write_png
 from mcnn_keras.metrics import snr_db
+from mcnn_keras.targets.crystals import atoms_within
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--frames", type=Path, help="a stack of your own")
