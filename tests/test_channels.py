@@ -13,7 +13,7 @@ from mcnn_keras.channels.low_pass import low_pass
 from mcnn_keras.channels.spectral import spectral_wiener
 from mcnn_keras.focal_series import tie
 from mcnn_keras.metrics import snr_db
-from mcnn_keras.physics.optics import transfer_function
+from mcnn_keras.physics.waves import transfer_function
 from mcnn_keras.problems import Reflection
 
 

@@ -14,7 +14,7 @@ from mcnn_keras.focal_series import (
     variational_phase,
 )
 from mcnn_keras.focal_series.variational import _Misfit
-from mcnn_keras.physics.optics import defocus_stack
+from mcnn_keras.physics.waves import defocus_stack
 
 OPTICS = Optics(0.65, 0.5, None)
 EXPONENTIAL = [s * 1.6**k for k in range(-1, 9) for s in (-1, 1)]

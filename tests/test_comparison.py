@@ -11,7 +11,7 @@ from mcnn_keras import InputError, Optics, load, save, train
 from mcnn_keras.cli import main
 from mcnn_keras.focal_series import FocalSeries
 from mcnn_keras.focal_series.comparison import compare
-from mcnn_keras.physics.optics import defocus_stack
+from mcnn_keras.physics.waves import defocus_stack
 from mcnn_keras.problems import Phase
 
 OPTICS = Optics(0.65, 0.5, 0.4)

@@ -19,7 +19,7 @@ from mcnn_keras.focal_series import (
 )
 from mcnn_keras.focal_series.reconstruct import METHODS, reconstruct
 from mcnn_keras.focal_series.registration import Drift, _straightened, registered
-from mcnn_keras.physics.optics import defocus_stack
+from mcnn_keras.physics.waves import defocus_stack
 
 OPTICS = Optics(0.65, 0.5, 0.4)
 PLANES = [-30.0, -15.0, 15.0, 30.0]

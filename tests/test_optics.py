@@ -4,7 +4,7 @@ import tensorflow as tf
 from reference import transfer_function as reference_transfer_function
 
 from mcnn_keras import InputError, Optics
-from mcnn_keras.physics.optics import (
+from mcnn_keras.physics.waves import (
     coherence_envelope,
     defocus_stack,
     propagate,

@@ -16,7 +16,7 @@ from conftest import TINY
 from mcnn_keras import InputError, load, predict, train
 from mcnn_keras.cli import main
 from mcnn_keras.inference import stream, tiles
-from mcnn_keras.inference.engines import engine_of, receptive_radius
+from mcnn_keras.inference.engines import engine_of, measured_radius
 from mcnn_keras.inference.planning import plan
 from mcnn_keras.inference.spool import Spool
 from mcnn_keras.inference.stack import predict_stack
@@ -208,7 +208,7 @@ def test_the_receptive_radius_is_that_of_the_layers():
 
             return scipy.ndimage.uniform_filter(batch, (1, 5, 11, 1))
 
-    assert receptive_radius(Blur(), size=64) == 5
+    assert measured_radius(Blur(), size=64) == 5
 
 
 def test_images_are_inverted_as_they_appear(one_plane, frames, tmp_path, monkeypatch):

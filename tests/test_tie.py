@@ -5,7 +5,7 @@ from scipy.ndimage import gaussian_filter
 
 from mcnn_keras import Optics
 from mcnn_keras.focal_series import best_tie, tie
-from mcnn_keras.physics.optics import defocus_stack
+from mcnn_keras.physics.waves import defocus_stack
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
     normalised image, conditions of the measurement -> channels of the whole field
 
 Each is one function that takes NumPy arrays and TensorFlow's tensors alike (see
-`mcnn_keras.physics.arrays`), so that training, prediction and ONNX Runtime see the same. A network's
+`mcnn_keras.physics.arrays`), so that training, prediction and ONNX Runtime see the same. A model's
 card names it by a dictionary: its ``name`` in `CHANNELS`, and its arguments.
 """
 

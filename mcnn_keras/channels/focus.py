@@ -10,13 +10,8 @@ import numpy as np
 from ..physics import arrays
 from ..physics.arrays import Array
 from ..physics.intensity_transport import phase_gain, slope_weights
-from ..physics.optics import (
-    Optics,
-    has_aberration,
-    lens_kernel,
-    squared_frequencies,
-    transfer_function,
-)
+from ..physics.optics import Optics
+from ..physics.waves import has_aberration, lens_kernel, squared_frequencies, transfer_function
 
 
 def focus_estimates(

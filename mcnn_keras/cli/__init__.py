@@ -42,7 +42,7 @@ def main(args: list[str] | None = None) -> None:
     """Run a command; exit 0 done, 2 the input is wrong, 130 interrupted, 1 a bug."""
     # TensorFlow's start-up messages say nothing that a user of this package can act on.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    warnings.showwarning = _show_warning  # type: ignore[assignment]
+    warnings.showwarning = _show_warning
     try:
         status = cli.main(args=args, prog_name="mcnn-keras", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -1,8 +1,8 @@
 """Groups of options. Each is a dataclass: its fields make the options and hold what was given.
 
-`Options.attach` puts a group on a command, `Options.take` makes it of what the command received. What
-was not given is None, so that a contradiction, or the settings of a resumed run, can be told from a
-default; help texts tell the defaults.
+`Options.attach` puts a group on a command; `Options.take` makes it of what the command received.
+What was not given is None, so that a contradiction, or the settings of a resumed run, can be told
+from a default. The help texts tell the defaults.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class OpticsOptions(Options):
     def __post_init__(self) -> None:
         if self.energy is not None and self.wavelength is not None:
             raise click.UsageError(
-                "--energy and --wavelength both name the wavelength; give --energy for electrons or "
+                "--energy and --wavelength both set the wavelength; give --energy for electrons or "
                 "--wavelength for light"
             )
         if self.energy is not None and self.refractive_index not in (None, 1.0):

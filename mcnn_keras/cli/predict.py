@@ -84,8 +84,8 @@ _inputs = click.argument("inputs", type=click.Path(), nargs=-1, required=True, m
 @PredictionOptions.attach
 @click.option(
     "--defocus", type=float, multiple=True, metavar="UM",
-    help="For a phase model, the plane of each image, or of each of --frames; the model's own planes "
-    "are taken from these.  [default: what the file, or a text file beside it, says]",
+    help="For a phase model, the plane of each image, or of each of --frames; the model's own "
+    "planes are taken from these.  [default: what the file, or a text file beside it, says]",
 )  # fmt: skip
 def predict(model: str, inputs: tuple[str, ...], defocus: tuple[float, ...], **values: Any) -> None:
     """Invert measured images with a trained MODEL, a .h5 or an exported .onnx file.
@@ -96,9 +96,9 @@ def predict(model: str, inputs: tuple[str, ...], defocus: tuple[float, ...], **v
     image.
 
     A phase model of several planes takes a file for each plane, or stacks that hold all of its
-    planes, in any order and among others. It must know the plane of each image: from --defocus, from
-    the file's axis of focus, or from a text file beside it (stack.txt beside stack.tif, a number for
-    each image).
+    planes, in any order and among others. It must know the plane of each image: from --defocus,
+    from the file's axis of focus, or from a text file beside it (stack.txt beside stack.tif, a
+    number for each image).
 
     The result has the model's units and the input's axes and pixel size. Beside it a .png of its
     first image is written, to look at.

@@ -1,7 +1,7 @@
 """Options of each problem, and the problem that they describe.
 
-`ProblemOptions.arguments` gives the arguments of the problem's constructor that were given. A resumed
-run takes the others from its configuration, a new one from the problem's own defaults.
+`ProblemOptions.arguments` returns the arguments of the problem's constructor that were given. A
+resumed run takes the others from its configuration, a new one from the problem's own defaults.
 """
 
 from __future__ import annotations
@@ -141,10 +141,12 @@ class ReflectionOptions(RangeOptions, PictureOptions, ProblemOptions):
 
     def arguments(self, started: dict[str, Any] | None = None) -> dict[str, Any]:
         """The scene, as far as it was given."""
-        scene = {} if self.distance is None else {"distance": self.distance}
+        scene: dict[str, Any] = {}
+        if self.distance is not None:
+            scene["distance"] = self.distance
         if self.screen_width is not None:
             scene |= {"width": self.screen_width, "height": self.screen_width * 9 / 16}
-        found = {} if self.pictures is None else {"pictures": self.pictures}
+        found: dict[str, Any] = {} if self.pictures is None else {"pictures": self.pictures}
         if scene:
             found["scene"] = {**(started or {}).get("scene", {}), **scene}
         return found
@@ -189,7 +191,7 @@ class AnyOptions(ProblemOptions):
 
     def arguments(self, started: dict[str, Any] | None = None) -> dict[str, Any]:
         """The arguments by name."""
-        found = {}
+        found: dict[str, Any] = {}
         for text in self.settings:
             key, mark, value = text.partition("=")
             if not mark:

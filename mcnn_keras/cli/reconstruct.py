@@ -66,8 +66,8 @@ def reconstruct(method: str, inputs: tuple[str, ...], output: str, **values: Any
     INPUT is a stack, or a file for each plane. The planes are those of --defocus, of a text file
     beside the stack (stack.txt for stack.tif: a number in um for each image) or of the file's own
     axis of focus. The wavelength must be given, or told by stack.json beside the stack ({"defocus":
-    [...], "wavelength": 0.65, "pixel_size": 0.31, "numerical_aperture": 0.45}); the pixel size, too,
-    where the file does not tell it. Without an aperture all waves are taken to pass.
+    [...], "wavelength": 0.65, "pixel_size": 0.31, "numerical_aperture": 0.45}); so must the pixel
+    size where the file does not tell it. Without an aperture all waves pass.
 
     \b
     Examples:

@@ -150,6 +150,7 @@ def run_training(
     """Train, or resume, as the options say, and tell where the results are."""
     options, run = group.take(values), RunOptions.take(values)
     import_tensorflow()
+    from ..models.format_1 import problem_config
     from ..training.checkpoints import RunFolder
     from ..training.loop import train as run_train
 
@@ -161,7 +162,7 @@ def run_training(
             )
         begun = RunFolder(run.output).config()
         _require_problem(begun, name, run.output)
-        started = begun["problem"]["config"]
+        started = problem_config(begun["problem"])
         settings = {**begun["settings"], **settings}
     problem = described(name, options, started)
     for line in getattr(problem, "report", ()):

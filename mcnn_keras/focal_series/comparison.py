@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..metrics import correlation, mean_absolute_error
-from ..physics.optics import defocus_stack
+from ..physics.waves import defocus_stack
 from .iterative import surroundings
 from .reconstruct import METHODS, load_network, network_answer, reconstruct
 

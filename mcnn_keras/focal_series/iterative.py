@@ -4,7 +4,7 @@ import numpy as np
 from scipy import fft
 
 from ..errors import InputError
-from ..physics.optics import coherence_envelope, imaging_kernels, spread
+from ..physics.waves import coherence_envelope, imaging_kernels, spread
 from .tie import is_reflecting, unit_intensities
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..metrics import correlation
-from ..physics.optics import imaging_kernels
+from ..physics.waves import imaging_kernels
 from .gaussian_process import gp_tie
 from .iterative import projected, propagated
 from .multi_focus import symmetric_pairs

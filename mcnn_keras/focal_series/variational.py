@@ -4,7 +4,7 @@ import numpy as np
 from scipy import fft
 
 from ..errors import InputError
-from ..physics.optics import coherence_envelope, imaging_kernels
+from ..physics.waves import coherence_envelope, imaging_kernels
 from .iterative import filtered, propagated, surroundings
 from .tie import unit_intensities
 

@@ -78,8 +78,10 @@ def full_size_function(model: Any) -> Callable[[Any], Any]:
     return _compiled[model]
 
 
-def receptive_radius(engine: Any, threshold: float = 1e-5, size: int = 1024) -> int:
+def measured_radius(engine: Any, threshold: float = 1e-5, size: int = 1024) -> int:
     """How far from a pixel of the image its answer depends on others, by measurement.
+
+    For networks of which the layers do not tell it (`mcnn_keras.network.receptive_radius`).
 
     Parameters
     ----------

@@ -239,8 +239,8 @@ def _in_order(
         told = [told[i] for i in chosen]
     if defocus and len(told) != len(chosen):
         raise InputError(
-            f"{name} has {counted(len(chosen), 'image')}, and {counted(len(defocus), 'plane')} were "
-            "given; give one for each image"
+            f"{name} has {counted(len(chosen), 'image')}, and {counted(len(defocus), 'plane')} "
+            "were given; give one for each image"
         )
     if len(told) == len(chosen) and told:
         if planes.count == 1 and len(set(told)) == 1 < len(told):  # a movie at one plane
@@ -265,7 +265,7 @@ def _not_told(name: str, planes: Planes, images: int, told: int) -> str:
     known = f"{told} are told" if told else "none are told"
     return (
         f"the planes of {name} are not known ({counted(images, 'image')}, {known}), and the model "
-        f"needs images at {wanted} {planes.unit}, each at its place; give --defocus for each image, "
+        f"needs to know which images are at {wanted} {planes.unit}; give --defocus for each, "
         f"or write a number for each into {Path(split_name(name)[0]).with_suffix('.txt').name}"
     )
 

@@ -261,6 +261,7 @@ def _write_picture(path: Path, frames: np.ndarray, card: ModelCard) -> None:
 
 def _write_video(options: Options, measurements: Measurements, results: Any, outputs: int) -> None:
     """The first plane and the first output of each measurement, as a video."""
+    assert options.video is not None
     images = _Column(len(measurements), lambda i: measurements.read(i, i + 1)[0, ..., 0])
     answers = _Column(len(measurements), lambda i: results[outputs * i : outputs * i + 1][0])
     if options.truth is None:

@@ -1,7 +1,10 @@
 """Videos of what went in and what came out, side by side."""
 
+from __future__ import annotations
+
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +18,7 @@ MOST = 500
 MOST_PIXELS = 640
 
 
-def check_video(path):
+def check_video(path: str | Path) -> None:
     """Refuse a video that cannot be written.
 
     Raises
@@ -30,7 +33,9 @@ def check_video(path):
         raise InputError("writing .mp4 needs a package; pip install imageio-ffmpeg, or name a .gif")
 
 
-def write_video(path, images, results, truth=None, fps=2.0):
+def write_video(
+    path: str | Path, images: Any, results: Any, truth: Any = None, fps: float = 2.0
+) -> None:
     """Write input, result and, where it is known, truth and difference side by side.
 
     Parameters
@@ -45,7 +50,7 @@ def write_video(path, images, results, truth=None, fps=2.0):
     check_video(path)
     numbers = np.unique(np.linspace(0, len(results) - 1, min(len(results), MOST)).astype(int))
 
-    def scale(frames):
+    def scale(frames: Any) -> tuple[float, float]:
         # One grey scale for all frames, from a few of them.
         some = np.stack([frames[i : i + 1][0] for i in numbers[:: max(1, len(numbers) // 8)]])
         return tuple(np.percentile(some, (0.2, 99.8)))
@@ -65,24 +70,24 @@ def write_video(path, images, results, truth=None, fps=2.0):
     _write(Path(path), video, fps)
 
 
-def _as_large(frame, results):
+def _as_large(frame: np.ndarray, results: Any) -> np.ndarray:
     factor = results.shape[1] // frame.shape[0]
     return frame.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
-def _write(path, video, fps):
+def _write(path: Path, video: list[np.ndarray], fps: float) -> None:
     import imageio.v3 as iio
 
     # In colours: of grey GIFs with frames that leave out what does not change, not all can be read.
-    video = np.repeat(np.stack(video)[..., None], 3, axis=3)
+    shown = np.repeat(np.stack(video)[..., None], 3, axis=3)
     with replacing(path) as part:
         if path.suffix.lower() == ".gif":
-            iio.imwrite(part, video, duration=1000 / fps, loop=0)
+            iio.imwrite(part, shown, duration=1000 / fps, loop=0)
         else:
             plugin = "FFMPEG" if importlib.util.find_spec("imageio_ffmpeg") else "pyav"
             codec = {"codec": "libx264", "macro_block_size": 1} if plugin == "FFMPEG" else {
                 "codec": "libx264"}  # fmt: skip
             # The codec wants even numbers of pixels.
-            height, width = (n // 2 * 2 for n in video.shape[1:3])
-            video = np.ascontiguousarray(video[:, :height, :width])
-            iio.imwrite(part, video, plugin=plugin, fps=fps, **codec)
+            height, width = (n // 2 * 2 for n in shown.shape[1:3])
+            shown = np.ascontiguousarray(shown[:, :height, :width])
+            iio.imwrite(part, shown, plugin=plugin, fps=fps, **codec)

@@ -1,11 +1,17 @@
 """Files that a microscope is writing: each is inverted once it is whole."""
 
+from __future__ import annotations
+
 import os
 import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 from ..errors import InputError, reason
 from ..files import open_recording
 from ..files.formats import is_image_file
+from ..models import ModelCard
 from ..models.saving import load
 from .engines import engine_of
 from .planning import plan, result_name
@@ -17,8 +23,16 @@ PAUSE = 0.5
 
 
 def watch(
-    model, card, folder, output, frames=None, defocus=None, stop=lambda: False, say=print, **options
-):
+    model: str | Path,
+    card: ModelCard,
+    folder: Path,
+    output: Path,
+    frames: list[int] | None = None,
+    defocus: Sequence[float] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    say: Callable[[str], Any] = print,
+    **options: Any,
+) -> None:
     """Invert the images in a folder, and those that are added, until interrupted.
 
     Parameters
@@ -43,7 +57,8 @@ def watch(
     if output.resolve() == folder.resolve():
         raise InputError(f"results cannot go where the images come from, {folder}; name another")
     engine = engine_of(load(model, options.get("precision", "float32")))
-    seen, done = {}, {}
+    seen: dict[Path, tuple[Any, float]] = {}
+    done: dict[Path, Any] = {}
     while not stop():
         try:
             images = sorted(p for p in folder.iterdir() if is_image_file(p))
@@ -75,7 +90,7 @@ def watch(
         time.sleep(PAUSE)
 
 
-def _stamp(path):
+def _stamp(path: Path) -> tuple[int, int] | None:
     try:
         told = path.stat()
     except OSError:  # gone again
@@ -83,13 +98,13 @@ def _stamp(path):
     return told.st_size, told.st_mtime_ns
 
 
-def _require_whole(path):
+def _require_whole(path: Path) -> None:
     """Fail unless all that the file announces is there."""
     with open_recording(path) as recording:
         recording.read(len(recording) - 1, len(recording))
 
 
-def _name(path, images):
+def _name(path: Path, images: Sequence[Path]) -> str:
     """The result's name; files that differ in their endings alone keep these."""
     name = result_name((str(path),))
     twins = [p for p in images if p != path and result_name((str(p),)) == name]

@@ -66,7 +66,7 @@ class Channels:
 
 @dataclass(frozen=True)
 class Frames:
-    """A frame of one channel, with its neighbours in time: `window` frames, the middle one's answer.
+    """`window` frames of one channel that follow in time; the answer is the middle one's.
 
     A window of one is a single frame.
     """
@@ -116,7 +116,7 @@ class Tile:
         Height and width of a tile, without what is seen around it.
     overlap : int or None
         Pixels that are seen around each tile, or shared by two tiles of a scale of their own;
-        None until it is measured.
+        None where the network's layers do not tell it, and it is measured when it is needed.
     """
 
     size: int = TILE

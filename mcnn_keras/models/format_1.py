@@ -84,7 +84,7 @@ def upgraded(told: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def problem_config(problem: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a problem, {'name', 'config'}, by their present names, ranges written out."""
+    """The arguments of a problem, {'name', 'config'}, by their present names, with its ranges."""
     name = problem["name"]
     config = {RENAMED.get(k, k): v for k, v in problem["config"].items()}
     if name in RANGES and "ranges" not in config:

@@ -22,7 +22,8 @@ class FixedLayer(keras.layers.Layer):
 
     def __init__(self, **arguments: Any) -> None:
         own = {k: arguments.pop(k) for k in ("name", "trainable") if k in arguments}
-        arguments.pop("dtype", None)
+        for name in ("dtype", "autocast", "activity_regularizer"):  # Keras's own, always the same
+            arguments.pop(name, None)
         super().__init__(**own, dtype="float32")
         self.arguments = arguments
 
@@ -33,7 +34,8 @@ class FixedLayer(keras.layers.Layer):
         shape = self.compute_output_shape(image.shape)
         return tf.ensure_shape(tf.numpy_function(self._compute, [image], tf.float32), shape)
 
-    def _compute(self, image: np.ndarray) -> np.ndarray:
+    def _compute(self, tensor: Any) -> np.ndarray:
+        image = np.asarray(tensor)
         arguments = {k: v for k, v in self.arguments.items() if v is not None}
         conditions = {n: arguments.pop(n) for n in INSTRUMENT if n in arguments}
         return CHANNELS[self.channels](image, conditions, **arguments).astype(np.float32)

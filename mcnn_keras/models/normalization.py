@@ -180,7 +180,7 @@ class FrameScale(Normalization):
         """The clean frame in the noisy one's scale; what is drawn in there is drawn in here."""
         xp = arrays.of(target, scale["scaled"])
         target = (target - xp.mean(target, axis=PIXELS)) * scale["factor"]
-        low, high = _limits(scale["scaled"])
+        low, high = xp.extent(scale["scaled"])
         return xp.clip(xp.cast(target, "float32"), low, high)
 
     def restore(self, answer: np.ndarray, scale: Any) -> np.ndarray:
@@ -224,15 +224,15 @@ class Fixed(Normalization):
 
     def apply(self, image: Array) -> tuple[Array, Any]:
         """The scaled image."""
-        return (image - np.float32(self.input_mean)) / np.float32(self.input_deviation), None
+        return (image - _f32(self.input_mean)) / _f32(self.input_deviation), None
 
     def target(self, target: Array, scale: Any) -> Array:
         """The scaled target."""
-        return (target - np.float32(self.output_mean)) / np.float32(self.output_deviation)
+        return (target - _f32(self.output_mean)) / _f32(self.output_deviation)
 
     def restore(self, answer: np.ndarray, scale: Any) -> np.ndarray:
         """The answer in the scale of the targets."""
-        own = answer * np.float32(self.output_deviation) + np.float32(self.output_mean)
+        own = answer * _f32(self.output_deviation) + _f32(self.output_mean)
         return super().restore(own, scale)
 
     def error_scale(self, outputs: int) -> np.ndarray:
@@ -280,9 +280,10 @@ def _require_light(image: np.ndarray, mean: np.ndarray) -> None:
 
 def _moments(values: Array) -> tuple[Array, Array]:
     """Mean and deviation of one-dimensional values."""
+    xp = arrays.of(values)
     if arrays.is_tensor(values):
-        mean = arrays.Tensors.mean(values)
-        return mean, arrays.Tensors.sqrt(arrays.Tensors.mean((values - mean) ** 2))
+        mean = xp.mean(values)
+        return mean, xp.sqrt(xp.mean((values - mean) ** 2))
     mean = values.mean(dtype=np.float64)
     centred = values - np.float32(mean)
     # The sum of squares by one product, without a copy in float64.
@@ -290,16 +291,12 @@ def _moments(values: Array) -> tuple[Array, Array]:
     return float(mean), square**0.5
 
 
-def _limits(values: Array) -> tuple[Array, Array]:
-    if arrays.is_tensor(values):
-        import tensorflow as tf
-
-        return tf.reduce_min(values), tf.reduce_max(values)
-    return values.min(), values.max()
-
-
 def _like(value: Array, number: float) -> Array:
     return number if not arrays.is_tensor(value) else arrays.Tensors.cast(number, "float32")
+
+
+def _f32(values: Sequence[float]) -> np.ndarray:
+    return np.asarray(values, np.float32)
 
 
 def _list(values: Sequence[float] | float) -> list[float]:

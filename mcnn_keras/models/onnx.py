@@ -102,8 +102,11 @@ def export(model: Any, path: str | Path) -> None:
 class _Graph:
     """The nodes of the full-size output, made from a Keras model's layers, channels first."""
 
-    def __init__(self, model, onnx):
-        self.onnx, self.nodes, self.weights, self.names = onnx, [], [], {}
+    def __init__(self, model: Any, onnx: Any) -> None:
+        self.onnx = onnx
+        self.nodes: list[Any] = []
+        self.weights: list[Any] = []
+        self.names: dict[int, str] = {}
         makers = {
             "Conv2D": self._conv, "Conv2DTranspose": self._transposed, "Concatenate": self._join,
             "LeakyReLU": self._leaky, "Add": self._add, "BatchNormalization": self._batch_norm,
@@ -128,34 +131,34 @@ class _Graph:
             self.weights,
         )
 
-    def _value(self, name, channels):
+    def _value(self, name: str, channels: int) -> Any:
         kind = self.onnx.TensorProto.FLOAT
         shape = ["batch", f"{name}_height", f"{name}_width", channels]
         return self.onnx.helper.make_tensor_value_info(name, kind, shape)
 
-    def _node(self, kind, inputs, output, **attributes):
+    def _node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> None:
         node = self.onnx.helper.make_node(kind, inputs, [output], name=output, **attributes)
         self.nodes.append(node)
 
-    def _weight(self, name, array):
+    def _weight(self, name: str, array: np.ndarray) -> str:
         array = np.ascontiguousarray(array, np.float32)
         self.weights.append(self.onnx.numpy_helper.from_array(array, name))
         return name
 
-    def _conv(self, layer, inputs):
+    def _conv(self, layer: Any, inputs: list[str]) -> None:
         kernel, bias = layer.get_weights()
         inputs = [*inputs, self._weight(f"{layer.name}_kernel", kernel.transpose(3, 2, 0, 1)),
                   self._weight(f"{layer.name}_bias", bias)]  # fmt: skip
         self._node("Conv", inputs, layer.name, strides=list(layer.strides), auto_pad="SAME_UPPER")
 
-    def _transposed(self, layer, inputs):
+    def _transposed(self, layer: Any, inputs: list[str]) -> None:
         kernel, bias = layer.get_weights()
         cut = (kernel.shape[0] - layer.strides[0]) // 2  # what 'same' padding cuts off
         inputs = [*inputs, self._weight(f"{layer.name}_kernel", kernel.transpose(3, 2, 0, 1)),
                   self._weight(f"{layer.name}_bias", bias)]  # fmt: skip
         self._node("ConvTranspose", inputs, layer.name, strides=list(layer.strides), pads=[cut] * 4)
 
-    def _separable(self, layer, inputs):
+    def _separable(self, layer: Any, inputs: list[str]) -> None:
         depthwise, pointwise, bias = layer.get_weights()
         each = self._weight(f"{layer.name}_depthwise", depthwise.transpose(2, 3, 0, 1))
         self._node("Conv", [*inputs, each], f"{layer.name}_apart", group=depthwise.shape[2],
@@ -165,22 +168,22 @@ class _Graph:
                   self._weight(f"{layer.name}_bias", bias)]  # fmt: skip
         self._node("Conv", inputs, layer.name)
 
-    def _join(self, layer, inputs):
+    def _join(self, layer: Any, inputs: list[str]) -> None:
         self._node("Concat", inputs, layer.name, axis=1)
 
-    def _add(self, layer, inputs):
+    def _add(self, layer: Any, inputs: list[str]) -> None:
         self._node("Add", inputs, layer.name)
 
-    def _leaky(self, layer, inputs):
+    def _leaky(self, layer: Any, inputs: list[str]) -> None:
         self._node("LeakyRelu", inputs, layer.name, alpha=float(layer.negative_slope))
 
-    def _batch_norm(self, layer, inputs):
+    def _batch_norm(self, layer: Any, inputs: list[str]) -> None:
         names = ("gamma", "beta", "mean", "variance")
         arrays = zip(names, layer.get_weights(), strict=True)
         inputs = [*inputs, *(self._weight(f"{layer.name}_{n}", a) for n, a in arrays)]
         self._node("BatchNormalization", inputs, layer.name, epsilon=layer.epsilon)
 
-    def _group_norm(self, layer, inputs):
+    def _group_norm(self, layer: Any, inputs: list[str]) -> None:
         gamma, beta = layer.get_weights()
         inputs = [*inputs, self._weight(f"{layer.name}_gamma", gamma),
                   self._weight(f"{layer.name}_beta", beta)]  # fmt: skip
@@ -188,7 +191,7 @@ class _Graph:
                    epsilon=layer.epsilon)  # fmt: skip
 
 
-def _needed(output, stop):
+def _needed(output: Any, stop: Any) -> set[Any]:
     """The layers that a tensor is made of, back to one that is not counted."""
     found, waiting = set(), [output]
     while waiting:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 from importlib.metadata import PackageNotFoundError, version
@@ -96,7 +97,7 @@ def load(path: str | Path, precision: str = "float32") -> Any:
         from .onnx import OnnxModel
 
         return OnnxModel(path)
-    from ..network import build
+    from ..network import build, receptive_radius
 
     if precision not in PRECISIONS:
         raise InputError(f"precision {precision!r} is not known; choose 'float32' or 'bfloat16'")
@@ -112,6 +113,8 @@ def load(path: str | Path, precision: str = "float32") -> Any:
         raise InputError(
             f"{path} is damaged: its weights do not fit its card ({reason(error)})"
         ) from None
+    if card.tile.overlap is None:
+        card.tile = dataclasses.replace(card.tile, overlap=receptive_radius(model))
     model.card = card
     return model
 

@@ -2,5 +2,8 @@
 
 from .builder import MCNN, PRESETS, build, preset_settings, stride
 from .discriminator import discriminator
+from .receptive import receptive_radius
 
-__all__ = ["MCNN", "PRESETS", "build", "discriminator", "preset_settings", "stride"]
+__all__ = [
+    "MCNN", "PRESETS", "build", "discriminator", "preset_settings", "receptive_radius", "stride",
+]  # fmt: skip

@@ -5,7 +5,16 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_MODULES = ("arrays", "electrons", "intensity_transport", "noise", "optics", "stem", "wall")
+_MODULES = (
+    "arrays",
+    "electrons",
+    "intensity_transport",
+    "noise",
+    "optics",
+    "stem",
+    "wall",
+    "waves",
+)
 
 
 def __getattr__(name: str) -> Any:

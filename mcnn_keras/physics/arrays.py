@@ -24,7 +24,7 @@ def of(*values: Array) -> Any:
 
 def is_tensor(value: Array) -> bool:
     """Whether a value is a tensor or a variable of TensorFlow."""
-    return type(value).__module__.startswith(("tensorflow", "keras"))
+    return type(value).__module__.startswith("tensorflow") and hasattr(value, "dtype")
 
 
 def channels_first(images: Array) -> Array:
@@ -118,6 +118,11 @@ class Numbers:
         kept.partition((count - 1, kept.size - count))
         return kept[count - 1], kept[kept.size - count]
 
+    @staticmethod
+    def extent(values: Array) -> tuple[Array, Array]:
+        """The least and the most of all values."""
+        return values.min(), values.max()
+
 
 class Tensors:
     """TensorFlow's functions by the same names; TensorFlow is imported when one is called."""
@@ -163,6 +168,13 @@ class Tensors:
         import tensorflow as tf
 
         return -tf.math.top_k(-values, count)[0][-1], tf.math.top_k(values, count)[0][-1]
+
+    @staticmethod
+    def extent(values: Array) -> tuple[Array, Array]:
+        """The least and the most of all values."""
+        import tensorflow as tf
+
+        return tf.reduce_min(values), tf.reduce_max(values)
 
 
 def _delegate(name: str, path: str) -> None:

@@ -1,8 +1,8 @@
 """The inverse problems. A new one is one new file here, or another package's entry point.
 
-A file ``NAME.py`` in this folder holds the problem called NAME: a class derived from `Problem` whose
-`name` is NAME. Nothing else names it: `names` finds the files, `kind` imports the one that is asked
-for, and the command line, `mcnn_keras.evaluate` and model files know it from there.
+A file ``NAME.py`` in this folder holds the problem called NAME: a class derived from `Problem`
+whose `name` is NAME. Nothing else names it: `names` finds the files, `kind` imports the one that is
+asked for, and the command line, `mcnn_keras.evaluate` and model files know it from there.
 """
 
 from __future__ import annotations

@@ -146,9 +146,10 @@ class Problem:
         """
         # The splits draw from different sources and from different seeds.
         own = tf.random.fold_in(seed, SPLITS.index(split))
-        seeds = tf.unstack(tf.random.split(own, 3))
-        target = self.targets(seeds[0], size + 2 * self.margin, split)
-        return self._measured(target, size, *seeds[1:], self.conditions(tf.random.fold_in(own, 3)))
+        first, second, third = tf.unstack(tf.random.split(own, 3))
+        target = self.targets(first, size + 2 * self.margin, split)
+        conditions = self.conditions(tf.random.fold_in(own, 3))
+        return self._measured(target, size, second, third, conditions)
 
     def network_pair(self, sample: Sample) -> tuple[Array, Array]:
         """What the network is given of a sample, and what it is to answer.

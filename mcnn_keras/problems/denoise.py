@@ -121,7 +121,7 @@ class Denoise(Problem):
         return Denoise(**{**self.config(), "photographs": samples // 4})
 
     @property
-    def baselines(self) -> dict[str, Baseline]:  # type: ignore[override]
+    def baselines(self) -> dict[str, Baseline]:
         """The Gaussian blur that is best on the set."""
         from ..classical.denoisers import best_strength, gaussian
 

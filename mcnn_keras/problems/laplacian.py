@@ -72,7 +72,7 @@ class Laplacian(Problem):
         self._kernel = tf.constant(KERNEL)[..., None, None]
 
     @property
-    def baselines(self) -> dict[str, Baseline]:  # type: ignore[override]
+    def baselines(self) -> dict[str, Baseline]:
         """The inverse in Fourier space, at the regularisation that is best on the set."""
         from ..classical.denoisers import best_strength
         from ..classical.laplacian import inverse_laplacian

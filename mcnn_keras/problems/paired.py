@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,45 +98,24 @@ class Paired(Problem):
             }
 
     @property
-    def baselines(self) -> dict[str, Baseline]:  # type: ignore[override]
+    def baselines(self) -> dict[str, Baseline]:
         """The image as it is, where it is like its target."""
         if self.scale != 1 or self._channel_counts[0] != self._channel_counts[1]:
             return {}
 
         def unchanged(images: np.ndarray, targets: np.ndarray) -> tuple[Any, dict[str, Any]]:
             n = self.normalization
-            own = images * np.float32(n.input_deviation) + np.float32(n.input_mean)
+            mean, deviation = (np.asarray(v, np.float32) for v in (n.input_mean, n.input_deviation))
+            own = images * deviation + mean
             return n.target(own, None), {}
 
         return {"the image itself": unchanged}
 
-    def _read(self):
+    def _read(self) -> dict[str, Any]:
         """Images and targets, (height, width, channels), by name."""
         if all(split_name(name)[1] or Path(name).is_file() for name in self._sources):
-            (images, _), (targets, stored) = (_stack(name) for name in self._sources)
-            self._types = {stored}
-            if len(images) != len(targets):
-                raise InputError(
-                    f"{self.images_from} holds {len(images)} images and {self.targets_from} "
-                    f"{len(targets)} targets; as many are expected"
-                )
-            return {f"{i:06}": pair for i, pair in enumerate(zip(images, targets, strict=True))}
-        found = []
-        for name in self._sources:
-            if not Path(name).is_dir():
-                raise InputError(f"{name} is not a folder; give a folder of images")
-            files = [p for p in sorted(Path(name).rglob("*")) if p.is_file()]
-            paths = [p for p in files if is_image_file(p)]
-            others = [p.name for p in files if not is_image_file(p)]
-            if others:
-                self.report.append(f"{len(others)} of {name} are not images: {_some(others)}")
-            found.append({})
-            for p in paths:
-                key = str(p.relative_to(name).with_suffix(""))
-                if key in found[-1]:
-                    self.report.append(f"{p} left out: {found[-1][key].name} has the same name")
-                found[-1].setdefault(key, p)
-        images, targets = found
+            return self._read_datasets()
+        images, targets = (self._files(Path(name)) for name in self._sources)
         for one, other, what in ((images, targets, "target"), (targets, images, "image")):
             lonely = sorted(set(one) - set(other))
             if lonely:
@@ -151,13 +131,40 @@ class Paired(Problem):
             self._types.add(stored)
         return pairs
 
+    def _read_datasets(self) -> dict[str, Any]:
+        """Pairs from two datasets, by number."""
+        (images, _), (targets, stored) = (_stack(name) for name in self._sources)
+        self._types = {stored}
+        if len(images) != len(targets):
+            raise InputError(
+                f"{self.images_from} holds {len(images)} images and {self.targets_from} "
+                f"{len(targets)} targets; as many are expected"
+            )
+        return {f"{i:06}": pair for i, pair in enumerate(zip(images, targets, strict=True))}
+
+    def _files(self, folder: Path) -> dict[str, Path]:
+        """The image files of a folder, by their names without endings."""
+        if not folder.is_dir():
+            raise InputError(f"{folder} is not a folder; give a folder of images")
+        files = [p for p in sorted(folder.rglob("*")) if p.is_file()]
+        others = [p.name for p in files if not is_image_file(p)]
+        if others:
+            self.report.append(f"{len(others)} of {folder} are not images: {_some(others)}")
+        found: dict[str, Path] = {}
+        for p in filter(is_image_file, files):
+            key = str(p.relative_to(folder).with_suffix(""))
+            if key in found:
+                self.report.append(f"{p} left out: {found[key].name} has the same name")
+            found.setdefault(key, p)
+        return found
+
     @property
-    def _sources(self):
+    def _sources(self) -> tuple[str, str]:
         return self.images_from, self.targets_from
 
-    def _alike(self, pairs):
+    def _alike(self, pairs: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """The target's size in image sizes, and the pairs that are like most others."""
-        kinds = {}
+        kinds: dict[Any, list[str]] = {}
         for name, (image, target) in pairs.items():
             scales = {t / i for t, i in zip(target.shape[:2], image.shape[:2], strict=True)}
             if len(scales) > 1 or scales.pop() not in (1, 2):
@@ -222,7 +229,7 @@ class Paired(Problem):
         return {"inputs": self.images_from, "targets": self.targets_from, "whole": self.whole}
 
 
-def filled(image, scale=1):
+def filled(image: Array, scale: int = 1) -> Array:
     """Mirror an image at its borders up to a multiple of 64 in height and width.
 
     Parameters
@@ -238,13 +245,13 @@ def filled(image, scale=1):
     return tf.pad(image, (*widths, (0, 0)), mode="SYMMETRIC")
 
 
-def _channels(path):
+def _channels(path: Path) -> tuple[np.ndarray, str]:
     """One image of all channels of a file, (height, width, channels), float32; its type there."""
     with open_recording(path) as recording:
         return recording.read_channels(), recording.dtype.name
 
 
-def _stack(name):
+def _stack(name: str) -> tuple[list[np.ndarray], str]:
     """The images of a file as (height, width, channels) each; their type there."""
     with open_recording(name) as recording:
         frames, stored = recording.read(), recording.dtype.name
@@ -256,16 +263,16 @@ def _stack(name):
         return list(frames[..., None]), stored
 
 
-def _channels_told(images, targets, scale, size=None):
+def _channels_told(images: int, targets: int, scale: int, size: Any = None) -> str:
     larger = ", twice as large" if scale == 2 else ""
     return f"images of {images} and targets of {targets} channels{larger}"
 
 
-def _size_told(images, targets, scale, size):
+def _size_told(images: int, targets: int, scale: int, size: Any) -> str:
     return f"images of {size[0]}x{size[1]} pixels"
 
 
-def _statistics(arrays):
+def _statistics(arrays: Sequence[np.ndarray]) -> tuple[list[float], list[float]]:
     """Mean and deviation of each channel over images of any size."""
     count = sum(a.shape[0] * a.shape[1] for a in arrays)
     mean = sum(a.sum((0, 1), dtype=np.float64) for a in arrays) / count
@@ -276,7 +283,7 @@ def _statistics(arrays):
     return mean.tolist(), np.maximum(deviation, 1e-12).tolist()
 
 
-def _held(arrays):
+def _held(arrays: Sequence[np.ndarray]) -> tuple[Any, Any, Any]:
     """Images of any size in one block: their values, shapes, and where each begins."""
     starts = np.cumsum([0, *(a.size for a in arrays)])[:-1]
     return (
@@ -286,6 +293,6 @@ def _held(arrays):
     )
 
 
-def _some(names, most=3):
+def _some(names: Sequence[str], most: int = 3) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more

@@ -15,7 +15,8 @@ from ..errors import InputError
 from ..models import Contrast, Output, Planes
 from ..physics import noise
 from ..physics.arrays import Array
-from ..physics.optics import Optics, defocus_stack, spread
+from ..physics.optics import Optics
+from ..physics.waves import defocus_stack, spread
 from ..targets.draws import between
 from ..targets.pictures import Pictures
 from .base import Baseline, Problem
@@ -102,10 +103,11 @@ class Phase(Problem):
         if input not in INPUTS:
             raise InputError(f"input={input!r} is not known; choose one of {', '.join(INPUTS)}")
         self.input = input
-        low, high = self.phase_span = [float(x) for x in phase_span]
+        low, high = (float(x) for x in phase_span)
+        self.phase_span = (low, high)
         if not 0 < low < high < math.inf:
             raise InputError(
-                f"phase_span {low:g} to {high:g} does not go from low to high; give for example 0.2 3"
+                f"phase_span {low:g} to {high:g} does not go from low to high; give 0.2 3, say"
             )
         self.pictures_from = None if pictures is None else str(pictures)
         self.pictures_seed = pictures_seed
@@ -122,7 +124,7 @@ class Phase(Problem):
         self._pictures: dict[str, Pictures] = {}
 
     @property
-    def inputs(self) -> Planes:  # type: ignore[override]
+    def inputs(self) -> Planes:
         """The planes, each with the focus error that it is trained for."""
         error = max(map(abs, self.ranges["focus_error"]))
         offset = max(map(abs, self._focus_offset))
@@ -142,7 +144,7 @@ class Phase(Problem):
         return "_".join(["phase", *(f"{z:g}" for z in self.defocus)])
 
     @property
-    def baselines(self) -> dict[str, Baseline]:  # type: ignore[override]
+    def baselines(self) -> dict[str, Baseline]:
         """The transport-of-intensity solution, at the regularisation that is best on the set."""
         from ..focal_series.tie import best_tie
 
@@ -217,7 +219,7 @@ class Phase(Problem):
             "optics": self.optics.asdict(),
             "amplitude": self.amplitude,
             "input": self.input,
-            "phase_span": self.phase_span,
+            "phase_span": list(self.phase_span),
             "ranges": {name: list(limits) for name, limits in self.ranges.items()},
             "pictures": self.pictures_from,
             "pictures_seed": self.pictures_seed,

@@ -91,11 +91,8 @@ class Reflection(Problem):
         with tf.init_scope():  # captured by tf.data's functions, rather than copied into them
             self._transport = tf.constant(transport_matrix(self.scene, cells))
         self._cells = cells
-
-    @property
-    def channels(self) -> dict[str, Any]:  # type: ignore[override]
-        """A linear estimate of the screen, which the network is to refine."""
-        return {
+        # A linear estimate of the screen, which the network is to refine.
+        self.channels = {
             "name": "screen_estimate",
             "scene": self.config()["scene"],
             "gamma": GAMMA,
@@ -105,7 +102,7 @@ class Reflection(Problem):
         }
 
     @property
-    def baselines(self) -> dict[str, Baseline]:  # type: ignore[override]
+    def baselines(self) -> dict[str, Baseline]:
         """The best linear inverse, by ridge regression on pairs of its own."""
         from ..classical.denoisers import best_strength
         from ..classical.ridge import Ridge

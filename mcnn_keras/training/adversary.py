@@ -1,5 +1,10 @@
 """The adversarial term: a discriminator that learns beside the network, and what it adds."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -21,22 +26,22 @@ class Adversary:
     learning_rate : float
     """
 
-    def __init__(self, channels, outputs, learning_rate):
+    def __init__(self, channels: int, outputs: int, learning_rate: float) -> None:
         self.scales = min(SCALES, outputs)
         self.model = discriminator(channels, self.scales)
         self.optimizer = keras.optimizers.Adam(learning_rate)
         self.optimizer.build(self.model.trainable_variables)
 
     @property
-    def variables(self):
+    def variables(self) -> list[Any]:
         """All that a checkpoint must hold."""
         return [*self.model.variables, *self.optimizer.variables]
 
-    def error(self, outputs):
+    def error(self, outputs: Sequence[Any]) -> Any:
         """How far the outputs are from being taken for targets, for each sample: (batch,)."""
         return self._distance(outputs, 1.0)
 
-    def learn(self, outputs, targets, batch_size):
+    def learn(self, outputs: Sequence[Any], targets: Sequence[Any], batch_size: int) -> None:
         """One step of the discriminator, on outputs through which no gradient flows back.
 
         Parameters
@@ -53,7 +58,7 @@ class Adversary:
         variables = self.model.trainable_variables
         apply_clipped(self.optimizer, tape.gradient(loss, [v.value for v in variables]), variables)
 
-    def _distance(self, images, wanted):
+    def _distance(self, images: Sequence[Any], wanted: float) -> Any:
         images = list(images[: self.scales])
         judgements = keras.tree.flatten(self.model(images, training=True))
         return tf.add_n([
@@ -61,7 +66,7 @@ class Adversary:
         ]) / len(judgements)  # fmt: skip
 
 
-def apply_clipped(optimizer, gradients, variables):
+def apply_clipped(optimizer: Any, gradients: Sequence[Any], variables: Sequence[Any]) -> None:
     """Apply the gradient of the whole batch, its norm clipped, inside a replica.
 
     One outlying batch must not throw a network without normalisation off its course.

@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..models import ModelCard, Tile
 from ..models.card import OVERLAP, TILE, card_from
 from ..models.saving import load, versions
-from ..network import build, preset_settings
+from ..network import build, preset_settings, receptive_radius
 from ..physics import arrays
 from ..problems.base import Problem, Sample, inputs_of
 from .settings import Settings
@@ -64,11 +64,12 @@ def start_from(model: keras.Model, path: str) -> dict[str, Any]:
     further = model.weights[0].shape[2] - weights[0].shape[2]
     if further > 0 and start.card.channels is None:
         weights[0] = np.pad(weights[0], ((0, 0), (0, 0), (0, further), (0, 0)))
-    names = ([v.path.split("/", 1)[-1] for v in m.weights] for m in (model, start))
-    shapes = ([tuple(v.shape) for v in variables] for variables in (model.weights, weights))
-    shapes, given = (list(zip(*pairs, strict=True)) for pairs in zip(names, shapes, strict=True))
-    if shapes != given:
-        differ = next((a for a, b in zip(given, shapes, strict=False) if a != b), "more layers")
+    wanted, given = (
+        [(v.path.split("/", 1)[-1], tuple(w.shape)) for v, w in zip(m.weights, arrays, strict=True)]
+        for m, arrays in ((model, model.weights), (start, weights))
+    )
+    if wanted != given:
+        differ = next((a for a, b in zip(given, wanted, strict=False) if a != b), "more layers")
         raise InputError(
             f"the weights of {path} do not fit this network ({differ}); train with the model's "
             "own preset, branches, cell, normalization and number of planes, or without start"
@@ -106,6 +107,7 @@ def make_card(
     problem: Problem,
     network: dict[str, Any],
     sample: Sample,
+    model: keras.Model,
     training: dict[str, Any],
     metrics: dict[str, Any],
 ) -> ModelCard:
@@ -119,6 +121,8 @@ def make_card(
         The arguments of `mcnn_keras.MCNN`.
     sample : Sample
         Which tells what a measurement is.
+    model : keras.Model
+        Which tells how far it looks.
     training, metrics : dict
         Settings of the run, and what it reached.
     """
@@ -147,7 +151,9 @@ def make_card(
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     )
     per_frame = problem.normalization.per_frame
-    card.tile = Tile(card.largest_trained, OVERLAP) if per_frame else Tile(TILE)
+    card.tile = (
+        Tile(card.largest_trained, OVERLAP) if per_frame else Tile(TILE, receptive_radius(model))
+    )
     return card_from(card.asdict())  # as a file will tell it
 
 

@@ -1,10 +1,14 @@
 """The run folder: configuration, history and a checkpoint from which training goes on exactly."""
 
+from __future__ import annotations
+
 import csv
 import json
 import os
 import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +30,7 @@ class RunFolder:
         The folder, made if it is not there.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.config_path = self.path / "config.json"
         self.history_path = self.path / "history.csv"
@@ -35,7 +39,7 @@ class RunFolder:
         self.report_path = self.path / "report.html"
         self.examples_path = self.path / "examples.png"
 
-    def create(self, config):
+    def create(self, config: Mapping[str, Any]) -> None:
         """Start a new run.
 
         Raises
@@ -55,7 +59,7 @@ class RunFolder:
         with replacing(self.config_path) as part:
             part.write_text(json.dumps(config, indent=2) + "\n")
 
-    def config(self):
+    def config(self) -> dict[str, Any]:
         """What the run was started with.
 
         Raises
@@ -77,7 +81,13 @@ class RunFolder:
                 f"{self.config_path} is damaged; start the run anew elsewhere"
             ) from None
 
-    def save_checkpoint(self, variables, step, sums, history):
+    def save_checkpoint(
+        self,
+        variables: Sequence[Any],
+        step: int,
+        sums: np.ndarray,
+        history: Sequence[Mapping[str, Any]],
+    ) -> None:
         """Replace the checkpoint, as a whole or not at all."""
         arrays = {f"variable_{i}": v.numpy() for i, v in enumerate(variables)}
         with replacing(self.checkpoint_path) as part, open(part, "wb") as file:
@@ -86,7 +96,9 @@ class RunFolder:
             os.fsync(file.fileno())
         self.write_history(history)
 
-    def load_checkpoint(self, variables):
+    def load_checkpoint(
+        self, variables: Sequence[Any]
+    ) -> tuple[int, np.ndarray | None, list[dict[str, Any]]]:
         """Set the variables to the checkpoint's.
 
         Returns
@@ -115,7 +127,7 @@ class RunFolder:
                 f"{self.checkpoint_path} is damaged; start the run anew in another folder"
             ) from None
 
-    def write_history(self, history):
+    def write_history(self, history: Sequence[Mapping[str, Any]]) -> None:
         """Write history.csv, a row for each epoch."""
         with replacing(self.history_path) as part, open(part, "w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)

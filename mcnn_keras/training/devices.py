@@ -1,6 +1,10 @@
 """Where and in which precision to compute."""
 
+from __future__ import annotations
+
 import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -8,7 +12,7 @@ import tensorflow as tf
 from ..errors import InputError
 
 
-def choose_strategy(gpus=None):
+def choose_strategy(gpus: int | None = None) -> tf.distribute.Strategy:
     """One replica per GPU, or the processor where there is none.
 
     Parameters
@@ -35,7 +39,7 @@ def choose_strategy(gpus=None):
     return tf.distribute.MirroredStrategy([device.name for device in found[:wanted]])
 
 
-def faster_precision():
+def faster_precision() -> str:
     """'bfloat16' where this machine convolves at least a quarter faster in it, or 'float32'."""
     times = {}
     for precision in ("float32", "bfloat16"):
@@ -45,7 +49,9 @@ def faster_precision():
     return "bfloat16" if times["bfloat16"] < 0.8 * times["float32"] else "float32"
 
 
-def convolution_rate(precision="float32", size=128, channels=64, batch=8):
+def convolution_rate(
+    precision: str = "float32", size: int = 128, channels: int = 64, batch: int = 8
+) -> float:
     """The machine's own convolution rate, to measure a network against.
 
     Parameters
@@ -66,11 +72,11 @@ def convolution_rate(precision="float32", size=128, channels=64, batch=8):
     return operations / _median_time(_convolution(image, kernel))
 
 
-def _convolution(image, kernel):
+def _convolution(image: Any, kernel: Any) -> Callable[[], Any]:
     return tf.function(lambda: tf.nn.conv2d(image, kernel, 1, "SAME"), autograph=False)
 
 
-def _median_time(compute, repeats=7):
+def _median_time(compute: Callable[[], Any], repeats: int = 7) -> float:
     for _ in range(2):
         compute().numpy()
     times = []

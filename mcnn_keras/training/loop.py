@@ -163,7 +163,7 @@ def _train(
     training = settings.asdict() | {"precision": precision}
     if before is not None:
         training["before"] = before
-    final.card = make_card(problem, network, sample, training, metrics)
+    final.card = make_card(problem, network, sample, final, training, metrics)
     if folder is not None:
         save(final, folder.model_path)
         write_report(folder, final.card, history, trainer.test, trainer.test_answer())
@@ -378,13 +378,13 @@ def _config(problem: Problem, settings: Settings, precision: str | None) -> dict
 
 def _require_same(started: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
     """Resuming goes on with the same run or not at all."""
-    pairs = (
+    begun_name, name = (told["problem"]["name"] for told in (started, asked))
+    pairs: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = [
+        ({"problem": begun_name}, {"problem": name}),
         (problem_config(started["problem"]), asked["problem"]["config"]),
         (started["settings"], asked["settings"]),
-    )
-    if started["problem"]["name"] != asked["problem"]["name"]:
-        pairs = (({"problem": started["problem"]["name"]}, {"problem": asked["problem"]["name"]}),)
-    for begun, wanted in pairs:
+    ]
+    for begun, wanted in pairs if begun_name == name else pairs[:1]:
         for key, value in wanted.items():
             if begun.get(key) != value:
                 raise InputError(

@@ -1,5 +1,10 @@
 """The multi-scale loss: the error of every output, and how its weights change in training."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
@@ -7,7 +12,7 @@ import tensorflow as tf
 GROWN = 0.5
 
 
-def coarse_targets(target, count):
+def coarse_targets(target: Any, count: int) -> list[Any]:
     """The target and its averages over 2x2, 4x4, ... pixels.
 
     Parameters
@@ -27,7 +32,9 @@ def coarse_targets(target, count):
     return targets
 
 
-def multiscale_errors(outputs, targets, fade=1.0, kind="absolute"):
+def multiscale_errors(
+    outputs: Sequence[Any], targets: Sequence[Any], fade: Any = 1.0, kind: str = "absolute"
+) -> Any:
     """Mean error of each sample at each scale.
 
     Parameters
@@ -55,7 +62,7 @@ def multiscale_errors(outputs, targets, fade=1.0, kind="absolute"):
     return tf.stack([tf.reduce_mean(measure(o - t), axis=(1, 2, 3)) for o, t in pairs])
 
 
-def scale_weights(kind, branches, step, steps):
+def scale_weights(kind: str, branches: int, step: int, steps: int) -> np.ndarray:
     """The weight of each output's error at a step.
 
     Parameters
@@ -78,7 +85,7 @@ def scale_weights(kind, branches, step, steps):
     return ((2 - 2 * t) ** np.arange(branches + 1)).astype(np.float32)
 
 
-def growth(branches, step, steps):
+def growth(branches: int, step: int, steps: int) -> tuple[int, float]:
     """Which outputs a growing network has at a step.
 
     Parameters

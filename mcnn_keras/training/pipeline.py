@@ -76,7 +76,7 @@ def _batches(
     """Batches of the samples of the given numbers."""
 
     def pair(number: Any) -> Any:
-        if not fresh:
+        if not fresh and samples is not None:
             epoch, place = number // samples, number % samples
             order = tf.stack([tf.cast(seed, tf.int64), epoch])
             number = tf.random.experimental.index_shuffle(place, order, samples - 1)

@@ -1,0 +1,270 @@
+"""Scalar wave optics: from a wave at focus to the intensities that a camera sees out of focus.
+
+Making a kernel (`transfer_function`, `pupil`, `coherence_envelope`) is apart from applying it
+(`propagate`, `defocus_stack`). All take NumPy arrays and TensorFlow's tensors alike and answer in
+kind (see `mcnn_keras.physics.arrays`). Each parameter of the instrument may be a tensor, so that it
+can differ from sample to sample; with plain numbers the kernels are constants, made once.
+
+Lengths are in um (light) or Angstrom (electrons), angles and phases in rad. Positive defocus is
+downstream of focus, and a denser object has positive phase.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from . import arrays
+from .arrays import Array
+from .optics import Optics
+
+# The pupil falls from one to zero between these fractions of its radius.
+PUPIL_EDGE = (0.95, 1.05)
+
+
+def squared_frequencies(shape: Sequence[int], pixel_size: Array) -> Array:
+    """Squared spatial frequency of each element of a discrete Fourier transform.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Height and width in pixels.
+    pixel_size : float or tensor
+        In um.
+
+    Returns
+    -------
+    array
+        (height, width), float64, in 1 / um^2.
+    """
+    xp = arrays.of(pixel_size)
+    fy, fx = (np.fft.fftfreq(n) for n in shape)
+    return (fy[:, None] ** 2 + fx[None, :] ** 2) / xp.cast(pixel_size, "float64") ** 2
+
+
+def transfer_function(shape: Sequence[int], defocus: Array, optics: Optics) -> Array:
+    """Angular-spectrum transfer function of free propagation, without evanescent waves.
+
+    H(f) = exp(2 pi i z (sqrt(k^2 - f^2) - k)), k = refractive_index / wavelength; zero for f >= k.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Height and width in pixels.
+    defocus : (planes,) array or tensor
+        Distances in um, positive downstream.
+    optics : Optics
+        Of which wavelength, pixel size and refractive index count here.
+
+    Returns
+    -------
+    array
+        (planes, height, width), complex64.
+
+    References
+    ----------
+    Goodman, Introduction to Fourier Optics, 3.10.4.
+    """
+    xp = arrays.of(defocus, optics.wavelength, optics.pixel_size, optics.refractive_index)
+    squared = squared_frequencies(shape, optics.pixel_size)
+    k = xp.cast(optics.refractive_index, "float64") / xp.cast(optics.wavelength, "float64")
+    passed = squared < k**2
+    # k - sqrt(k^2 - f^2) without the cancellation: the turns that the wave loses in each um.
+    root = xp.sqrt(xp.where(passed, k**2 - squared, xp.cast(0.0, "float64")))
+    # The phase reaches thousands of radians: count its turns in float64 and drop the whole ones
+    # before float32.
+    turns = xp.cast(defocus, "float64")[:, None, None] * (squared / (root + k))
+    angle = xp.cast(turns - xp.floor(turns), "float32") * np.float32(-2 * math.pi)
+    passed = xp.cast(passed, "float32")
+    return xp.complex(passed * xp.cos(angle), passed * xp.sin(angle))
+
+
+def pupil(shape: Sequence[int], optics: Optics) -> Array:
+    """The objective's aperture, with an edge that falls like a cosine over a tenth of its radius.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Height and width in pixels.
+    optics : Optics
+        Of which wavelength, pixel size and numerical aperture count here.
+
+    Returns
+    -------
+    array
+        (height, width), float32 in [0, 1]; all ones without an aperture.
+    """
+    if optics.numerical_aperture is None:
+        return np.ones(shape, np.float32)
+    xp = arrays.of(optics.wavelength, optics.pixel_size, optics.numerical_aperture)
+    radius = xp.sqrt(squared_frequencies(shape, optics.pixel_size)) * (
+        xp.cast(optics.wavelength, "float64") / xp.cast(optics.numerical_aperture, "float64")
+    )
+    low, high = PUPIL_EDGE
+    fall = xp.clip((xp.cast(radius, "float32") - low) / (high - low), 0.0, 1.0)
+    return 0.5 + 0.5 * xp.cos(math.pi * fall)
+
+
+def lens_kernel(shape: Sequence[int], optics: Optics) -> Array:
+    """What the spherical aberration C does to a wave's spectrum: exp(-i pi / 2 C wavelength^3 f^4).
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Height and width in pixels.
+    optics : Optics
+        Of which wavelength, pixel size and spherical aberration count here.
+
+    Returns
+    -------
+    array
+        (height, width), complex64.
+
+    References
+    ----------
+    Kirkland, Advanced Computing in Electron Microscopy, 3.1.
+    """
+    xp = arrays.of(optics.wavelength, optics.pixel_size, optics.spherical_aberration)
+    wavelength = xp.cast(optics.wavelength, "float64")
+    aberration = xp.cast(optics.spherical_aberration, "float64")
+    turns = aberration * wavelength**3 / 4 * squared_frequencies(shape, optics.pixel_size) ** 2
+    angle = xp.cast(turns - xp.floor(turns), "float32") * np.float32(-2 * math.pi)
+    return xp.complex(xp.cos(angle), xp.sin(angle))
+
+
+def has_aberration(optics: Optics) -> bool:
+    """Whether there is a spherical aberration to reckon with."""
+    return arrays.is_tensor(optics.spherical_aberration) or optics.spherical_aberration != 0
+
+
+def imaging_kernels(shape: Sequence[int], defocus: Array, optics: Optics) -> Array:
+    """What aperture, lens and free space do to the spectrum of the wave at focus.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Height and width in pixels.
+    defocus : (planes,) array or tensor
+        Distances, positive downstream.
+    optics : Optics
+        The imaging system.
+
+    Returns
+    -------
+    array
+        (planes, height, width), complex64.
+    """
+    aperture = pupil(shape, optics)
+    free = transfer_function(shape, defocus, optics)
+    xp = arrays.of(aperture, free)
+    lens = xp.cast(aperture, "complex64")
+    if has_aberration(optics):
+        lens = lens * lens_kernel(shape, optics)
+    return lens * free
+
+
+def coherence_envelope(shape: Sequence[int], defocus: Array, optics: Optics) -> Array:
+    """What an extended source leaves of each spatial frequency of a defocused intensity.
+
+    A source whose angular brightness is exp(-theta^2 / angle^2) shifts the image at distance z by
+    theta z, so that the intensity's spectrum is multiplied by exp(-(pi angle z f)^2). With a
+    spherical aberration C the slope of the whole phase shift counts: z f + C wavelength^2 f^3
+    (Frank, Optik 38, 1973).
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Height and width in pixels.
+    defocus : (planes,) array or tensor
+        Distances in um.
+    optics : Optics
+        Of which coherence angle, pixel size, wavelength and spherical aberration count here.
+
+    Returns
+    -------
+    array
+        (planes, height, width // 2 + 1), float32, for the spectrum of a real image.
+    """
+    xp = arrays.of(
+        defocus, optics.pixel_size, optics.coherence_angle, optics.wavelength,
+        optics.spherical_aberration,
+    )  # fmt: skip
+    squared = squared_frequencies(shape, optics.pixel_size)[:, : shape[1] // 2 + 1]
+    slope = xp.cast(defocus, "float32")[:, None, None]
+    if has_aberration(optics):
+        wavelength = xp.cast(optics.wavelength, "float64")
+        further = xp.cast(optics.spherical_aberration, "float64") * wavelength**2 * squared
+        slope = slope + xp.cast(further, "float32")
+    reach = xp.cast(optics.coherence_angle, "float32") * slope
+    return xp.exp(-((np.float32(math.pi) * reach) ** 2) * xp.cast(squared, "float32"))
+
+
+def propagate(wave: Array, defocus: Array, optics: Optics) -> Array:
+    """Propagate a wave through free space; there and back gives the wave (evanescent part aside).
+
+    Parameters
+    ----------
+    wave : (height, width) complex64
+        At focus.
+    defocus : (planes,) array or tensor
+        Distances in um.
+    optics : Optics
+        No aperture is applied.
+
+    Returns
+    -------
+    array
+        (planes, height, width), complex64.
+    """
+    kernels = transfer_function(wave.shape, defocus, optics)
+    xp = arrays.of(wave, kernels)
+    return xp.ifft2(xp.fft2(wave) * kernels)
+
+
+def defocus_stack(wave: Array, defocus: Array, optics: Optics) -> Array:
+    """The intensities that a camera records at each plane.
+
+    Parameters
+    ----------
+    wave : (height, width) complex64
+        The object's exit wave at focus. The field is periodic: leave a margin.
+    defocus : (planes,) array or tensor
+        Distances in um, positive downstream.
+    optics : Optics
+        The imaging system.
+
+    Returns
+    -------
+    array
+        (height, width, planes), float32, in units of the squared wave.
+    """
+    shape = tuple(wave.shape)
+    kernels = imaging_kernels(shape, defocus, optics)
+    xp = arrays.of(wave, kernels)
+    waves = xp.ifft2(xp.fft2(wave) * kernels)
+    intensity = xp.real(waves * xp.conj(waves))
+    angle = optics.coherence_angle
+    if arrays.is_tensor(angle) or angle > 0:
+        envelope = xp.cast(coherence_envelope(shape, defocus, optics), "complex64")
+        intensity = xp.irfft2(xp.rfft2(intensity) * envelope, shape)
+    return xp.transpose(intensity, (1, 2, 0))
+
+
+def spread(defocus: Sequence[float], optics: Optics) -> int:
+    """How far, in pixels, light of the highest passed frequency travels sideways.
+
+    Parameters
+    ----------
+    defocus : sequence of float
+        Distances in um; the farthest counts.
+    optics : Optics
+        Of plain numbers; without an aperture the pixel size limits the angle.
+    """
+    sine = optics.wavelength / (2 * optics.pixel_size) / optics.refractive_index
+    if optics.numerical_aperture is not None:
+        sine = min(sine, optics.numerical_aperture / optics.refractive_index)
+    sine = min(sine, 0.99)
+    reach = max(abs(z) for z in defocus) * sine / math.sqrt(1 - sine**2)
+    return math.ceil(reach / optics.pixel_size)
