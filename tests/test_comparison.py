@@ -118,7 +118,8 @@ def test_the_command_writes_a_table_and_pictures(series, phase, model, tmp_path,
     (tmp_path / "stack.txt").write_text(" ".join(map(str, PLANES)))
     with pytest.raises(SystemExit) as stop:
         main(["compare", "phase", str(tmp_path / "stack.npy"), "--model", model, "--truth",
-              str(tmp_path / "truth.npy"), "--wavelength", "0.65", "--pixel-size", "0.5", "--numerical-aperture", "0.4",
+              str(tmp_path / "truth.npy"), "--wavelength", "0.65", "--pixel-size", "0.5",
+              "--numerical-aperture", "0.4",
               "--output", str(tmp_path / "out")])  # fmt: skip
     assert stop.value.code == 0
     told = capfd.readouterr().out

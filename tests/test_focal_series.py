@@ -274,7 +274,8 @@ class TestReconstruct:
         flat = tmp_path / "flat.npy"
         np.save(flat, np.full((128, 128), 2.0))
         code = run(
-            "reconstruct", "mf-tie", stack, "--flat", flat, "--register", "--pixel-size", 0.5, "--wavelength", 0.65,
+            "reconstruct", "mf-tie", stack, "--flat", flat, "--register", "--pixel-size", 0.5,
+            "--wavelength", 0.65,
             "--output", tmp_path / "out.npy", *(x for z in PLANES for x in ("--defocus", z)),
         )  # fmt: skip
         assert code == 0

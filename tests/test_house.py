@@ -91,7 +91,7 @@ def test_no_files_import_one_another_in_a_circle():
     done, under_way = set(), []
 
     def visit(module):
-        assert module not in under_way, under_way[under_way.index(module) :] + [module]
+        assert module not in under_way, [*under_way[under_way.index(module) :], module]
         if module in done:
             return
         under_way.append(module)

@@ -7,6 +7,7 @@ resumed run takes the others from its configuration, a new one from the problem'
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -210,6 +211,34 @@ OPTIONS: dict[str, type[ProblemOptions]] = {
     cls.name: cls
     for cls in (PhaseOptions, DenoiseOptions, LaplacianOptions, ReflectionOptions, PairedOptions)
 }
+
+
+def others() -> dict[str, str]:
+    """Problems without options of their own, and where they come from."""
+    from ..problems import names, offered
+
+    found = {name: "this package" for name in names() if name not in OPTIONS}
+    return {**found, **{name: point.value for name, point in offered().items()}}
+
+
+class Problems(click.Group):
+    """The commands of this package's problems, and one for each other problem that is found."""
+
+    make: Callable[[str], click.Command]
+
+    def any_problem(self, make: Callable[[str], click.Command]) -> Callable[[str], click.Command]:
+        """Decorate the function that makes the command of a problem without options of its own."""
+        self.make = make
+        return make
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """Their names."""
+        return [*super().list_commands(context), *sorted(others())]
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """The command of one problem."""
+        own = super().get_command(context, name)
+        return own or (self.make(name) if name in others() else None)
 
 
 def described(name: str, options: ProblemOptions, started: dict[str, Any] | None = None) -> Any:

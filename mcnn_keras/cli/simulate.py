@@ -10,12 +10,15 @@ import click
 
 from .options import SampleOptions, option
 from .problems import (
+    AnyOptions,
     DenoiseOptions,
     LaplacianOptions,
     PhaseOptions,
     ProblemOptions,
+    Problems,
     ReflectionOptions,
     described,
+    others,
 )
 from .quiet import import_tensorflow
 from .training import with_defaults
@@ -34,7 +37,7 @@ class SimulationOptions(SampleOptions):
     output: str = option("--output", type=click.Path(), required=True, metavar="FILE.h5")
 
 
-@click.group()
+@click.group(cls=Problems)
 def simulate() -> None:
     """Write simulated samples of a problem to an HDF5 file, to look at or to use elsewhere.
 
@@ -96,6 +99,19 @@ def reflection(**values: Any) -> None:
     write_samples("reflection", ReflectionOptions, values)
 
 
+@simulate.any_problem
+def any_problem(name: str) -> click.Command:
+    """The command of a problem that brings no options of its own."""
+
+    @click.command(name, help=f"Samples of the problem {name} of {others()[name]}.")
+    @AnyOptions.attach
+    @with_defaults(name, SimulationOptions)
+    def command(**values: Any) -> None:
+        write_samples(name, AnyOptions, values)
+
+    return command
+
+
 def write_samples(name: str, group: type[ProblemOptions], values: dict[str, Any]) -> None:
     """Write the first samples of a stream: `images`, `targets` and `conditions`."""
     options, asked = group.take(values), SimulationOptions.take(values)
@@ -105,7 +121,7 @@ def write_samples(name: str, group: type[ProblemOptions], values: dict[str, Any]
     from ..problems.recipes import RECIPES
     from ..training.settings import Settings
 
-    size = asked.image_size or RECIPES[name].get("image_size", Settings().image_size)
+    size = asked.image_size or RECIPES.get(name, {}).get("image_size", Settings().image_size)
     output = Path(asked.output)
     if output.suffix not in HDF5_SUFFIXES:
         raise InputError(f"the output {output} does not end in .h5; name it like pairs.h5")

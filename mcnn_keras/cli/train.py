@@ -9,39 +9,19 @@ from typing import Any
 import click
 
 from .problems import (
-    OPTIONS,
     AnyOptions,
     DenoiseOptions,
     LaplacianOptions,
     PairedOptions,
     PhaseOptions,
     ProblemOptions,
+    Problems,
     ReflectionOptions,
     described,
+    others,
 )
 from .quiet import import_tensorflow
 from .training import RunOptions, with_defaults
-
-
-class Problems(click.Group):
-    """The problems of this package, and those that installed packages offer."""
-
-    def list_commands(self, context: click.Context) -> list[str]:
-        """Their names."""
-        return [*super().list_commands(context), *sorted(_others())]
-
-    def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        """The command of one problem."""
-        own = super().get_command(context, name)
-        return own or (_command(name) if name in _others() else None)
-
-
-def _others() -> dict[str, str]:
-    """Problems without options of their own, and where they come from."""
-    from ..problems import names, offered
-
-    found = {name: "this package" for name in names() if name not in OPTIONS}
-    return {**found, **{name: point.value for name, point in offered().items()}}
 
 
 @click.group(cls=Problems)
@@ -133,8 +113,11 @@ def paired(context: click.Context, **values: Any) -> None:
     run_training(context, "paired", PairedOptions, values)
 
 
-def _command(name: str) -> click.Command:
-    @click.command(name, help=f"The problem {name} of {_others()[name]}.")
+@train.any_problem
+def any_problem(name: str) -> click.Command:
+    """The command of a problem that brings no options of its own."""
+
+    @click.command(name, help=f"The problem {name} of {others()[name]}.")
     @AnyOptions.attach
     @with_defaults(name)
     @click.pass_context

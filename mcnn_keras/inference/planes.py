@@ -10,9 +10,7 @@ from ..errors import InputError
 from ..models import Planes
 
 
-def match_planes(
-    planes: Planes, there: Sequence[float], source: str = "", others: bool = True
-) -> list[int]:
+def match_planes(planes: Planes, there: Sequence[float], source: str = "") -> list[int]:
     """The image of each of a model's planes.
 
     Parameters
@@ -23,14 +21,11 @@ def match_planes(
         Of each image, in the model's unit.
     source : str
         The series, for messages.
-    others : bool
-        Whether there may be images at further planes.
 
     Returns
     -------
     list of int
-        A different image for each of the model's planes, in their order; those for which the
-        farthest is nearest in parts of the tolerance, then all together.
+        A different image for each of the model's planes, in their order.
 
     Raises
     ------
@@ -41,11 +36,11 @@ def match_planes(
 
     wanted = ", ".join(f"{z:g}" for z in planes.defocus)
     of = f" of {source}" if source else ""
-    if len(there) < planes.count or (not others and len(there) > planes.count):
+    if len(there) < planes.count:
         raise InputError(
             f"{counted(len(there), 'image')}{of}, and the model was trained on "
-            f"{counted(planes.count, 'plane')} ({wanted} {planes.unit}); give "
-            f"{'at least ' * others}{planes.count}"
+            f"{counted(planes.count, 'plane')} ({wanted} {planes.unit}); give at least "
+            f"{planes.count}"
         )
     apart = np.abs(np.asarray(there, np.float64)[None] - np.asarray(planes.defocus)[:, None])
     apart = apart / np.asarray(planes.tolerance)[:, None]

@@ -233,7 +233,7 @@ def _in_order(
     told = defocus or list(own or ())
     # A recording in time of focal series: the planes are those of each of its measurements.
     if frames is None and len(outer) > 1 and len(told) == outer[-1] != images:
-        order = match_planes(planes, told, name, others=False)
+        order = match_planes(planes, told, name)
         return group, [start + i for start in range(0, images, outer[-1]) for i in order]
     if len(told) == images != len(chosen):
         told = [told[i] for i in chosen]
