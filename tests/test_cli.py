@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from mcnn_keras import cli
+from mcnn_keras import InputError, cli, problems, train
+from mcnn_keras.models.saving import read_card
+from mcnn_keras.training import loop
 
 TRAIN = (
     "train phase --defocus -20 --image-size 64 --samples 8 --batch-size 4 --epochs 2 "
@@ -82,7 +84,16 @@ def test_simulate_writes_the_pairs(tmp_path):
         "train phase --defocus 5 --wavelength -1",
         "train phase --defocus 5 --numerical-aperture 1.4",
         "train phase --defocus 5 --image-size 100",
+        "train phase --defocus 5 --pictures nowhere",
         "train phase --defocus 5 --images nowhere",
+        "train phase --planes 4 --defocus 5",
+        "train phase --planes 4 --energy 300e3 --pixel-size 0.2",
+        "train phase --defocus 500 --energy 300e3 --wavelength 0.65 --pixel-size 0.2",
+        "train phase --defocus 500 --energy 300e3",
+        "train phase --defocus 500 --energy 300e3 --pixel-size 0.2 --refractive-index 1.5",
+        "train phase --defocus 5 --range dose 20 10",
+        "train phase --defocus 5 --range cats 1 2",
+        "train denoise --range cats 1 2",
         "train phase --resume",
         "train phase --resume --output nowhere",
         "train bogus",
@@ -96,6 +107,7 @@ def test_simulate_writes_the_pairs(tmp_path):
         "export denoise --output nowhere/a.onnx",
         "denoise --output b.tif --tile-size 0 a.tif",
         "denoise --output b.tif --watch a.tif",
+        "denoise a.tif --output b.tif --defocus 5",
         "predict nowhere.onnx a.tif --output b.tif",
         "bogus",
     ],
@@ -121,11 +133,59 @@ def test_implausible_units_are_warned_of_in_one_line(tmp_path):
 def test_every_command_shows_an_example(capfd):
     commands = [
         ["train", "phase"], ["predict"], ["evaluate"], ["simulate", "phase"], ["info"], ["denoise"],
-        ["export"],
+        ["export"], ["reconstruct"], ["compare", "phase"], ["train", "denoise"], ["models"],
     ]  # fmt: skip
     for command in commands:
         assert run(*command, "--help") == 0
-        assert f"mcnn-keras {' '.join(command)} " in capfd.readouterr().out
+        assert f"mcnn-keras {' '.join(command)}" in capfd.readouterr().out.split("Example", 1)[1]
+
+
+@pytest.mark.parametrize("layer", ["none", "low-pass"])
+def test_a_run_is_resumed_with_what_it_was_started_with(layer, tmp_path, capfd):
+    """Fails where an option that is not a constructor's argument cannot be taken from the run."""
+    words = ["train", "denoise", "--first-layer", layer, "--preset", "fast", "--image-size", 64,
+             "--samples", 8, "--batch-size", 4, "--epochs", 1, "--precision", "float32",
+             "--one-size", "--range", "jitter", 0, 0.1, "--output", tmp_path / "run"]  # fmt: skip
+    assert run(*words) == 0, capfd.readouterr().err
+    assert run("train", "denoise", "--resume", "--output", tmp_path / "run") == 0
+    card = read_card(tmp_path / "run" / "model.h5")
+    assert card.config["channels"] == (None if layer == "none" else "low_pass")
+    assert card.ranges["jitter"] == [0, 0.1]
+    assert card.config["photographs"] == 2  # a quarter of the run's samples
+    assert run("train", "denoise", "--resume", "--range", "jitter", 0, 0.2,
+               "--output", tmp_path / "run") == 2  # fmt: skip
+    assert "ranges" in capfd.readouterr().err
+    assert run("train", "phase", "--resume", "--output", tmp_path / "run") == 2
+    assert "a run of the problem denoise" in capfd.readouterr().err
+
+
+def test_an_aperture_can_be_none(tmp_path):
+    """Fails where 'none' cannot be said, or falls back to the aperture that is usual for light."""
+    words = "simulate phase --defocus -20 --image-size 32 --samples 1 --numerical-aperture none"
+    assert run(*words.split(), "--output", tmp_path / "a.h5") == 0
+    with h5py.File(tmp_path / "a.h5") as file:
+        config = json.loads(file.attrs["problem"])["config"]
+        assert config["optics"]["numerical_aperture"] is None
+        assert "numerical_aperture" not in file["conditions"]
+
+
+@pytest.mark.parametrize("problem", ["phase", "denoise", "laplacian", "reflection"])
+def test_python_and_the_command_train_alike(problem, monkeypatch, tmp_path):
+    """Fails where one of the two has a default of its own."""
+    begun = []
+
+    def train_nothing(problem, settings, *_):
+        begun.append((problem.config(), settings))
+        raise InputError("enough")
+
+    monkeypatch.setattr(loop, "_train", train_nothing)
+    given = {"defocus": [-20.0]} if problem == "phase" else {}
+    with pytest.raises(InputError, match="enough"):
+        train(problems.make(problem, **given))
+    options = ["--defocus", -20] if given else []
+    assert run("train", problem, *options, "--output", tmp_path / "run") == 2
+    assert begun[0] == begun[1]
+    assert begun[0][1].samples == {"denoise": 8192, "laplacian": 768}.get(problem, 2048)
 
 
 def test_interrupting_keeps_a_checkpoint(tmp_path):

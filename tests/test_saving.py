@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 
@@ -7,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from mcnn_keras import InputError, Optics, load, save, train
+from mcnn_keras import InputError, Optics, load, predict, save, train
 from mcnn_keras.models import Output, saving
 from mcnn_keras.models.saving import ATTRIBUTE, read_card
 from mcnn_keras.problems import Phase, from_card
@@ -157,6 +158,21 @@ def test_shipped_models_are_known_by_name(path, tmp_path, monkeypatch):
     assert load("cells").card == read_card(path)
     with pytest.raises(InputError, match="or cells"):
         load("cels")
+
+
+def test_a_model_by_name_is_loaded_once(path, tmp_path, monkeypatch, rng):
+    """Fails where each call reads the file again, or a changed file is not read."""
+    copy = tmp_path / "m.h5"
+    copy.write_bytes(path.read_bytes())
+    loaded = []
+    monkeypatch.setattr(saving, "load", lambda *a: loaded.append(a) or load(*a))
+    frame = rng.random((32, 32)) + 1
+    first = predict(copy, frame)
+    np.testing.assert_array_equal(predict(str(copy), frame), first)
+    assert len(loaded) == 1
+    os.utime(copy, (1, 1))
+    np.testing.assert_array_equal(predict(copy, frame), first)
+    assert len(loaded) == 2
 
 
 def test_every_shipped_model_loads_and_tells_where_it_comes_from():

@@ -1,4 +1,4 @@
-"""What optics alone can say of the wave at focus, from the contrast measured at each plane."""
+"""Classical estimates of the wave at focus from the contrast at each plane, as fixed channels."""
 
 from __future__ import annotations
 
@@ -17,25 +17,26 @@ from ..physics.waves import has_aberration, lens_kernel, squared_frequencies, tr
 def focus_estimates(
     contrast: Array, conditions: Mapping[str, Array], margin: int = 32, period: float = 256.0
 ) -> Array:
-    """Classical estimates of the wave at focus, for a network to mend what is wrong with them.
+    """Classical estimates of the wave at focus, which a network then corrects.
 
-    Two channels for each plane: its amplitude sqrt(1 + contrast) propagated back to focus, real
-    part (less one) and imaginary part. The imaginary part is the phase of a weak object, overlaid
-    with its twin image; it lacks slow changes, which hardly show in a defocused image. These are
-    in one last channel: the phase, in rad, that solves the transport-of-intensity equation.
+    Each plane gives two channels: the real part (minus one) and the imaginary part of its amplitude
+    sqrt(1 + contrast), propagated back to focus. The imaginary part is the phase of a weak object,
+    overlaid with its twin image. It lacks slow changes, which are hardly visible in a defocused
+    image. The last channel contains them: the phase, in rad, by the transport-of-intensity
+    equation.
 
     Parameters
     ----------
     contrast : (..., height, width, planes) array or tensor
         intensity / mean(intensity) - 1, float32.
     conditions : dict
-        ``defocus`` of each plane, and the values of `Optics`, all in one unit of length. Waves
-        beyond the aperture are removed.
+        ``defocus`` of each plane, and the values of `Optics`, all in one unit of length. The
+        frequencies that the aperture stops are set to zero.
     margin : int
         Pixels by which the field is extended on each side, mirrored and faded to the mean, so
         that opposite borders do not disturb each other.
     period : float
-        In pixels; the transport-of-intensity phase is damped above it.
+        In pixels; longer periods of the transport-of-intensity phase are damped.
 
     Returns
     -------
@@ -60,14 +61,14 @@ def focus_estimates(
     kernels = _kernels(shape, defocus, optics, period)
     waves = xp.ifft2(xp.fft2(xp.cast(fields, "complex64")) * kernels)[(..., *inner)]
     back, phase = waves[..., :planes, :, :], waves[..., planes:, :, :]
-    # The imaginary part as a real one, so that NumPy and TensorFlow need one function alone.
+    # The imaginary part as the real part of a product, so that `arrays` needs one function less.
     imaginary = xp.real(back * np.complex64(-1j))
     found = xp.concat([xp.real(back), imaginary, xp.real(phase)], axis=-3)
     return arrays.channels_last(found)
 
 
 def _kernels(shape: tuple[int, ...], defocus: Array, optics: Optics, period: float) -> Array:
-    """The way back to focus of each plane, and from the slope to the phase: (planes + 1, ...)."""
+    """Kernels from each plane to focus, and one from the slope to the phase: (planes + 1, ...)."""
     forth = transfer_function(shape, defocus, optics)
     if has_aberration(optics):
         forth = forth * lens_kernel(shape, optics)
@@ -84,9 +85,9 @@ def _kernels(shape: tuple[int, ...], defocus: Array, optics: Optics, period: flo
 
 
 def _extended(fields: Array, margin: int) -> tuple[Array, tuple[slice, slice]]:
-    """Fields mirrored by a margin on each side and faded to zero there, and where they were."""
+    """Fields with a mirrored margin that fades to zero, and the place of the field within them."""
     height, width = fields.shape[-2:]
-    margin = min(margin, height, width)  # no more than there is to mirror
+    margin = min(margin, height, width)  # a field can be mirrored only once
     inner = slice(margin, margin + height), slice(margin, margin + width)
     if margin == 0:
         return fields, inner

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shlex
 from pathlib import Path
 from typing import Any
@@ -173,6 +174,8 @@ def _require_problem(begun: dict[str, Any], name: str, output: str) -> None:
 def _callbacks(run: RunOptions) -> list[Any]:
     if run.tensorboard is None:
         return []
+    if importlib.util.find_spec("tensorboard") is None:
+        raise click.UsageError("--tensorboard needs a package; pip install tensorboard")
     import keras
 
     return [keras.callbacks.TensorBoard(run.tensorboard, write_graph=False)]

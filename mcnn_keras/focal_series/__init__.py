@@ -1,7 +1,9 @@
-"""Focal series: the images of one object at several planes, and the phase that they tell.
+"""Focal series: images of one object at several planes, and methods that retrieve its phase.
 
 files -> series (planes, corrected) -> registration -> reconstruct (methods by name) -> comparison
 """
+
+from __future__ import annotations
 
 from .gaussian_process import gp_tie
 from .iterative import iterative_phase

@@ -1,70 +1,81 @@
-"""Networks and classical methods on one focal series, and what tells without a truth.
+"""Compare networks and classical methods on one focal series, with or without a known phase.
 
-series -> used planes -> each method's wave -> re-simulated at the planes that none has used
+series -> planes of each method -> retrieved wave -> simulated images at planes that no method uses
 """
+
+from __future__ import annotations
 
 import os
 import threading
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
 from ..metrics import correlation, mean_absolute_error
+from ..physics.optics import Optics
 from ..physics.waves import defocus_stack
 from .iterative import surroundings
 from .reconstruct import METHODS, load_network, network_answer, reconstruct
+from .series import FocalSeries
 
-# Of fewer planes all are used, and none is left to judge by.
+# From a series to its phase in rad and its amplitude, if there is one.
+Method = Callable[[FocalSeries], tuple[np.ndarray, np.ndarray | None]]
+
+# A series of fewer planes is used whole, so that no plane is left for a score.
 FEWEST = 4
-# Borders, as a part of the field, where what lies beyond disturbs the re-simulation.
+# Width of the borders that scores leave out, as a share of the field: what lies outside of the
+# field is unknown and disturbs the simulated images there.
 BORDER = 0.06
-# Borders of the bands of spatial frequency, in parts of the highest that the pixels show.
+# Limits of the bands of spatial frequency, as shares of the highest that the pixels resolve.
 BANDS = (0.0, 1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
 
 
 @dataclass
 class Answer:
-    """What a method makes of a series.
+    """Result of one method on a series.
 
     Attributes
     ----------
     name : str
     planes : tuple of float
-        That it has used.
+        The planes that the method uses.
     phase : numpy.ndarray
         (height, width), rad.
     amplitude : numpy.ndarray or None
     seconds : float
+        Run time.
     memory : float
-        The most that was used beyond what was in use before, MiB.
+        Peak of the memory in use, less what was in use before, in MiB.
     score : float or None
-        Mean correlation of re-simulated with measured intensities at the planes that no method
-        has used.
-    scores : dict
-        By plane.
+        Mean correlation of simulated and measured intensities at the planes that no method uses.
+    scores : dict or None
+        The correlation at each of these planes.
     error : float or None
-        Mean absolute error, rad, where the truth is known.
-    bands : dict
-        Error (root mean square, rad) by the highest frequency of a band, in 1 / unit of length.
+        Mean absolute error in rad, if the true phase is known.
+    bands : dict or None
+        Root mean square error in rad of each band, by the highest frequency of the band in
+        1 / unit of length.
     """
 
     name: str
-    planes: tuple
+    planes: tuple[float, ...]
     phase: np.ndarray
     amplitude: np.ndarray | None
     seconds: float
     memory: float
     score: float | None = None
-    scores: dict | None = None
+    scores: dict[float, float] | None = None
     error: float | None = None
-    bands: dict | None = None
+    bands: dict[str, float] | None = None
 
-    def row(self):
-        """Numbers alone, as JSON can hold them."""
+    def row(self) -> dict[str, Any]:
+        """All numbers of the result, for a JSON file."""
         return {
             "planes": [float(z) for z in self.planes], "seconds": self.seconds,
             "memory": self.memory, "score": self.score, "scores": self.scores,
@@ -72,13 +83,21 @@ class Answer:
         }  # fmt: skip
 
 
-def compare(series, optics, models=(), methods=None, truth=None, progress=None):
-    """Retrieve the phase of a series by several methods, and score them.
+def compare(
+    series: FocalSeries,
+    optics: Optics,
+    models: Sequence[str] = (),
+    methods: Sequence[str] | None = None,
+    truth: np.ndarray | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> list[Answer]:
+    """Retrieve the phase of a series by several methods, and score the results.
 
-    Networks use their own planes; what `variational_phase` makes of their answers is shown beside
-    them. `tie` and `variational_phase` are done on each network's planes, too, so that all see the
-    same; the others use every second plane of the series, and those of the networks. What
-    none has used is what all are judged by; where nothing is left, nobody is.
+    Each network runs on its own planes, followed by three methods on the same planes:
+    `variational_phase` from the network's phase ("refined"), `tie` and `variational_phase`. All
+    classical methods run on every second plane of the series and the planes of the networks (`tie`
+    only if there is no network). The results are scored at the planes that no method uses. If
+    there are none, they have no score.
 
     Parameters
     ----------
@@ -87,11 +106,12 @@ def compare(series, optics, models=(), methods=None, truth=None, progress=None):
     models : sequence of str
         Files or names of models.
     methods : sequence of str, optional
-        Of `mcnn_keras.reconstruct.METHODS`; all that the planes suffice for by default.
+        Names from `mcnn_keras.focal_series.reconstruct.METHODS`; by default all that can use the
+        planes.
     truth : (height, width) array, optional
-        The phase in rad, where it is known.
+        The true phase in rad, if it is known.
     progress : callable, optional
-        Called with each name when its turn comes.
+        Called with the name of each method before it runs.
 
     Returns
     -------
@@ -100,7 +120,8 @@ def compare(series, optics, models=(), methods=None, truth=None, progress=None):
     Raises
     ------
     InputError
-        If a model is none of phases, or its planes are not in the series.
+        If a model is not one for phases, its planes are not in the series, a method that is asked
+        for cannot use the planes, or the truth has another size.
     """
     planes = np.array(series.defocus)
     if truth is not None and truth.shape != series.images.shape[:2]:
@@ -108,10 +129,10 @@ def compare(series, optics, models=(), methods=None, truth=None, progress=None):
             f"the truth has {truth.shape[0]}x{truth.shape[1]} pixels, the series "
             f"{series.images.shape[0]}x{series.images.shape[1]}"
         )
-    loaded = [(name, *load_network(name, planes, optics.unit)) for name in models]
+    loaded = [(name, *load_network(name, series.defocus, optics.unit)) for name in models]
     step = 1 if len(planes) < FEWEST else 2
     many = sorted({*range(0, len(planes), step), *(i for *_, own in loaded for i in own)})
-    tasks = []
+    tasks: list[tuple[str, list[int], Method]] = []
     for name, model, own in loaded:
         label = _label(name, [task[0] for task in tasks])
         tasks.append((label, own, _network(model)))
@@ -120,12 +141,12 @@ def compare(series, optics, models=(), methods=None, truth=None, progress=None):
     for method in methods or METHODS:
         if method != "tie" or not loaded:
             tasks.append((method, many, _classical(method, optics)))
-    # Two networks of the same planes share the classical answers from these.
+    # Networks with the same planes share the results of the classical methods.
     tasks = list(
-        {(name, tuple(sorted(own))): (name, own, how) for name, own, how in tasks}.values()
+        {(name, tuple(sorted(own))): (name, own, run) for name, own, run in tasks}.values()
     )
-    answers = []
-    for name, used, method in tasks:
+    answers: list[Answer] = []
+    for name, used, run in tasks:
         label = f"{name}, {len(used)} plane{'s' * (len(used) > 1)}"
         if any(answer.name == label for answer in answers):
             label += f" ({', '.join(f'{planes[i]:g}' for i in used)})"
@@ -135,9 +156,9 @@ def compare(series, optics, models=(), methods=None, truth=None, progress=None):
             images=series.images[..., used], defocus=tuple(float(z) for z in planes[used])
         )
         try:
-            answers.append(_answer(label, chosen, method))
+            answers.append(_answer(label, chosen, run))
         except InputError:
-            # What was asked for by name must say why it cannot.
+            # A method that is only there by default is left out if it cannot use the planes.
             if methods is not None or name not in METHODS:
                 raise
     unused = sorted(set(range(len(planes))) - {i for _, used, _ in tasks for i in used})
@@ -149,8 +170,8 @@ def compare(series, optics, models=(), methods=None, truth=None, progress=None):
     return answers
 
 
-def _label(name, taken):
-    """What a model is called: by its run's folder, where its file is called as all are."""
+def _label(name: str, taken: Sequence[str]) -> str:
+    """A new label for a model: the name of its file, or of its folder if the file is model.h5."""
     path = Path(name)
     label = name if path.suffix != ".h5" else path.stem
     if label == "model":
@@ -159,23 +180,23 @@ def _label(name, taken):
     return f"{label} #{number + 1}" if number else label
 
 
-def _classical(method, optics):
+def _classical(method: str, optics: Optics) -> Method:
     return lambda series: reconstruct(method, series, optics)
 
 
-def _network(model):
+def _network(model: Any) -> Method:
     return lambda series: network_answer(model, series)
 
 
-def _refined(model, optics):
-    def refined(series):
+def _refined(model: Any, optics: Optics) -> Method:
+    def refined(series: FocalSeries) -> tuple[np.ndarray, np.ndarray | None]:
         start, _ = network_answer(model, series)
         return reconstruct("variational", series, optics, start=start)
 
     return refined
 
 
-def _answer(label, series, method):
+def _answer(label: str, series: FocalSeries, method: Method) -> Answer:
     with _Memory() as memory:
         began = time.perf_counter()
         phase, amplitude = method(series)
@@ -183,26 +204,33 @@ def _answer(label, series, method):
     return Answer(label, series.defocus, phase, amplitude, seconds, memory.most)
 
 
-def resimulated(phase, amplitude, defocus, optics):
-    """Intensities, (height, width, planes), of an answer whose field goes on beyond its borders.
+def resimulated(
+    phase: np.ndarray, amplitude: np.ndarray | None, defocus: Sequence[float], optics: Optics
+) -> np.ndarray:
+    """Simulate the intensities of a retrieved wave, whose field is mirrored at its borders.
 
     Parameters
     ----------
     phase : (height, width) array
         In rad.
     amplitude : (height, width) array or None
-        One where it is None.
+        None stands for one everywhere.
     defocus : sequence of float
+        Of each plane, in the unit of length.
     optics : Optics
-    """
 
+    Returns
+    -------
+    numpy.ndarray
+        (height, width, planes), float32.
+    """
     margins, inner = surroundings(phase.shape, defocus, optics, "reflect")
     wave = np.exp(1j * phase) if amplitude is None else amplitude * np.exp(1j * phase)
     wave = np.pad(wave, margins, mode="symmetric").astype(np.complex64)
     return defocus_stack(wave, defocus, optics)[inner]
 
 
-def _score(answer, series, unused, optics):
+def _score(answer: Answer, series: FocalSeries, unused: Sequence[int], optics: Optics) -> None:
     planes = np.array(series.defocus)[unused]
     inner = tuple(slice(int(BORDER * n), n - int(BORDER * n)) for n in answer.phase.shape)
     answer.scores = {}
@@ -212,7 +240,7 @@ def _score(answer, series, unused, optics):
     answer.score = float(np.mean(list(answer.scores.values())))
 
 
-def _err(answer, truth, optics):
+def _err(answer: Answer, truth: np.ndarray, optics: Optics) -> None:
     difference = answer.phase - answer.phase.mean() - (truth - truth.mean())
     answer.error = mean_absolute_error(difference, 0)
     spectrum = np.abs(np.fft.fft2(difference)) ** 2 / difference.size**2
@@ -226,28 +254,28 @@ def _err(answer, truth, optics):
 
 
 class _Memory:
-    """The most memory that the process holds meanwhile, beyond what it held, in MiB."""
+    """Measures `most`: the peak memory of the process, less its memory at the start, in MiB."""
 
-    def __enter__(self):
+    def __enter__(self) -> _Memory:
         self.before = self.highest = _resident()
         self.done = threading.Event()
         self.thread = threading.Thread(target=self._watch, daemon=True)
         self.thread.start()
         return self
 
-    def _watch(self):
+    def _watch(self) -> None:
         while not self.done.wait(0.01):
             self.highest = max(self.highest, _resident())
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.done.set()
         self.thread.join()
         self.most = max(self.highest, _resident()) - self.before
 
 
-def _resident():
+def _resident() -> float:
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except OSError:  # no such file on this system: memory is not told
+    except OSError:  # this system has no such file; the memory is unknown
         return float("nan")
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20

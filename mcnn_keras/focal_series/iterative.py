@@ -1,21 +1,33 @@
-"""The wave at focus by projecting onto the measured amplitudes of all planes, again and again."""
+"""The wave at focus by repeated projection onto the measured amplitudes of all planes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import fft
 
 from ..errors import InputError
+from ..physics.optics import Optics
 from ..physics.waves import coherence_envelope, imaging_kernels, spread
 from .tie import is_reflecting, unit_intensities
 
 
 def iterative_phase(
-    images, defocus, optics, iterations=50, start=None, boundary="reflect", progress=None
-):
+    images: np.ndarray,
+    defocus: ArrayLike,
+    optics: Optics,
+    iterations: int = 50,
+    start: np.ndarray | None = None,
+    boundary: str = "reflect",
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
     """Phase and amplitude of any object from several planes.
 
-    The wave at focus is propagated to each plane in turn, given the measured amplitude there, and
-    brought back. Objects need not be weak; what few planes leave undetermined, low frequencies
-    above all, comes slowly, and sooner from a good start.
+    The wave at focus is propagated to each plane in turn. There the measured amplitude replaces its
+    own, and the wave is propagated back. The object need not be weak. With few planes, low
+    frequencies converge slowly; a good start helps.
 
     Parameters
     ----------
@@ -24,23 +36,23 @@ def iterative_phase(
     defocus : sequence of float
         Of each plane, in um; planes in focus are allowed.
     optics : Optics
-        The imaging system, as `mcnn_keras.physics.optics` has it. An extended source counts as the blur
-        of the intensities that are compared.
+        The imaging system, see `mcnn_keras.physics.optics`. An extended source blurs the
+        intensities that are compared.
     iterations : int
-        How often all planes are gone through.
+        Number of passes over all planes.
     start : (height, width) array, optional
-        Phase to start from, in rad; none by default.
+        Phase to start from, in rad; a flat one by default.
     boundary : {'reflect', 'periodic'}
-        How the field goes on beyond its borders.
+        How the field continues beyond its borders.
     progress : callable, optional
         Called with (iterations done, iterations).
 
     Returns
     -------
     phase : numpy.ndarray
-        (height, width), rad, mean-free; of more than pi unwrapped.
+        (height, width), rad, mean-free and unwrapped.
     amplitude : numpy.ndarray
-        (height, width), its mean square one.
+        (height, width), with a mean square of one.
 
     Raises
     ------
@@ -66,7 +78,7 @@ def iterative_phase(
     wave = np.ones(shape, complex)
     if start is not None:
         wave = np.exp(1j * np.pad(start, margins, mode="symmetric"))
-    # The outermost planes first: they tell the low frequencies.
+    # The outermost planes come first: they determine the low frequencies.
     order = np.argsort(-np.abs(planes))
     for i in range(iterations):
         wave = projected(wave, amplitudes, kernels, order, blurs)
@@ -74,13 +86,15 @@ def iterative_phase(
             progress(i + 1, iterations)
     wave = wave[inner]
     amplitude = np.abs(wave)
-    # The mean wave's phase is free; without it fewer pixels lie near the jump.
+    # The phase of the mean wave is arbitrary; without it, fewer pixels lie near the 2 pi jump.
     phase = unwrap_phase(np.angle(wave * np.exp(-1j * np.angle(wave.mean()))))
     return phase - phase.mean(), amplitude / np.sqrt(np.mean(amplitude**2))
 
 
-def surroundings(shape, defocus, optics, boundary):
-    """What to add around a field before waves are propagated, and where the field is then.
+def surroundings(
+    shape: Sequence[int], defocus: ArrayLike, optics: Optics, boundary: str
+) -> tuple[tuple[tuple[int, int], ...], tuple[slice, ...]]:
+    """Margins to add around a field before propagation, and the place of the field within them.
 
     Parameters
     ----------
@@ -88,7 +102,8 @@ def surroundings(shape, defocus, optics, boundary):
     defocus : sequence of float
     optics : Optics
     boundary : {'reflect', 'periodic'}
-        'reflect' adds as much as light travels sideways, half of the field on each side at most.
+        'reflect' adds the distance that light travels sideways, at most half of the field on each
+        side; 'periodic' adds nothing.
 
     Returns
     -------
@@ -96,31 +111,38 @@ def surroundings(shape, defocus, optics, boundary):
         (before, after) for height and width, in pixels.
     inner : tuple of slice
     """
-    reach = spread(defocus, optics) if is_reflecting(boundary) else 0
+    planes = np.asarray(defocus, np.float64).tolist()
+    reach = spread(planes, optics) if is_reflecting(boundary) else 0
     margins = []
     for n in shape:
         before = min(reach, n // 2)
-        # A size whose transform is fast.
+        # The size after padding has a fast transform.
         margins.append((before, fft.next_fast_len(n + 2 * before) - n - before if before else 0))
     inner = tuple(slice(m[0], m[0] + n) for m, n in zip(margins, shape, strict=True))
     return tuple(margins), inner
 
 
-def projected(wave, amplitudes, kernels, order, blurs=None):
+def projected(
+    wave: np.ndarray,
+    amplitudes: np.ndarray,
+    kernels: np.ndarray,
+    order: Sequence[int] | np.ndarray,
+    blurs: np.ndarray | None = None,
+) -> np.ndarray:
     """A wave at focus after one projection onto the amplitude of each plane in turn.
 
     Parameters
     ----------
     wave : (height, width) array
-        Complex, of the precision to work in.
+        Complex; the computation keeps its precision.
     amplitudes : (height, width, planes) array
-        That were measured.
+        The measured amplitudes.
     kernels : (planes, height, width) array
         From focus to each plane.
     order : sequence of int
-        The planes to go through.
+        Indices of the planes, in the order of their use.
     blurs : (planes, height, width // 2 + 1) array, optional
-        Of the intensities' spectra, by an extended source.
+        Transfer functions of the blur of the intensities by an extended source.
     """
     for plane in order:
         there = propagated(wave, kernels[plane])
@@ -132,11 +154,11 @@ def projected(wave, amplitudes, kernels, order, blurs=None):
     return wave
 
 
-def propagated(wave, kernel):
-    """A wave after a multiplication of its spectrum, in its own precision."""
+def propagated(wave: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """A wave after multiplication of its spectrum by a kernel, in the precision of the wave."""
     return fft.ifft2(fft.fft2(wave, workers=2) * kernel, workers=2)
 
 
-def filtered(image, gain):
-    """A real image after a multiplication of its spectrum."""
+def filtered(image: np.ndarray, gain: np.ndarray) -> np.ndarray:
+    """A real image after multiplication of its spectrum by a gain."""
     return fft.irfft2(fft.rfft2(image, workers=2) * gain, s=image.shape, workers=2)

@@ -1,24 +1,35 @@
-"""The transport-of-intensity equation over many pairs of planes, each for its own frequencies."""
+"""The transport-of-intensity equation over many pairs of planes, each in its own frequency band."""
+
+from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..errors import InputError
+from ..physics.optics import Optics
 from .tie import solution, spectrum_of, squared_frequencies, unit_intensities
 
-# Pairs of planes whose distances from focus differ by more than this share are no pairs.
+# Planes whose distances from focus differ by more than this share do not form a pair.
 UNEQUAL = 0.25
 
 
 def multi_focus_tie(
-    images, defocus, optics, cutoff, boundary="reflect", refinements=0, progress=None
-):
+    images: np.ndarray,
+    defocus: ArrayLike,
+    optics: Optics,
+    cutoff: float,
+    boundary: str = "reflect",
+    refinements: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> np.ndarray:
     """Phase of a weakly absorbing object from pairs of planes on either side of focus.
 
-    Far pairs see low frequencies with little noise, near pairs see high ones without saturation.
-    Each pair answers up to the frequency 1 / sqrt(2 wavelength z), where its transfer of phase
-    has its first maximum; the borders of these bands are Gaussian and overlap.
+    Far pairs show low frequencies with little noise; near pairs show high ones without saturation.
+    Each pair is used up to the frequency 1 / sqrt(2 wavelength z), the first maximum of its phase
+    transfer. These bands have Gaussian borders and overlap.
 
     Parameters
     ----------
@@ -27,14 +38,15 @@ def multi_focus_tie(
     defocus : sequence of float
         Of each plane, in um, on both sides of focus. Planes without a partner are left out.
     optics : Optics
-        Its wavelength, pixel size, refractive index and coherence angle count.
+        Wavelength, pixel size, refractive index and coherence angle are used.
     cutoff : float
         Spatial frequency, in 1/um, below which the solution is damped.
     boundary : {'reflect', 'periodic'}
-        How the field goes on beyond its borders.
+        How the field continues beyond its borders.
     refinements : int
-        How often the weak-phase images of the answer are simulated and what they leave
-        unexplained is solved for in turn, which extends the answer to higher frequencies.
+        Number of refinements. Each simulates the images of the phase as those of a weak object,
+        solves the equation for the remaining differences and adds the solution. This extends the
+        phase to higher frequencies.
     progress : callable, optional
         Called with (refinements done, refinements).
 
@@ -46,7 +58,8 @@ def multi_focus_tie(
     Raises
     ------
     InputError
-        If no two planes lie about as far on either side of focus, or `refinements` is negative.
+        If no two planes lie at about equal distances on both sides of focus, or `refinements` is
+        negative.
 
     References
     ----------
@@ -66,13 +79,13 @@ def multi_focus_tie(
     wavelength = optics.wavelength / optics.refractive_index
     bands = _bands(squared, distances, wavelength)
     distances = distances[:, None, None]
-    # An extended source blurs both images of a pair alike.
+    # An extended source blurs both images of a pair equally.
     envelope = np.exp(-((math.pi * optics.coherence_angle * distances) ** 2) * squared)
-    # What a weak phase does to the difference of a pair, in rad per um.
+    # Transfer of a weak phase to the scaled difference of a pair, per um.
     transfer = 2 * math.pi * wavelength * squared * envelope
     transfer *= np.sinc(wavelength * distances * squared)
 
-    def solve(slopes):
+    def solve(slopes: np.ndarray) -> np.ndarray:
         slope = np.sum(bands * slopes / np.maximum(envelope, 0.1), axis=0)
         return solution(slope, squared, optics, cutoff, shape, boundary)
 
@@ -84,8 +97,8 @@ def multi_focus_tie(
     return phase
 
 
-def symmetric_pairs(defocus):
-    """Pairs of planes about as far on either side of focus.
+def symmetric_pairs(defocus: ArrayLike) -> list[tuple[int, int, float]]:
+    """Pairs of planes at about equal distances on both sides of focus.
 
     Parameters
     ----------
@@ -95,35 +108,36 @@ def symmetric_pairs(defocus):
     Returns
     -------
     list of (int, int, float)
-        Index of the plane upstream, of the one downstream, and their mean distance from focus in
-        um, the nearest first.
+        Index of the plane upstream, index of the plane downstream, and their mean distance from
+        focus in um; the nearest pair comes first.
 
     Raises
     ------
     InputError
-        If there is none.
+        If there is no pair.
     """
     defocus = np.asarray(defocus, np.float64)
-    above, found = np.flatnonzero(defocus > 0), []
+    above = np.flatnonzero(defocus > 0)
+    found: list[tuple[int, int, float]] = []
     for i in np.flatnonzero(defocus < 0):
         if not len(above):
             break
         j = above[np.argmin(np.abs(np.log(defocus[above] / -defocus[i])))]
         apart = abs(defocus[j] + defocus[i])
         if apart <= UNEQUAL * max(defocus[j], -defocus[i]):
-            found.append((i, j, (defocus[j] - defocus[i]) / 2))
+            found.append((int(i), int(j), (defocus[j] - defocus[i]) / 2))
             above = above[above != j]
     if not found:
         raise InputError(
-            f"planes at {', '.join(f'{z:g}' for z in defocus)} um make no pair about as far on "
-            "either side of focus; give such pairs, or use another method"
+            f"the planes at {', '.join(f'{z:g}' for z in defocus)} um contain no pair at about "
+            "equal distances on both sides of focus; give such pairs, or use another method"
         )
     return sorted(found, key=lambda pair: pair[2])
 
 
-def _bands(squared, distances, wavelength):
-    """Weights of the pairs, the nearest first, at each frequency; their sum is one."""
-    # The transfer's first maximum is where a Gaussian has fallen to a half.
+def _bands(squared: np.ndarray, distances: np.ndarray, wavelength: float) -> np.ndarray:
+    """Weights of the pairs at each frequency, the nearest pair first; their sum is one."""
+    # Each Gaussian falls to one half at the first maximum of the transfer.
     passes = [0.5 ** (squared * 2 * wavelength * z) for z in distances]
     below = [*passes[1:], np.zeros_like(squared)]
     bands = np.stack([p - q for p, q in zip(passes, below, strict=True)])

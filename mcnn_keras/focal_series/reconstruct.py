@@ -1,4 +1,4 @@
-"""Methods by name on a focal series, with what each needs chosen for it; and networks on it."""
+"""Phase of a focal series by a classical method, chosen by name, or by a network."""
 
 from __future__ import annotations
 
@@ -39,25 +39,25 @@ def reconstruct(
     Parameters
     ----------
     method : {'tie', 'mf-tie', 'gp-tie', 'iterative', 'variational'}
-        See `mcnn_keras.classical`. The last two start from `tie` of the two planes nearest to
-        focus where there are such on both sides; else the iterative method from nothing, and the
-        variational one from `tie` of all planes.
+        See `mcnn_keras.focal_series`. The last two start from `tie` of two planes, the nearest to
+        focus on each side. If one side has no plane, the iterative method starts from a flat
+        phase, and the variational one from `tie` of all planes.
     series : FocalSeries
     optics : Optics
     cutoff : float, optional
-        Spatial frequency, in 1/um, below which the transport-of-intensity equation is damped; a
-        quarter of the lowest in the field by default.
+        Spatial frequency, in 1/um, below which the solution of the transport-of-intensity
+        equation is damped; by default a quarter of the lowest frequency in the field.
     progress : callable, optional
-        Called with (done, all) by the methods that take long.
+        Called with (steps done, steps) by the slow methods.
     **options
-        Of the method.
+        Further arguments of the method.
 
     Returns
     -------
     phase : numpy.ndarray
         (height, width), rad, mean-free.
     amplitude : numpy.ndarray or None
-        (height, width), by the iterative method.
+        (height, width) by the iterative method, None by the others.
 
     Raises
     ------
@@ -78,9 +78,11 @@ def reconstruct(
     if method == "iterative":
         options.setdefault("start", _start(images, defocus, optics, cutoff))
         return iterative_phase(images, defocus, optics, **options)
-    seen = defocus != 0  # what is in focus has no part in a difference
+    seen = defocus != 0  # a plane in focus does not contribute to a difference
     if not seen.any():
-        raise InputError("all planes are in focus, where nothing shows of a phase; add others")
+        raise InputError(
+            "all planes are in focus, where a phase is invisible; add planes out of focus"
+        )
     if method != "gp-tie":
         images, defocus = images[..., seen], defocus[seen]
     if method == "variational":
@@ -94,22 +96,22 @@ def reconstruct(
 def load_network(
     name: str | Path, planes: Sequence[float], unit: str = "um"
 ) -> tuple[Any, list[int]]:
-    """A network for phases, and which planes of a series are its own.
+    """Load a network for phases, and find the images of a series at its planes.
 
     Parameters
     ----------
-    name : str
-        Of the model, or its file.
+    name : str or Path
+        Name or file of the model.
     planes : sequence of float
-        Of the series.
+        Defocus of each image of the series.
     unit : {'um', 'A'}
-        Of the planes.
+        Unit of the planes.
 
     Returns
     -------
     model : keras.Model
     frames : list of int
-        In the model's order.
+        Index of the image at each plane of the model, in the model's order.
 
     Raises
     ------
@@ -126,19 +128,20 @@ def load_network(
         kinds = {"um": "light", "A": "electrons"}
         raise InputError(
             f"{name} is a model for {kinds[card.inputs.unit]}, and the series is of "
-            f"{kinds[unit]}; give the optics that belong together"
+            f"{kinds[unit]}; choose a model for {kinds[unit]}, or give optics for "
+            f"{kinds[card.inputs.unit]}"
         )
     return model, match_planes(card.inputs, planes)
 
 
 def network_answer(model: Any, series: FocalSeries) -> tuple[np.ndarray, np.ndarray | None]:
-    """Phase, in rad, and amplitude (or None) that a network finds in a series of its planes.
+    """Phase, in rad, and amplitude (or None) that a network retrieves from a series.
 
     Parameters
     ----------
     model : keras.Model
     series : FocalSeries
-        The model's planes in any order.
+        The planes of the model, in any order.
     """
     from ..inference.predict import predict
 
@@ -150,7 +153,7 @@ def network_answer(model: Any, series: FocalSeries) -> tuple[np.ndarray, np.ndar
 def _start(
     images: np.ndarray, defocus: np.ndarray, optics: Optics, cutoff: float
 ) -> np.ndarray | None:
-    """The phase by the two planes nearest to focus, one on either side; None without them."""
+    """`tie` of two planes, the nearest to focus on each side; None if one side has no plane."""
     sides = [np.flatnonzero(side) for side in (defocus < 0, defocus > 0)]
     if not all(len(side) for side in sides):
         return None

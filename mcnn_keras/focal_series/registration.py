@@ -1,60 +1,70 @@
-"""Registration of a focal series: what moves and grows with focus."""
+"""Registration of a focal series: corrects shifts and changes of size with focus."""
+
+from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import InputError
 from ..metrics import correlation
+from ..physics.optics import Optics
 from ..physics.waves import imaging_kernels
 from .gaussian_process import gp_tie
 from .iterative import projected, propagated
 from .multi_focus import symmetric_pairs
+from .series import FocalSeries
 from .tie import lowest_cutoff
 
-# Shifts between two frames beyond this part of the field are not believed.
+# A shift between two frames that is larger than this share of the field is rejected.
 MOST_SHIFT = 0.1
-# Of a pixel, in cross-correlation.
+# Cross-correlation finds shifts to this fraction (1 / UPSAMPLING) of a pixel.
 UPSAMPLING = 20
-# Fewer planes cannot predict one another.
+# With fewer planes, half of them cannot predict the others.
 FEWEST = 4
-# The consistency of planes is judged on frames of this size at most, after so many iterations.
+# The consistency of planes is judged on frames of at most this size, after this many iterations.
 JUDGED_SIZE, ITERATIONS = 384, 4
-# The search: first steps of shift, in judged pixels, and of growth, both at the outermost plane,
-# and how often it may look.
+# The search: first steps of the shift, in pixels of the judged frames, and of the growth, both at
+# the outermost plane; and the maximum number of evaluations.
 STEPS, LOOKS = (3.0, 0.01), 80
 
 
 class Drift(NamedTuple):
-    """How the image moves with focus: down and right in pixels, and its growth, per um."""
+    """Change of the image with focus: shift down and right in pixels, and growth, all per um."""
 
     down: float
     right: float
     growth: float
 
 
-def registered(series, optics, progress=None):
-    """A series whose frames lie on one another and are of one size.
+def registered(
+    series: FocalSeries,
+    optics: Optics,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[FocalSeries, Drift]:
+    """Align the frames of a series and bring the object to the same size in all of them.
 
     Oblique illumination shifts a frame in proportion to its defocus; light that is not collimated
-    changes its size so. Cross-correlation of planes about as far on either side of focus finds the
-    shift: where diffraction looks alike but for its sign. From four planes on, shift and growth
-    are then those with which amplitude projections over every second plane best predict the
-    others, since cross-correlation takes the spreading of diffraction for growth.
+    changes its size in the same way. The shift is first found by cross-correlation of planes at
+    about equal distances on both sides of focus, whose diffraction differs only in sign. From four
+    planes on, a search then finds the shift and the growth for which amplitude projections over
+    every second plane best predict the other planes. Cross-correlation cannot find the growth,
+    because it mistakes the spreading of diffraction for growth.
 
     Parameters
     ----------
     series : FocalSeries
     optics : Optics
     progress : callable, optional
-        Called with (looks done, most looks).
+        Called with (evaluations done, maximum number of evaluations).
 
     Returns
     -------
     series : FocalSeries
     drift : Drift
-        What was taken out.
+        The drift that is removed.
 
     Raises
     ------
@@ -72,7 +82,8 @@ def registered(series, optics, progress=None):
             "no two frames on either side of focus can be found in one another; register the "
             "series with other software, or give nearer planes"
         )
-    drift = Drift(*np.median(steps, axis=0).tolist(), 0.0)
+    down, right = np.median(steps, axis=0).tolist()
+    drift = Drift(down, right, 0.0)
     seen = [i for i, z in enumerate(series.defocus) if z != 0]
     if len(seen) >= FEWEST:
         planes = np.array(series.defocus)[seen]
@@ -81,14 +92,17 @@ def registered(series, optics, progress=None):
     return series._replace(images=moved.astype(np.float32)), drift
 
 
-def _shift(reference, image):
-    """How far an image lies down and right of a reference, whatever its sign; None if too far."""
+def _shift(reference: np.ndarray, image: np.ndarray) -> np.ndarray | None:
+    """Shift of an image, down and right of a reference, in pixels; None if it is too large.
+
+    The contrast of the image may be inverted.
+    """
     from scipy.ndimage import gaussian_filter
     from skimage.registration import phase_cross_correlation
 
     shape = np.array(reference.shape)
     window = np.hanning(shape[0])[:, None] * np.hanning(shape[1])
-    # Neither noise, nor uneven light.
+    # A band-pass filter removes noise and uneven light.
     pair = [
         window * (gaussian_filter(a, 2) - gaussian_filter(a, shape.min() / 16))
         for a in (reference, image)
@@ -97,8 +111,10 @@ def _shift(reference, image):
     return None if (np.abs(found) > MOST_SHIFT * shape).any() else -found
 
 
-def _straightened(images, defocus, drift, order):
-    """Frames with a drift taken out."""
+def _straightened(
+    images: np.ndarray, defocus: Sequence[float] | np.ndarray, drift: Drift, order: int
+) -> np.ndarray:
+    """Frames with a drift removed."""
     from scipy.ndimage import affine_transform
 
     middle = (np.array(images.shape[:2]) - 1) / 2
@@ -112,7 +128,13 @@ def _straightened(images, defocus, drift, order):
     return out
 
 
-def _consistent(images, defocus, optics, drift, progress):
+def _consistent(
+    images: np.ndarray,
+    defocus: np.ndarray,
+    optics: Optics,
+    drift: Drift,
+    progress: Callable[[int, int], None] | None,
+) -> Drift:
     """The drift with which every second plane best predicts the others."""
     from scipy.optimize import minimize
 
@@ -121,9 +143,9 @@ def _consistent(images, defocus, optics, drift, progress):
     predict = _Prediction(judged, defocus, optics, bins)
     farthest = np.abs(defocus).max()
     units = np.array([STEPS[0] * bins, STEPS[0] * bins, STEPS[1]]) / farthest
-    looks = []
+    looks: list[float] = []
 
-    def disagreement(step):
+    def disagreement(step: np.ndarray) -> float:
         found = Drift(*(np.array(drift) + step * units))
         there = found._replace(down=found.down / bins, right=found.right / bins)
         looks.append(-predict(_straightened(judged, defocus, there, order=1)))
@@ -144,7 +166,7 @@ def _consistent(images, defocus, optics, drift, progress):
 class _Prediction:
     """How well amplitude projections over every second plane predict the others."""
 
-    def __init__(self, images, defocus, optics, bins):
+    def __init__(self, images: np.ndarray, defocus: np.ndarray, optics: Optics, bins: int) -> None:
         self.optics = dataclasses.replace(optics, pixel_size=optics.pixel_size * bins)
         self.defocus, shape = defocus, images.shape[:2]
         self.cutoff = lowest_cutoff(shape, self.optics.pixel_size)
@@ -155,9 +177,10 @@ class _Prediction:
         self.used = [i for side in sides for i in side[::2]]
         self.others = [i for side in sides for i in side[1::2]]
 
-    def __call__(self, images):
+    def __call__(self, images: np.ndarray) -> float:
         amplitudes = np.sqrt(np.maximum(images, 0)).astype(np.float32)
-        # From a flat start the low frequencies would come late, and growth stand in for them.
+        # From a flat start the low frequencies would converge late, and the search would replace
+        # them by growth.
         phase = gp_tie(
             images[..., self.used], self.defocus[self.used], self.optics, self.cutoff, "periodic"
         )
@@ -169,7 +192,7 @@ class _Prediction:
         return np.mean([correlation(answer, images[..., i]) for answer, i in pairs])
 
 
-def _binned(images, bins):
+def _binned(images: np.ndarray, bins: int) -> np.ndarray:
     height, width, planes = images.shape
     cut = images[: height // bins * bins, : width // bins * bins]
     return cut.reshape(height // bins, bins, width // bins, bins, planes).mean((1, 3))

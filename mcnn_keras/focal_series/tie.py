@@ -1,20 +1,32 @@
 """The transport-of-intensity equation, solved in Fourier space."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..errors import InputError
 from ..metrics import mean_absolute_error
 from ..physics.intensity_transport import phase_gain, slope_weights
+from ..physics.optics import Optics
 
 
-def tie(images, defocus, optics, cutoff, boundary="reflect"):
+def tie(
+    images: np.ndarray,
+    defocus: ArrayLike,
+    optics: Optics,
+    cutoff: float,
+    boundary: str = "reflect",
+) -> np.ndarray:
     """Phase of a weakly absorbing object from one or more defocused images.
 
     Solves dI/dz = -lambda / (2 pi n) laplacian(phase) at unit intensity, with Tikhonov
-    regularisation. The axial derivative is the slope of a line through the planes; through unit
-    intensity at focus where there is one plane only.
+    regularisation. The axial derivative is the slope of a line fitted to the planes. A single plane
+    is joined to unit intensity at focus.
 
     Parameters
     ----------
@@ -23,11 +35,11 @@ def tie(images, defocus, optics, cutoff, boundary="reflect"):
     defocus : sequence of float
         Of each plane, in um.
     optics : Optics
-        Its wavelength, pixel size and refractive index count.
+        Wavelength, pixel size and refractive index are used.
     cutoff : float
         Spatial frequency, in 1/um, below which the solution is damped.
     boundary : {'reflect', 'periodic'}
-        How the field goes on beyond its borders.
+        How the field continues beyond its borders.
 
     Returns
     -------
@@ -42,8 +54,14 @@ def tie(images, defocus, optics, cutoff, boundary="reflect"):
     return solve(cutoff)
 
 
-def best_tie(images, targets, defocus, optics, cutoffs=15):
-    """`tie` over a whole set, with the one cutoff that is best on that very set.
+def best_tie(
+    images: np.ndarray,
+    targets: np.ndarray,
+    defocus: ArrayLike,
+    optics: Optics,
+    cutoffs: int = 15,
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """`tie` on a whole set, with the cutoff and boundary of the lowest error on this set.
 
     Parameters
     ----------
@@ -52,18 +70,18 @@ def best_tie(images, targets, defocus, optics, cutoffs=15):
     defocus, optics :
         As for `tie`.
     cutoffs : int
-        How many cutoffs to try, from a tenth of the lowest frequency to the highest.
+        Number of cutoffs to try, from a tenth of the lowest frequency to the highest.
 
     Returns
     -------
     answers : numpy.ndarray
         (samples, height, width, 1), rad.
     settings : dict
-        The cutoff and the boundary that were best.
+        The best cutoff and boundary.
     """
     field = images.shape[1] * optics.pixel_size
     grid = np.geomspace(0.1 / field, 0.5 / optics.pixel_size, cutoffs)
-    best = (math.inf, None, None)
+    best: tuple[float, Any, Any] = (math.inf, None, None)
     for boundary in ("reflect", "periodic"):
         solvers = [_solver(image, defocus, optics, boundary) for image in images]
         for cutoff in grid:
@@ -74,29 +92,31 @@ def best_tie(images, targets, defocus, optics, cutoffs=15):
     return best[1], best[2]
 
 
-def _solver(images, defocus, optics, boundary):
-    """The solution as a function of the cutoff, the transform done once."""
-    # Less one, so that the line of a single plane goes through unit intensity at focus.
+def _solver(
+    images: np.ndarray, defocus: ArrayLike, optics: Optics, boundary: str
+) -> Callable[[float], np.ndarray]:
+    """The solution as a function of the cutoff; the transform is computed once."""
+    # Minus one, so that the line of a single plane goes through unit intensity at focus.
     slope = (unit_intensities(images) - 1) @ slope_weights(defocus)
     spectrum = spectrum_of(slope, boundary)
     squared = squared_frequencies(slope.shape, optics.pixel_size, boundary)
 
-    def solve(cutoff):
+    def solve(cutoff: float) -> np.ndarray:
         return solution(spectrum, squared, optics, cutoff, slope.shape, boundary)
 
     return solve
 
 
-def unit_intensities(images):
-    """Intensities, or contrasts, as intensities of mean one: (height, width, planes), float64.
+def unit_intensities(images: ArrayLike) -> np.ndarray:
+    """Intensities of mean one from intensities or contrasts: (height, width, planes), float64.
 
     Raises
     ------
     InputError
-        If a plane is dark or has pixels that are not finite.
+        If a plane is dark or has infinite or missing pixels.
     """
     images = np.asarray(images, np.float64)
-    # A background taken away leaves a few negative intensities; contrasts have a mean of zero.
+    # Background subtraction leaves a few negative intensities; contrasts have a mean of zero.
     if (images < 0).any() and images.mean() < 0.25 * images.std():
         images = images + 1
     means = images.mean(axis=(0, 1))
@@ -110,22 +130,29 @@ def unit_intensities(images):
     return images / means
 
 
-def spectrum_of(image, boundary):
-    """The transform of a field that goes on beyond its borders as `boundary` says."""
+def spectrum_of(image: np.ndarray, boundary: str) -> np.ndarray:
+    """The Fourier transform of a field that `boundary` continues beyond its borders."""
     if boundary == "reflect":
         image = np.pad(image, [(0, n) for n in image.shape], mode="symmetric")
     return np.fft.rfft2(image)
 
 
-def squared_frequencies(shape, pixel_size, boundary):
+def squared_frequencies(shape: Sequence[int], pixel_size: float, boundary: str) -> np.ndarray:
     """The squared spatial frequency of each element of `spectrum_of`, in 1 / um^2."""
     height, width = _extended(shape, boundary)
     fy, fx = np.fft.fftfreq(height, pixel_size), np.fft.rfftfreq(width, pixel_size)
     return fy[:, None] ** 2 + fx[None] ** 2
 
 
-def solution(slope, squared, optics, cutoff, shape, boundary):
-    """The mean-free phase whose intensity changes along the axis with the spectrum `slope`."""
+def solution(
+    slope: np.ndarray,
+    squared: np.ndarray,
+    optics: Optics,
+    cutoff: float,
+    shape: Sequence[int],
+    boundary: str,
+) -> np.ndarray:
+    """The mean-free phase, in rad, from the spectrum `slope` of the axial derivative."""
     if not cutoff > 0:
         raise InputError(f"cutoff is {cutoff:g}; a positive spatial frequency is expected")
     spectrum = slope * phase_gain(squared, optics, cutoff)
@@ -133,18 +160,18 @@ def solution(slope, squared, optics, cutoff, shape, boundary):
     return phase - phase.mean()
 
 
-def lowest_cutoff(shape, pixel_size):
-    """The frequency of one wave over four fields, below which a field tells nothing."""
+def lowest_cutoff(shape: Sequence[int], pixel_size: float) -> float:
+    """The frequency of one period over four fields; lower ones cannot be measured in a field."""
     return 0.25 / (max(shape) * pixel_size)
 
 
-def is_reflecting(boundary):
-    """Whether a field is mirrored at its borders; refuses what is no choice."""
+def is_reflecting(boundary: str) -> bool:
+    """Whether a field is mirrored at its borders; raises ValueError for an unknown `boundary`."""
     if boundary not in ("reflect", "periodic"):
         raise ValueError(f"boundary={boundary!r} is not known; choose 'reflect' or 'periodic'")
     return boundary == "reflect"
 
 
-def _extended(shape, boundary):
+def _extended(shape: Sequence[int], boundary: str) -> tuple[int, ...]:
     reflecting = is_reflecting(boundary)
     return tuple(2 * n if reflecting else n for n in shape)

@@ -1,32 +1,38 @@
-"""The phase that explains all measured amplitudes best, near one that is given."""
+"""The phase that best explains all measured amplitudes, close to a given start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import fft
 
 from ..errors import InputError
+from ..physics.optics import Optics
 from ..physics.waves import coherence_envelope, imaging_kernels
 from .iterative import filtered, propagated, surroundings
 from .tie import unit_intensities
 
 
 def variational_phase(
-    images,
-    defocus,
-    optics,
-    iterations=100,
-    start=None,
-    smoothness=0.3,
-    boundary="reflect",
-    progress=None,
-):
-    """Phase of an object that does not absorb, from one or more planes and a first answer.
+    images: np.ndarray,
+    defocus: ArrayLike,
+    optics: Optics,
+    iterations: int = 100,
+    start: np.ndarray | None = None,
+    smoothness: float = 0.3,
+    boundary: str = "reflect",
+    progress: Callable[[int, int], None] | None = None,
+) -> np.ndarray:
+    """Phase of an object that does not absorb, from one or more planes and a start.
 
-    Minimises the squared differences of the measured amplitudes and those of a wave of this phase
-    and amplitude one, a mean over the planes, and `smoothness` times the squared gradient of what
-    changes against the start: what the planes do not tell remains as it was. A network's answer,
-    or that of the transport-of-intensity equation, is so made to agree with the measurement. The
-    change has no finer detail than the aperture lets pass: what that stops would pass for
-    absorption.
+    Minimises the sum of two terms. The first is the squared difference between the measured
+    amplitudes and those of a wave with this phase and amplitude one, averaged over the planes. The
+    second is `smoothness` times the squared gradient of the change from the start; it keeps what
+    the planes do not determine. The phase of a network, or that of the transport-of-intensity
+    equation, can thus be made to agree with the measurement. The change has no finer detail than
+    the aperture transmits, because light that the aperture stops would be mistaken for absorption.
 
     Parameters
     ----------
@@ -35,15 +41,15 @@ def variational_phase(
     defocus : sequence of float
         Of each plane, in um.
     optics : Optics
-        The imaging system, as `mcnn_keras.physics.optics` has it.
+        The imaging system, see `mcnn_keras.physics.optics`.
     iterations : int
-        Of L-BFGS, at most.
+        Maximum number of iterations of L-BFGS.
     start : (height, width) array, optional
-        The first answer, in rad; zero by default.
+        Phase to start from, in rad; zero by default.
     smoothness : float
         Weight of the squared differences between neighbouring pixels of the change.
     boundary : {'reflect', 'periodic'}
-        How the field goes on beyond its borders.
+        How the field continues beyond its borders.
     progress : callable, optional
         Called with (iterations done, iterations).
 
@@ -73,22 +79,22 @@ def variational_phase(
     misfit = _Misfit(np.pad(images, (*margins, (0, 0)), mode="symmetric"), defocus, optics)
     first = np.zeros(images.shape[:2]) if start is None else np.asarray(start, np.float64)
     first = np.pad(first, margins, mode="symmetric")
-    done = []
+    done: list[int] = []
 
-    def loss(flat):
+    def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
         change = flat.reshape(first.shape)
         value, gradient = misfit(first + change)
         rough = filtered(change, misfit.laplacian)
         value += smoothness * float((change * rough).sum())
         return value, filtered(gradient + 2 * smoothness * rough, misfit.band).ravel()
 
-    def told(_):
+    def report(_: np.ndarray) -> None:
         done.append(1)
         if progress:
             progress(len(done), iterations)
 
     result = minimize(
-        loss, np.zeros(first.size), jac=True, method="L-BFGS-B", callback=told,
+        loss, np.zeros(first.size), jac=True, method="L-BFGS-B", callback=report,
         options={"maxiter": iterations, "maxfun": 10 * iterations},
     )  # fmt: skip
     if progress and len(done) < iterations:
@@ -98,9 +104,9 @@ def variational_phase(
 
 
 class _Misfit:
-    """Squared differences of amplitudes, and their gradient, as a function of the phase."""
+    """Squared differences of amplitudes, and their gradient, as functions of the phase."""
 
-    def __init__(self, images, defocus, optics):
+    def __init__(self, images: np.ndarray, defocus: ArrayLike, optics: Optics) -> None:
         self.shape = images.shape[:2]
         self.amplitudes = np.sqrt(np.maximum(images, 0)).astype(np.float32)
         planes = np.asarray(defocus, np.float64)
@@ -113,7 +119,7 @@ class _Misfit:
         passed = (optics.numerical_aperture or optics.refractive_index) / optics.wavelength
         self.band = np.add.outer(*(v**2 for v in f)) < (passed * optics.pixel_size) ** 2
 
-    def __call__(self, phase):
+    def __call__(self, phase: np.ndarray) -> tuple[float, np.ndarray]:
         wave = np.exp(1j * phase).astype(np.complex64)
         value, gradient = 0.0, np.zeros(self.shape, np.complex64)
         for plane, kernel in enumerate(self.kernels):
@@ -128,7 +134,7 @@ class _Misfit:
         gradient = (np.conj(1j * wave) * gradient).real.astype(np.float64)
         return value / count, gradient / count
 
-    def _blurred(self, image, plane):
+    def _blurred(self, image: np.ndarray, plane: int) -> np.ndarray:
         if self.blurs is None:
             return image
         return filtered(image, self.blurs[plane])

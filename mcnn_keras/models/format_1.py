@@ -91,9 +91,8 @@ def problem_config(problem: Mapping[str, Any]) -> dict[str, Any]:
         config["ranges"] = dict(RANGES[name])
         if name == "phase" and config["optics"]["unit"] == "A":
             config["ranges"].update(ELECTRON_RANGES)
-    if name == "denoise":
-        config.setdefault("first_layer", "spectral_wiener")
-        config["channels"] = config.pop("first_layer")
+    if name == "denoise" and "channels" not in config:
+        config["channels"] = config.pop("first_layer", "spectral_wiener")
     return config
 
 

@@ -1,9 +1,13 @@
-"""What a detector adds to an image. Each function takes a seed: same seed, same noise."""
+"""Noise and artefacts of detectors and scans. The same seed gives the same noise."""
+
+from __future__ import annotations
 
 import tensorflow as tf
 
+from .arrays import Array
 
-def poisson(image, dose, seed):
+
+def poisson(image: Array, dose: Array, seed: Array) -> Array:
     """Counting noise at a given dose.
 
     Parameters
@@ -17,16 +21,16 @@ def poisson(image, dose, seed):
     Returns
     -------
     tf.Tensor
-        Counts / dose, so that the mean stays the image's.
+        Counts / dose, so that the mean is that of the image.
     """
     rate = tf.maximum(image, 0.0) * dose
     return tf.random.stateless_poisson(tf.shape(image), seed, rate, dtype=tf.float32) / dose
 
 
-def camera(image, dose, white_noise, seed):
-    """Counting and white noise of a well-lit camera: normal noise of both variances together.
+def camera(image: Array, dose: Array, white_noise: Array, seed: Array) -> Array:
+    """Counting and white noise of a well-lit camera: normal noise with the sum of both variances.
 
-    The normal limit of counting noise holds from about 100 counts a pixel, and is ten times as
+    The normal limit of counting noise holds from about 100 counts per pixel. It is ten times as
     fast as `poisson`.
 
     Parameters
@@ -42,14 +46,14 @@ def camera(image, dose, white_noise, seed):
     Returns
     -------
     tf.Tensor
-        Of mean `image` and variance image / dose + white_noise^2.
+        Noisy image with mean `image` and variance image / dose + white_noise^2.
     """
     deviation = tf.sqrt(tf.maximum(image, 0.0) / dose + white_noise**2)
     return image + deviation * tf.random.stateless_normal(tf.shape(image), seed)
 
 
-def line_jitter(image, deviation, seed):
-    """Shift each scan line by its own small distance, as an unsteady scan does.
+def line_jitter(image: Array, deviation: Array, seed: Array) -> Array:
+    """Shift each scan line by a random distance, as an unsteady scan does.
 
     Parameters
     ----------
@@ -61,7 +65,7 @@ def line_jitter(image, deviation, seed):
     Returns
     -------
     tf.Tensor
-        Interpolated linearly; beyond its ends a line goes on with its last value.
+        Interpolated linearly; a line continues with its last value beyond its ends.
     """
     height, width = image.shape
     shift = deviation * tf.random.stateless_normal((height, 1), seed)
@@ -72,8 +76,8 @@ def line_jitter(image, deviation, seed):
     return (1.0 - share) * left + share * right
 
 
-def line_offsets(image, deviation, seed):
-    """Add an offset of its own to each scan line: the flicker of the emitter.
+def line_offsets(image: Array, deviation: Array, seed: Array) -> Array:
+    """Add a random offset to each scan line, as a flickering emitter does.
 
     Parameters
     ----------
@@ -85,22 +89,22 @@ def line_offsets(image, deviation, seed):
     return image + deviation * tf.random.stateless_normal((image.shape[0], 1), seed)
 
 
-def afterglow(image, decay, taps=10):
+def afterglow(image: Array, decay: Array, taps: int = 10) -> Array:
     """Smear each scan line along the scan, as a detector slower than the scan does.
 
     Parameters
     ----------
     image : (height, width) tensor
     decay : float or tensor
-        What a pixel shows of the one before it, in parts of what it shows of itself: 0 to 0.7.
+        Signal of the previous pixel in a pixel, relative to its own signal: 0 to 0.7.
     taps : int
-        Pixels over which it reaches; with 2, a pixel's charge falls into the next at most, and
-        the decay may be up to 1.
+        Length of the smear in pixels, the pixel itself included. With 2, the signal reaches the
+        next pixel only, and the decay may be up to 1.
 
     Returns
     -------
     tf.Tensor
-        Of the same sum but for what leaves at the end of a line.
+        The sum of the image is kept, except at the ends of lines.
     """
     kernel = decay ** tf.range(taps - 1, -1, -1, dtype=tf.float32)
     kernel /= tf.reduce_sum(kernel)
@@ -108,16 +112,16 @@ def afterglow(image, decay, taps=10):
     return tf.nn.conv1d(padded[..., None], kernel[:, None, None], 1, "VALID")[..., 0]
 
 
-def hot_pixels(image, share, height, seed):
-    """Add bright pixels that have nothing to do with the object.
+def hot_pixels(image: Array, share: Array, height: Array, seed: Array) -> Array:
+    """Add bright pixels that are independent of the object.
 
     Parameters
     ----------
     image : tensor
     share : float or tensor
-        Of the pixels.
+        Share of the pixels that are hot.
     height : float or tensor
-        What the highest of them adds; the others add less.
+        Value that the brightest of them adds; the others add less.
     seed : (2,) int tensor
     """
     u = tf.random.stateless_uniform(tf.shape(image), seed)

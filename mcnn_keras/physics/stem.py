@@ -3,14 +3,18 @@
 An annular detector at high angles makes imaging incoherent: the image is the projected scattering
 power of the atoms, about Z^1.7, convolved with the intensity of the probe and the size of its
 source (Pennycook and Jesson, Ultramicroscopy 37, 1991). Every parameter may be a tensor, so that it
-can differ from sample to sample. Lengths are in Angstrom, energies in eV, angles in rad.
+can differ between samples. Lengths are in Angstrom, energies in eV, angles in rad.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from .arrays import Array
 from .electrons import electron_wavelength
 
 # Samples of the probe's transfer function from 0 to its limit, and nodes of its two integrals.
@@ -18,21 +22,27 @@ TRANSFER_SAMPLES = 129
 NODES = (24, 12)
 
 
-def scattering(elements, exponent=1.7):
-    """Scattering power of atoms into the annular detector, that of platinum being one.
+def scattering(elements: Array, exponent: Array = 1.7) -> Array:
+    """Scattering power of atoms into the annular detector, relative to platinum.
 
     Parameters
     ----------
     elements : tensor
         Atomic numbers.
     exponent : float or tensor
-        Of the atomic number; 2 for Rutherford scattering, less where screening counts.
+        Of the atomic number: 2 for Rutherford scattering, less with screening.
     """
     return (elements / 78.0) ** exponent
 
 
-def probe_transfer(frequency, energy, semi_angle, defocus=0.0, spherical_aberration=0.0):
-    """Fourier transform of the intensity of a round lens's probe, which is one in sum.
+def probe_transfer(
+    frequency: Array,
+    energy: Array,
+    semi_angle: Array,
+    defocus: Array = 0.0,
+    spherical_aberration: Array = 0.0,
+) -> Array:
+    """Fourier transform of the intensity, of sum one, of the probe of a round lens.
 
     Parameters
     ----------
@@ -41,7 +51,7 @@ def probe_transfer(frequency, energy, semi_angle, defocus=0.0, spherical_aberrat
     energy : float or tensor
         In eV.
     semi_angle : float or tensor
-        Of convergence, in rad.
+        Half-angle of convergence, in rad.
     defocus, spherical_aberration : float or tensor
         In Angstrom.
 
@@ -54,7 +64,7 @@ def probe_transfer(frequency, energy, semi_angle, defocus=0.0, spherical_aberrat
     -----
     The autocorrelation of the pupil exp(-i chi), chi = (2 pi / wavelength) (defocus theta^2 / 2 +
     spherical_aberration theta^4 / 4), integrated by Gauss's rule over the lens-shaped overlap of
-    two pupils, so that it does not alias whatever the pixel size. A round lens's is real.
+    two pupils, so that it does not alias at any pixel size. It is real for a round lens.
     """
     wavelength = electron_wavelength(energy)
     u = np.linspace(0, 2, TRANSFER_SAMPLES)[:, None, None]
@@ -76,7 +86,7 @@ def probe_transfer(frequency, energy, semi_angle, defocus=0.0, spherical_aberrat
     return (1 - share) * tf.gather(table, before) + share * tf.gather(table, before + 1)
 
 
-def frequencies(shape, pixel_size):
+def frequencies(shape: Sequence[int], pixel_size: Array) -> tuple[Array, Array]:
     """Spatial frequencies of a real image's discrete Fourier transform.
 
     Parameters
@@ -96,13 +106,13 @@ def frequencies(shape, pixel_size):
     return fy / pixel_size, fx / pixel_size
 
 
-def project(positions, weights, shape):
-    """Sum the weights of points into the pixels around them, bilinearly.
+def project(positions: Array, weights: Array, shape: Sequence[int]) -> Array:
+    """Add the weights of points to the pixels around them, bilinearly.
 
     Parameters
     ----------
     positions : (points, 2) tensor
-        Row and column, in pixels; points outside the image are left out.
+        Row and column, in pixels; points outside of the image are ignored.
     weights : (points,) tensor
     shape : tuple of int
         Height and width in pixels.
@@ -125,7 +135,12 @@ def project(positions, weights, shape):
     return tf.reshape(tf.math.unsorted_segment_sum(values, places, height * width), shape)
 
 
-def image(projected, pixel_size, transfer, source_size=(0.0, 0.0)):
+def image(
+    projected: Array,
+    pixel_size: Array,
+    transfer: Array,
+    source_size: Sequence[Array] = (0.0, 0.0),
+) -> Array:
     """Convolve projected scattering power with the probe and its source.
 
     Parameters
@@ -137,30 +152,30 @@ def image(projected, pixel_size, transfer, source_size=(0.0, 0.0)):
     transfer : (height, width // 2 + 1) tensor
         Of the probe, from `probe_transfer`.
     source_size : (float or tensor, float or tensor)
-        Standard deviation of the source's image down and across, in Angstrom.
+        Standard deviations of the image of the source, down and across, in Angstrom.
 
     Returns
     -------
     tf.Tensor
-        (height, width), float32, of the same sum.
+        (height, width), float32, with the sum of `projected`.
 
     Notes
     -----
-    Frequencies beyond those of the pixels are cut off: probe and source together should be wider
-    than a pixel or so.
+    Frequencies that the pixels cannot resolve are cut off: probe and source together should be
+    wider than about one pixel.
     """
     shape = projected.shape
     fy, fx = frequencies(shape, pixel_size)
     transfer *= tf.exp(-2 * math.pi**2 * ((fy * source_size[0]) ** 2 + (fx * source_size[1]) ** 2))
-    # The bilinear projection has blurred each point by a triangle in each direction.
-    by, bx = (np.float32(np.sinc(f(n)) ** -2) for f, n in
-              ((np.fft.fftfreq, shape[0]), (np.fft.rfftfreq, shape[1])))  # fmt: skip
+    # Undo the blur of the bilinear projection, a triangle in each direction.
+    by = (np.sinc(np.fft.fftfreq(shape[0])) ** -2).astype(np.float32)
+    bx = (np.sinc(np.fft.rfftfreq(shape[1])) ** -2).astype(np.float32)
     transfer *= by[:, None] * bx
     spectrum = tf.signal.rfft2d(projected) * tf.cast(transfer, tf.complex64)
     return tf.signal.irfft2d(spectrum, fft_length=shape)
 
 
-def _gauss(n):
+def _gauss(n: int) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights of Gauss's rule on 0..1."""
     nodes, weights = np.polynomial.legendre.leggauss(n)
     return (nodes + 1) / 2, weights / 2

@@ -1,44 +1,49 @@
-"""Light of a screen that falls on a wall facing it, as a camera beside the screen sees the wall.
+"""Light from a screen on a wall that faces it, as seen by a camera beside the screen.
 
     screen's radiance -> [Lambert, inverse squares, fall-off] -> wall -> [diffuse, glossy] -> camera
 
-Screen and wall are parallel planes; lengths are in metres. Everything is linear in the screen's
-radiance, so that a scene is one matrix, the double sum over screen and wall written out.
+Screen and wall are parallel planes; lengths are in metres. The camera's image is linear in the
+screen's radiance, so that one matrix describes a scene.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import InputError
+from .arrays import Array
 
-# What `screen_filter` takes for granted of screens, white being one and their height the unit of
-# length, and of the noise.
+# What `screen_filter` assumes: mean and variance of screens (white is one), the length over which
+# they are correlated (in screen heights), and the standard deviation of the noise.
 MEAN, VARIANCE, REACH, NOISE = 0.3, 0.06, 2.5, 0.02
-# Rows and columns over which networks' first layer seeks the screen; a wall shows less.
+# Rows and columns of the first estimate of the screen; a wall shows no finer detail.
 SCREEN_CELLS = (18, 32)
 
 
 class Scene(NamedTuple):
-    """Where screen, wall and camera are, and how they send light on.
+    """Positions of screen, wall and camera, and how screen and wall emit light.
 
     Parameters
     ----------
     width, height : float
         Of the screen, in m.
     distance : float
-        Of the wall from the screen, in m.
+        Between wall and screen, in m.
     falloff : float
-        Of the panel: its radiance goes as cos^falloff of the angle to its normal; 0 is Lambert's.
+        Of the panel: its radiance is proportional to cos^falloff of the angle to its normal; 0 is
+        a Lambertian panel.
     diffuse, glossy : float
-        Shares of the light that the wall sends back in each lobe, 0..1 together.
+        Shares of the light that the wall reflects in each lobe; their sum is 0..1.
     sharpness : float
-        Exponent of the glossy lobe (Phong): 0 is as broad as can be.
+        Exponent of the glossy lobe (Phong); 0 is the broadest lobe.
     camera : (float, float)
-        Where the camera is in the screen's plane: right of and above the screen's middle, in m.
+        Position in the plane of the screen: right of and above the middle of the screen, in m.
     view : float
-        Width of what the camera sees of the wall, in screen widths; its middle is opposite the
-        screen's, its aspect is the screen's.
+        Width of the part of the wall that the camera sees, in screen widths. Its middle is
+        opposite the middle of the screen, and its aspect ratio is that of the screen.
     """
 
     width: float = 0.33
@@ -48,16 +53,17 @@ class Scene(NamedTuple):
     diffuse: float = 0.6
     glossy: float = 0.2
     sharpness: float = 20.0
-    camera: tuple = (0.0, 0.11)
+    camera: tuple[float, float] = (0.0, 0.11)
     view: float = 1.6
 
-    def check(self):
-        """Refuse what cannot be.
+    def check(self) -> Scene:
+        """Check that the scene is possible, and return it.
 
         Raises
         ------
         InputError
-            If a length is not positive, or the wall sends back more light than it gets.
+            If a length is not positive, another value is negative, or the wall reflects more light
+            than it gets.
         """
         for name in ("width", "height", "distance", "view"):
             if not getattr(self, name) > 0:
@@ -67,14 +73,14 @@ class Scene(NamedTuple):
                 raise InputError(f"the scene's {name} {getattr(self, name)} is negative")
         if self.diffuse + self.glossy > 1:
             raise InputError(
-                f"the wall sends back {self.diffuse} and {self.glossy} of its light, more than it "
+                f"the wall reflects {self.diffuse} and {self.glossy} of its light, more than it "
                 "gets; give shares whose sum is at most 1"
             )
         return self
 
 
-def grid(width, height, shape):
-    """Middles of the cells of a rectangle around the origin.
+def grid(width: float, height: float, shape: Sequence[int]) -> np.ndarray:
+    """Centres of the cells of a rectangle around the origin.
 
     Parameters
     ----------
@@ -86,7 +92,7 @@ def grid(width, height, shape):
     Returns
     -------
     numpy.ndarray
-        (rows * columns, 2): right and up, the first row uppermost.
+        (rows * columns, 2): right and up, in m, from the top row to the bottom row.
     """
     rows, columns = shape
     y = (0.5 - (np.arange(rows) + 0.5) / rows) * height
@@ -94,50 +100,55 @@ def grid(width, height, shape):
     return np.stack(np.broadcast_arrays(x[None], y[:, None]), axis=-1).reshape(-1, 2)
 
 
-def irradiance_matrix(wall, screen, area, distance, falloff):
-    """Irradiance of points of the wall by cells of the screen of radiance one.
+def irradiance_matrix(
+    wall: np.ndarray, screen: np.ndarray, area: float, distance: float, falloff: float
+) -> np.ndarray:
+    """Irradiance of points of the wall by each cell of the screen at a radiance of one.
 
     Parameters
     ----------
     wall, screen : (points, 2) array
         Right and up, in m.
     area : float
-        Of a screen's cell, in m^2.
+        Of a cell of the screen, in m^2.
     distance, falloff : float
         See `Scene`.
 
     Returns
     -------
     numpy.ndarray
-        (wall points, screen points): area cos^(1 + falloff) cos / r^2, both cosines d / r.
+        (wall points, screen points): area cos^(1 + falloff) cos / r^2, where both cosines are
+        distance / r.
     """
     apart = ((wall[:, None] - screen[None]) ** 2).sum(-1) + distance**2
     return area * distance ** (2 + falloff) * apart ** (-2 - falloff / 2)
 
 
-def transport_matrix(scene, shape, view_shape=None):
-    """What the camera sees of the wall, of each cell of the screen.
+def transport_matrix(
+    scene: Scene, shape: Sequence[int], view_shape: Sequence[int] | None = None
+) -> np.ndarray:
+    """Light that the camera sees on the wall from each cell of the screen.
 
     Parameters
     ----------
     scene : Scene
     shape : (int, int)
-        Rows and columns of the screen's cells.
+        Rows and columns of cells of the screen.
     view_shape : (int, int), optional
-        Of the camera's pixels; the screen's by default.
+        Rows and columns of pixels of the camera; `shape` by default.
 
     Returns
     -------
     numpy.ndarray
-        (camera pixels, screen cells), float32. The wall's radiance towards the camera where the
-        screen's radiance is one; as the camera sees the wall, unmirrored.
+        (camera pixels, screen cells), float32. Radiance of the wall towards the camera for a
+        screen of radiance one. Pixels are ordered as the camera sees the wall, not mirrored.
 
     Notes
     -----
-    Radiance = sum over the screen of brdf * irradiance, brdf = diffuse / pi + glossy
-    (sharpness + 1) / (2 pi) cos^sharpness(a) / cos(b), a the angle between the light and the mirror
-    image of the way to the camera, b that between the light and the wall's normal: a lobe that
-    sends back the share `glossy` of light that falls on the wall at right angles.
+    The radiance is the sum over the screen of brdf * irradiance, with brdf = diffuse / pi + glossy
+    (sharpness + 1) / (2 pi) cos^sharpness(a) / cos(b). Here a is the angle between the incident
+    light and the mirrored direction to the camera, and b the angle between the incident light and
+    the normal of the wall. At normal incidence, the glossy lobe reflects the share `glossy`.
     """
     scene.check()
     view_shape = view_shape or shape
@@ -147,7 +158,7 @@ def transport_matrix(scene, shape, view_shape=None):
     irradiance = irradiance_matrix(wall, screen, area, scene.distance, scene.falloff)
     brdf = np.full_like(irradiance, scene.diffuse / np.pi)
     if scene.glossy > 0:
-        # The way to the camera, mirrored at the wall, meets the screen's plane here.
+        # Here the mirrored ray to the camera meets the plane of the screen.
         mirrored = 2 * wall - np.asarray(scene.camera)
         to_mirror, to_screen = mirrored - wall, screen[None] - wall[:, None]
         d2 = scene.distance**2
@@ -160,35 +171,37 @@ def transport_matrix(scene, shape, view_shape=None):
     return (brdf * irradiance).astype(np.float32)
 
 
-def vignetting(y, x, corner):
-    """The share of the light that passes at y, x, each -1..1 over the view; 1 in its middle."""
+def vignetting(y: Array, x: Array, corner: Array) -> Array:
+    """Brightness at y, x, each -1..1 over the view: 1 in the middle, `corner` at corners."""
     return 1 - (1 - corner) / 2 * (y**2 + x**2)
 
 
-def screen_filter(scene, shape, corner):
-    """Wiener's filter from what a camera sees of the wall to the screen.
+def screen_filter(
+    scene: Scene, shape: Sequence[int], corner: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Wiener filter from the camera's view of the wall to the screen.
 
     Parameters
     ----------
     scene : Scene
     shape : (int, int)
-        Rows and columns of the screen's cells, and of the camera's pixels.
+        Rows and columns, both of cells of the screen and of pixels of the camera.
     corner : float
-        Light at the corner of the view, that in its middle being one.
+        Brightness at the corners of the view, relative to its middle; see `vignetting`.
 
     Returns
     -------
     matrix : numpy.ndarray
         (screen cells, camera pixels), float32.
     offset : numpy.ndarray
-        (screen cells,), float32: the screen is matrix @ seen + offset, where a white screen is
-        one, and is seen as one in the mean over a view without vignetting.
+        (screen cells,), float32. The screen is matrix @ seen + offset, where a white screen is
+        one. Its view without vignetting has a mean of one.
 
     Notes
     -----
-    The linear estimate of least mean squared error (Kay, Estimation Theory, 12.5) of screens whose
-    brightness is MEAN and varies as VARIANCE exp(-distance / REACH), seen with noise of deviation
-    NOISE. More noise than a sensor has stands for a camera that is not quite where it is said.
+    The linear estimate of least mean squared error (Kay, Estimation Theory, 12.5) of screens with
+    mean MEAN and covariance VARIANCE exp(-distance / REACH), seen with noise of standard deviation
+    NOISE. The noise is stronger than that of a sensor, to allow for errors of the camera position.
     """
     transport = transport_matrix(scene, shape)
     rows, columns = shape
@@ -204,5 +217,5 @@ def screen_filter(scene, shape, corner):
     return matrix.astype(np.float32), offset.astype(np.float32)
 
 
-def _middles(n):
+def _middles(n: int) -> np.ndarray:
     return (np.arange(n) + 0.5) * 2 / n - 1

@@ -1,4 +1,4 @@
-"""What is to be found: photographs, procedural pictures and specimens, drawn by seed."""
+"""Training targets drawn by seed: photographs, procedural pictures and specimens."""
 
 from __future__ import annotations
 

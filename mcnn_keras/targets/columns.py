@@ -1,21 +1,24 @@
 """Images of Gaussian columns of atoms, drawn by seed: near a jittered grid, or on any lattice."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
 import tensorflow as tf
 
-from .draws import between
+from ..physics.arrays import Array
+from .draws import Ranges, between
 
-# Of plane lattices: lengths in pixels, angles in rad, widths in pitches.
-LATTICE = {
+# Ranges of the plane lattices: pitch in pixels, angle in rad, ratio and width in pitches.
+LATTICE: Ranges = {
     "pitch": (7.0, 32.0), "angle": (math.pi / 3, math.pi / 2), "ratio": (0.75, 1.6),
     "width": (0.1, 0.24),
 }  # fmt: skip
 
 
-def jittered(seed, size):
-    """Gaussian columns of variance 5 to 50 square pixels near a 32-pixel grid, at any zoom.
+def jittered(seed: Array, size: int) -> Array:
+    """Gaussian columns of variance 5 to 50 square pixels near a 32-pixel grid, randomly zoomed.
 
     Parameters
     ----------
@@ -26,16 +29,16 @@ def jittered(seed, size):
     Returns
     -------
     tf.Tensor
-        (size, size), float32, not negative.
+        (size, size), float32, non-negative.
     """
     seeds = tf.unstack(tf.random.split(seed, 3))
     zoom, filled, turn = tf.unstack(tf.random.stateless_uniform((3,), seeds[0]))
     zoom = 2.0 ** (1.2 * zoom - 1.0)
     pitch = 32.0 * zoom
-    # More sites than the field holds at the finest pitch; those outside are left out.
+    # The grid covers the field at the finest pitch and any rotation.
     side = int(size / 16.0 * 1.5) + 3
     u = tf.random.stateless_uniform((side * side, 4), seeds[1])
-    grid = np.stack(np.mgrid[:side, :side], -1).reshape(-1, 2) - (side - 1) / 2
+    grid = np.moveaxis(np.mgrid[:side, :side], 0, -1).reshape(-1, 2) - (side - 1) / 2
     sites = (np.float32(grid) + (u[:, :2] - 0.5) / 4) * pitch
     sites = sites @ _rotation(turn * math.pi / 2) + size / 2
     variance = between(u[:, 2], 5.0, 50.0) * zoom**2
@@ -48,8 +51,8 @@ def jittered(seed, size):
     return tf.matmul(y * brightness[:, None], x, transpose_a=True)
 
 
-def lattice(seed, size):
-    """One to three kinds of Gaussian columns on an oblique lattice, with a border in some.
+def lattice(seed: Array, size: int) -> Array:
+    """One to three kinds of Gaussian columns on an oblique lattice, which ends at a line in some.
 
     Parameters
     ----------
@@ -60,7 +63,7 @@ def lattice(seed, size):
     Returns
     -------
     tf.Tensor
-        (size, size), float32, not negative.
+        (size, size), float32, non-negative.
     """
     seeds = tf.unstack(tf.random.split(seed, 4))
     u = tf.unstack(tf.random.stateless_uniform((10,), seeds[0]))
@@ -71,7 +74,7 @@ def lattice(seed, size):
         [tf.cos(turn), tf.sin(turn)],
         [ratio * tf.cos(turn + angle), ratio * tf.sin(turn + angle)],
     ])  # fmt: skip
-    # So many cells reach every corner, however oblique they are.
+    # This many cells reach every corner, even if they are very oblique.
     reach = tf.cast(0.75 * size / (pitch * tf.sin(angle) * tf.minimum(ratio, 1.0)), tf.int32)
     steps = tf.range(-reach - 3, reach + 4, dtype=tf.int32)
     cells = tf.stack(tf.meshgrid(steps, steps, indexing="ij"), axis=-1)
@@ -80,7 +83,7 @@ def lattice(seed, size):
     within = size / 2 + 1.5 * pitch * tf.maximum(ratio, 1.0)
     near = tf.reduce_all(tf.abs(sites - size / 2) < within, axis=1)
     sites = tf.boolean_mask(sites, near)
-    # Ordered lattices, and those with displaced, missing or uneven columns.
+    # Half of the lattices each have displaced columns, columns of uneven height, missing columns.
     shift, uneven, missing = (
         tf.where(v < 0.5, 0.0, (2.0 * v - 1.0) * most)
         for v, most in zip(u[4:7], (0.05 * pitch, 0.2, 0.1), strict=True)
@@ -96,7 +99,7 @@ def lattice(seed, size):
         found = sites + (place[None] - 0.5) @ cell + shift * normal[:, :2]
         brightness = 1.0 if kind == 0 else between(height, 0.1, 1.0)
         brightness *= there * tf.maximum(1.0 + uneven * normal[:, 2], 0.0)
-        # Columns are missing where a normal number lies in the part that is to be missing.
+        # The normal draws become uniform ones; those below the missing share are the gaps.
         gone = tf.math.erf(normal[:, 3] / math.sqrt(2.0)) * 0.5 + 0.5 < missing
         brightness = tf.where(gone, 0.0, brightness)
         width = tf.maximum(between(width, *LATTICE["width"]) * pitch, 0.8)
@@ -105,5 +108,5 @@ def lattice(seed, size):
     return picture
 
 
-def _rotation(angle):
+def _rotation(angle: Array) -> Array:
     return tf.stack([[tf.cos(angle), tf.sin(angle)], [-tf.sin(angle), tf.cos(angle)]])

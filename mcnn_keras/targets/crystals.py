@@ -1,5 +1,7 @@
 """Crystal structures as lists of atoms, to cut specimens from. NumPy; lengths in Angstrom."""
 
+from __future__ import annotations
+
 import functools
 from typing import NamedTuple
 
@@ -7,13 +9,15 @@ import numpy as np
 
 from ..errors import InputError
 
-# Fractional coordinates of the atoms in a cell, by structure; the number picks the element.
-_FACES = ((0, 0, 0), (0, 0.5, 0.5), (0.5, 0, 0.5), (0.5, 0.5, 0))
-_QUARTERS = tuple((x + 0.25, y + 0.25, z + 0.25) for x, y, z in _FACES)
-_HALVES = tuple((x + 0.5, y, z) for x, y, z in _FACES)
-_THREE_QUARTERS = tuple((x + 0.75, y + 0.75, z + 0.75) for x, y, z in _FACES)
+# Fractional coordinates of an atom in a cell.
+Site = tuple[float, float, float]
+_FACES: tuple[Site, ...] = ((0, 0, 0), (0, 0.5, 0.5), (0.5, 0, 0.5), (0.5, 0.5, 0))
+_QUARTERS: tuple[Site, ...] = tuple((x + 0.25, y + 0.25, z + 0.25) for x, y, z in _FACES)
+_HALVES: tuple[Site, ...] = tuple((x + 0.5, y, z) for x, y, z in _FACES)
+_THREE_QUARTERS: tuple[Site, ...] = tuple((x + 0.75, y + 0.75, z + 0.75) for x, y, z in _FACES)
 _THIRD = 1 / 3
-STRUCTURES = {
+# The sites of each structure, by the index of their element in `Crystal.elements`.
+STRUCTURES: dict[str, dict[int, tuple[Site, ...]]] = {
     "fcc": {0: _FACES},
     "bcc": {0: ((0, 0, 0), (0.5, 0.5, 0.5))},
     "hcp": {0: ((0, 0, 0), (_THIRD, 2 * _THIRD, 0.5))},
@@ -27,14 +31,14 @@ STRUCTURES = {
         2: ((0.5, 0.5, 0), (0.5, 0, 0.5), (0, 0.5, 0.5)),
     },
     "graphene": {0: ((0, 0, 0), (_THIRD, 2 * _THIRD, 0))},
-    # A layer of metal between two of chalcogen, 1.6 A above and below of a 25 A high cell.
+    # A layer of metal between two of chalcogen, 1.6 A above and below, in a cell of 25 A height.
     "dichalcogenide": {
         0: ((0, 0, 0),),
         1: ((_THIRD, 2 * _THIRD, 0.064), (_THIRD, 2 * _THIRD, -0.064)),
     },
 }
 HEXAGONAL = ("hcp", "graphene", "dichalcogenide")
-# One layer of atoms, however large the specimen.
+# These have one layer, whatever the size of the specimen.
 LAYERS = ("graphene", "dichalcogenide")
 
 
@@ -44,7 +48,7 @@ class Crystal(NamedTuple):
     structure: str
     a: float
     c: float
-    elements: tuple
+    elements: tuple[int, ...]
 
 
 CRYSTALS = {
@@ -72,7 +76,7 @@ CRYSTALS = {
 }
 
 
-def cell_vectors(crystal):
+def cell_vectors(crystal: Crystal) -> np.ndarray:
     """The rows a, b and c of a crystal's unit cell.
 
     Parameters
@@ -91,7 +95,7 @@ def cell_vectors(crystal):
 
 
 @functools.cache
-def atoms_within(name, radius):
+def atoms_within(name: str, radius: float) -> tuple[np.ndarray, np.ndarray]:
     """All atoms of a crystal within a radius of an atom, the nearest first.
 
     Parameters
@@ -123,13 +127,13 @@ def atoms_within(name, radius):
         most[2] = 0
     axes = [np.arange(-n, n + 1) for n in most]
     cells = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-    positions, elements = [], []
+    found, kinds = [], []
     for place, sites in STRUCTURES[crystal.structure].items():
         for site in sites:
-            found = (cells + np.array(site)) @ cell
-            found = found[np.linalg.norm(found, axis=1) <= radius]
-            positions.append(found)
-            elements.append(np.full(len(found), crystal.elements[place]))
-    positions, elements = np.concatenate(positions), np.concatenate(elements)
+            atoms = (cells + np.array(site)) @ cell
+            atoms = atoms[np.linalg.norm(atoms, axis=1) <= radius]
+            found.append(atoms)
+            kinds.append(np.full(len(atoms), crystal.elements[place]))
+    positions, elements = np.concatenate(found), np.concatenate(kinds)
     order = np.argsort(np.linalg.norm(positions, axis=1), kind="stable")
     return positions[order].astype(np.float32), elements[order].astype(np.float32)

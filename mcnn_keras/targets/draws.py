@@ -1,11 +1,19 @@
 """Random draws within stated ranges."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Mapping
 
 import tensorflow as tf
 
+from ..physics.arrays import Array
 
-def between(u, low, high, logarithmic=False):
+# Lowest and highest value, by name.
+Ranges = Mapping[str, tuple[float, float]]
+
+
+def between(u: Array, low: Array, high: Array, logarithmic: bool = False) -> Array:
     """Scale uniform draws in 0..1 to low..high.
 
     Parameters
@@ -13,9 +21,9 @@ def between(u, low, high, logarithmic=False):
     u : tensor
         Draws in 0..1.
     low, high : float or tensor
-        The range; numbers, positive ones, where it is logarithmic.
+        The range. A logarithmic range consists of positive numbers, not tensors.
     logarithmic : bool
-        Spread the draws evenly over the range's logarithm.
+        Spread the draws evenly over the logarithm of the range.
     """
     if logarithmic:
         return low * tf.exp(u * math.log(high / low))

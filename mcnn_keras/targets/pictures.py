@@ -1,13 +1,16 @@
-"""Target pictures: bundled photographs, procedural pictures, or a folder of the user's own.
+"""Target pictures: bundled photographs and procedural pictures, or a folder of the user's own.
 
-A `Pictures` object holds them as one block of memory; `draw` cuts a random, randomly turned and
-scaled window out of one of them, inside tf.data, as a pure function of a stateless seed.
+A `Pictures` object holds them in one tensor. `draw` cuts a window of random place, rotation and
+scale out of one of them. It runs inside tf.data, and its result depends on its seed alone.
 Training and test pictures come from different sources.
 """
+
+from __future__ import annotations
 
 import hashlib
 import math
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,7 @@ import tensorflow as tf
 
 from ..errors import InputError, reason
 from ..files import grey, open_recording
+from ..physics.arrays import Array
 from . import procedural
 
 SIZE = 512
@@ -29,11 +33,11 @@ PHOTOGRAPHS = {
     "test": ("camera", "chelsea", "coffee", "moon"),
 }  # fmt: skip
 
-# Pictures of each procedural family, and cell masks, in a set.
+# Number of pictures of each procedural family, and of cell masks, in each split.
 PER_FAMILY = {"train": 16, "test": 4}
 MASKS = {"train": 32, "test": 8}
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".npy")
-# The most pictures taken from a folder: 2,048 of 512x512 are half a gigabyte.
+# Maximum number of pictures from a folder: 2,048 of 512x512 are half a gigabyte.
 MOST_PICTURES = 2048
 
 
@@ -43,23 +47,29 @@ class Pictures:
     Parameters
     ----------
     split : {'train', 'test'}
-        The two share no picture.
+        The two splits share no picture.
     folder : str or Path, optional
-        A folder of the user's own pictures (searched with its subfolders), instead of the bundled
-        photographs and the procedural pictures. A tenth of them, chosen by a hash of the file's
-        name and at least one, is the test split; at most 2,048 are used.
+        A folder of pictures, searched with its subfolders, that replaces the bundled photographs
+        and the procedural pictures. A tenth of them, but at least one, is the test split; a hash
+        of the file names chooses them. At most 2,048 pictures of a split are used.
     seed : int
-        Of the procedural pictures.
+        Seed of the procedural pictures.
     size_held : int, optional
-        Height and width at which pictures are held; `SIZE` by default.
+        Height and width, in pixels, of the pictures in memory; `SIZE` by default.
 
     Attributes
     ----------
     names : list of str
-        Where each picture comes from.
+        Source of each picture: a photograph, a procedural family and a number, or a file.
     """
 
-    def __init__(self, split="train", folder=None, seed=0, size_held=None):
+    def __init__(
+        self,
+        split: str = "train",
+        folder: str | Path | None = None,
+        seed: int = 0,
+        size_held: int | None = None,
+    ) -> None:
         if split not in SPLITS:
             raise InputError(f"split={split!r} is not known; choose 'train' or 'test'")
         size_held = size_held or SIZE
@@ -72,11 +82,11 @@ class Pictures:
         rng = _rng(seed, split, "mask")
         masks = [procedural.mask(rng, size_held) for _ in range(MASKS[split])]
         self.names = [name for name, _ in pictures]
-        with tf.init_scope():  # captured by tf.data's functions, rather than copied into them
+        with tf.init_scope():  # functions of tf.data capture these tensors, not copies
             self.pictures = tf.constant(np.stack([_to_bytes(p) for _, p in pictures]))
             self.masks = tf.constant(np.stack([_to_bytes(m) for m in masks]))
 
-    def draw(self, seed, size):
+    def draw(self, seed: Array, size: int) -> Array:
         """A random window of a random picture.
 
         Parameters
@@ -88,13 +98,13 @@ class Pictures:
         Returns
         -------
         tf.Tensor
-            (size, size), float32 in 0..1: half of them photographs; turned, scaled by 0.5 to 1.4,
-            mirrored, made brighter or darker in the middle tones, and half of them inverted
-            unless they lie on an empty background.
+            (size, size), float32 in 0..1. Half of the pictures are photographs. Each is rotated
+            and scaled by 0.5 to 1.4, and made brighter or darker in the middle tones. Half are
+            mirrored, and half are inverted unless they lie on an empty background.
         """
         seeds = tf.unstack(tf.random.split(seed, 2))
         kind, tone, invert = tf.unstack(tf.random.stateless_uniform((3,), seeds[0]))
-        # The photographs stand first.
+        # The photographs come first.
         count, all_of_them = self.photographs, self.pictures.shape[0]
         first = tf.where(kind < 0.5, 0, count % all_of_them)
         last = tf.where(kind < 0.5, count, all_of_them)
@@ -102,11 +112,11 @@ class Pictures:
         empty = tf.reduce_mean(tf.cast(picture < 0.004, tf.float32)) > 0.2
         inverted = tf.cast((invert < 0.5) & ~empty, tf.float32)
         picture = inverted + (1.0 - 2.0 * inverted) * picture
-        # A tone curve that keeps 0 and 1; a power would take as long as all the rest.
+        # A tone curve that keeps 0 and 1. A power would take as long as all other steps together.
         return picture * (1.0 + (2.0 * tone - 1.0) * (1.0 - picture))
 
-    def draw_object(self, seed, size):
-        """As `draw`, but two in five are cut out by a cell's silhouette, on a background of zeros.
+    def draw_object(self, seed: Array, size: int) -> Array:
+        """As `draw`, but two of five are cut to the silhouette of a cell, on a background of zeros.
 
         Parameters
         ----------
@@ -118,27 +128,27 @@ class Pictures:
         picture = self.draw(seeds[0], size)
         cut, texture = tf.unstack(tf.random.stateless_uniform((2,), seeds[1]))
 
-        def cell():
-            # Mostly the silhouette's own thickness, with the picture as its texture.
+        def cell() -> Array:
+            # The thickness of the silhouette, with the picture as a texture of random strength.
             silhouette = _window(self.masks, seeds[2], size, 0, self.masks.shape[0])
             return silhouette * (1.0 + texture * (picture - 1.0))
 
         return tf.cond(cut < 0.4, cell, lambda: picture)
 
 
-def _window(pictures, seed, size, first, last):
-    """Cut a turned, scaled, perhaps mirrored window of `size` pixels from pictures[first:last]."""
+def _window(pictures: Array, seed: Array, size: int, first: Array, last: Array) -> Array:
+    """Cut a rotated, scaled, perhaps mirrored window of `size` pixels from pictures[first:last]."""
     seeds = tf.unstack(tf.random.split(seed, 2))
     index = tf.random.stateless_uniform((), seeds[0], first, last, tf.int32)
     turn, zoom, mirror, y, x = tf.unstack(tf.random.stateless_uniform((5,), seeds[1]))
     held = float(pictures.shape[1])
     angle = 2 * math.pi * turn
-    # Picture pixels per output pixel; a large window must not shrink the picture to a tile.
+    # Picture pixels per output pixel. A window must not be larger than the picture.
     step = tf.minimum(2.0 ** (1.5 * zoom - 0.5), held / size)
     flip = tf.where(mirror < 0.5, 1.0, -1.0)
     a, b = step * tf.cos(angle) * flip, -step * tf.sin(angle)
     c, d = step * tf.sin(angle) * flip, step * tf.cos(angle)
-    # The window's centre lies where most of the window falls inside the picture.
+    # The centre of the window lies where most of the window is inside the picture.
     room = tf.maximum(held - step * size, 0.0)
     centre_x, centre_y = held / 2 + (x - 0.5) * room, held / 2 + (y - 0.5) * room
     middle = (size - 1) / 2
@@ -157,13 +167,13 @@ def _window(pictures, seed, size, first, last):
     return tf.ensure_shape(window[0, :, :, 0], (size, size))
 
 
-def _rng(seed, split, family):
-    """A generator of its own for each split and family, so that no two share a picture."""
+def _rng(seed: int, split: str, family: str) -> np.random.Generator:
+    """A separate generator for each split and family, so that no two share a picture."""
     key = hashlib.sha256(f"{seed}/{split}/{family}".encode()).digest()
     return np.random.default_rng(int.from_bytes(key[:8], "little"))
 
 
-def _photographs(split, size):
+def _photographs(split: str, size: int) -> Iterator[tuple[str, np.ndarray]]:
     from skimage import data
 
     for name in PHOTOGRAPHS[split]:
@@ -171,15 +181,15 @@ def _photographs(split, size):
         yield name, _fit(grey(picture) if picture.ndim == 3 else picture, size)
 
 
-def _procedural(split, seed, size):
+def _procedural(split: str, seed: int, size: int) -> Iterator[tuple[str, np.ndarray]]:
     for family in procedural.FAMILIES:
         rng = _rng(seed, split, family.__name__)
         for i in range(PER_FAMILY[split]):
             yield f"{family.__name__}_{i}", family(rng, size)
 
 
-def _folder(folder, split, size):
-    """The pictures of one split of a folder, those that cannot be read left out."""
+def _folder(folder: Path, split: str, size: int) -> Iterator[tuple[str, np.ndarray]]:
+    """The pictures of one split of a folder; files that cannot be read are left out."""
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; --pictures takes a folder of pictures")
     paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
@@ -191,34 +201,34 @@ def _folder(folder, split, size):
     ranked = sorted(paths, key=lambda p: hashlib.sha256(p.name.encode()).hexdigest())
     tests = max(1, len(ranked) // 10)
     chosen = ranked[:tests] if split == "test" else ranked[tests:]
-    read, failed, told = 0, 0, ""
+    read, failed, why = 0, 0, ""
     for path in chosen[:MOST_PICTURES]:
         try:
             picture = _fit(_read(path), size)
-        except Exception as error:  # whatever a file that is no picture makes its reader raise
-            failed, told = failed + 1, f"{path.name}: {reason(error)}"
+        except Exception as error:  # readers raise many kinds for a file that is no picture
+            failed, why = failed + 1, f"{path.name}: {reason(error)}"
             continue
         read += 1
         yield path.name, picture
     if not read:
         raise InputError(
-            f"none of the {len(chosen)} {split} pictures in {folder} can be read ({told})"
+            f"none of the {len(chosen)} {split} pictures in {folder} can be read ({why})"
         )
     if failed:
         warnings.warn(
             f"{failed} of {read + failed} {split} pictures in {folder} cannot be read and are left "
-            f"out ({told})",
+            f"out ({why})",
             stacklevel=2,
         )
 
 
-def _read(path):
+def _read(path: Path) -> np.ndarray:
     with open_recording(path) as recording:
         return recording.read(0, 1)[0]
 
 
-def _fit(picture, size):
-    """In 0..1, its middle square scaled to `size`."""
+def _fit(picture: np.ndarray, size: int) -> np.ndarray:
+    """The central square of a picture, resized to `size` pixels, its values scaled to 0..1."""
     from skimage.transform import resize
 
     side = min(picture.shape)
@@ -229,5 +239,5 @@ def _fit(picture, size):
     return resize(square, (size, size), order=1, anti_aliasing=side > size).astype(np.float32)
 
 
-def _to_bytes(picture):
+def _to_bytes(picture: np.ndarray) -> np.ndarray:
     return np.round(255 * np.clip(picture, 0, 1)).astype(np.uint8)

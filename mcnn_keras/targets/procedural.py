@@ -1,18 +1,25 @@
-"""Procedural target pictures, which make a small set of photographs rich. NumPy, seeded.
+"""Procedural target pictures, which add variety to a small set of photographs. NumPy, seeded.
 
 Each function takes (rng, size) and returns a (size, size) float32 picture in 0..1. `cells`,
 `flakes` and `beads` lie on an empty background of exact zeros, as most phase objects do.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
+# Rows and columns of a part of a picture.
+Region = tuple[slice, slice]
 
-def fractal(rng, size):
+
+def fractal(rng: np.random.Generator, size: int) -> np.ndarray:
     """A texture whose power falls as 1 / f^beta, beta between 2 (rough) and 4 (cloudy)."""
     return _stretch(_fractal(rng, size, rng.uniform(2, 4)))
 
 
-def dead_leaves(rng, size):
+def dead_leaves(rng: np.random.Generator, size: int) -> np.ndarray:
     """Overlapping ellipses of all sizes, the model of occlusion in natural images (Lee 2001)."""
     picture = np.full((size, size), rng.uniform(), np.float32)
     smallest, largest = 0.01 * size, 0.4 * size
@@ -26,7 +33,7 @@ def dead_leaves(rng, size):
     return _stretch(picture)
 
 
-def blobs(rng, size):
+def blobs(rng: np.random.Generator, size: int) -> np.ndarray:
     """A smooth random field cut at two levels: regions of any shape with smooth borders."""
     field = _fractal(rng, size, 4.5)
     field /= field.std()
@@ -35,7 +42,7 @@ def blobs(rng, size):
     return _stretch(sum(steps) + rng.uniform(0, 0.5) * field)
 
 
-def cells(rng, size):
+def cells(rng: np.random.Generator, size: int) -> np.ndarray:
     """Flat cells with a nucleus, granules and a textured body, on an empty background."""
     picture = np.zeros((size, size), np.float32)
     texture = _stretch(_fractal(rng, size, rng.uniform(1.5, 3))) - 0.5
@@ -52,8 +59,8 @@ def cells(rng, size):
     return _stretch(np.clip(picture, 0, None))
 
 
-def flakes(rng, size):
-    """Thin crystals of straight edges and constant thickness, stacked, on an empty background."""
+def flakes(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Thin crystals with straight edges and constant thickness, stacked, on an empty background."""
     picture = np.zeros((size, size), np.float32)
     for _ in range(rng.integers(8, 40)):
         centre = rng.uniform(0.1, 0.9, 2) * size
@@ -67,8 +74,8 @@ def flakes(rng, size):
     return _stretch(picture)
 
 
-def beads(rng, size):
-    """Lone spheres and specks of dust on an empty background."""
+def beads(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Single spheres and dust particles on an empty background."""
     picture = np.zeros((size, size), np.float32)
     for _ in range(rng.integers(20, 80)):
         centre = rng.uniform(0, size, 2)
@@ -76,7 +83,7 @@ def beads(rng, size):
     return _stretch(picture)
 
 
-def mask(rng, size):
+def mask(rng: np.random.Generator, size: int) -> np.ndarray:
     """The soft-edged silhouette of one cell, to cut an object out of a photograph."""
     centre = rng.uniform(0.35, 0.65, 2) * size
     body = _outline(rng, size, centre, size * rng.uniform(0.2, 0.4))
@@ -86,16 +93,16 @@ def mask(rng, size):
 FAMILIES = (fractal, dead_leaves, blobs, cells, flakes, beads)
 
 
-def _grid(size):
+def _grid(size: int) -> np.ndarray:
     return np.mgrid[:size, :size].astype(np.float32)
 
 
-def _stretch(picture):
+def _stretch(picture: np.ndarray) -> np.ndarray:
     low, high = picture.min(), picture.max()
     return ((picture - low) / max(high - low, 1e-6)).astype(np.float32)
 
 
-def _fractal(rng, size, beta):
+def _fractal(rng: np.random.Generator, size: int, beta: float) -> np.ndarray:
     """A Gaussian random field of power 1 / f^beta."""
     frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None])
     frequency[0, 0] = np.inf
@@ -104,7 +111,7 @@ def _fractal(rng, size, beta):
     return np.fft.irfft2(spectrum, s=(size, size)).astype(np.float32)
 
 
-def _box(size, centre, radius):
+def _box(size: int, centre: np.ndarray, radius: float) -> tuple[Region, Any, Any]:
     """The part of the picture within `radius` of a centre: its slices and coordinates."""
     (cy, cx), reach = centre, radius + 1
     rows = slice(int(max(0, cy - reach)), int(max(0, min(size, cy + reach))))
@@ -113,8 +120,8 @@ def _box(size, centre, radius):
     return (rows, columns), y - cy, x - cx
 
 
-def _ellipse(rng, size, radius):
-    """The slices of a random ellipse's bounding box and the mask within them."""
+def _ellipse(rng: np.random.Generator, size: int, radius: float) -> tuple[Region, np.ndarray]:
+    """The slices of the bounding box of a random ellipse, and the mask within the box."""
     region, y, x = _box(size, rng.uniform(-0.1, 1.1, 2) * size, radius)
     angle, stretch = rng.uniform(0, np.pi), rng.uniform(1, 3)
     u = y * np.cos(angle) + x * np.sin(angle)
@@ -122,19 +129,19 @@ def _ellipse(rng, size, radius):
     return region, u**2 + v**2 < radius**2
 
 
-def _add_dome(picture, centre, radius, height):
+def _add_dome(picture: np.ndarray, centre: np.ndarray, radius: float, height: float) -> None:
     """Add the projected thickness of a sphere."""
     region, y, x = _box(len(picture), centre, radius)
     picture[region] += height * np.sqrt(np.clip(1 - (y**2 + x**2) / radius**2, 0, None))
 
 
-def _outline(rng, size, centre, radius):
-    """One minus the distance from the centre in units of a closed, randomly wavy contour."""
+def _outline(rng: np.random.Generator, size: int, centre: np.ndarray, radius: float) -> np.ndarray:
+    """One minus the distance from the centre in units of a random contour: positive inside."""
     y, x = _grid(size)
     stretch, turn = rng.uniform(1, 2), rng.uniform(0, np.pi)
     u = (y - centre[0]) * np.cos(turn) + (x - centre[1]) * np.sin(turn)
     v = ((x - centre[1]) * np.cos(turn) - (y - centre[0]) * np.sin(turn)) * stretch
-    # The contour as a table of angles, looked up, since a series per pixel would take longest.
+    # The contour is a table over the angle, since a Fourier series at each pixel would be slow.
     angles = np.linspace(-np.pi, np.pi, 721)
     contour = np.ones_like(angles)
     roughness = rng.uniform(0.05, 0.3)

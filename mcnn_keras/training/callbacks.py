@@ -23,6 +23,8 @@ class Callbacks:
         That is trained.
     settings : Settings
         Of the run.
+    optimizer : keras.optimizers.Optimizer, optional
+        Of the run.
     """
 
     def __init__(
@@ -30,8 +32,11 @@ class Callbacks:
         callbacks: Sequence[keras.callbacks.Callback],
         model: keras.Model,
         settings: Settings,
+        optimizer: Any = None,
     ) -> None:
         self.settings, self.model = settings, model
+        # Callbacks look for it there; set aside from Keras, which would save it with the model.
+        model.__dict__["optimizer"] = optimizer
         params = {"epochs": settings.epochs, "steps": settings.steps_per_epoch, "verbose": 0}
         self._list: Any = keras.callbacks.CallbackList(list(callbacks), model=model, **params)
         model.stop_training = False

@@ -150,7 +150,7 @@ def _train(
             outputs = len(model.outputs)
             adversary = Adversary(network["output_channels"], outputs, settings.learning_rate)
     trainer = Trainer(problem, settings, strategy, model, optimizer, folder, adversary)
-    trainer.callbacks = Callbacks(callbacks, model, settings)
+    trainer.callbacks = Callbacks(callbacks, model, settings, optimizer)
     require_divisible(trainer.test[0].shape[1:3], stride(model))
     if folder is not None and not resume:
         folder.create(_config(problem, settings, precision))
