@@ -66,3 +66,15 @@ def trained(tmp_path_factory, phase_problem):
     from mcnn_keras.training import train
 
     return train(phase_problem, output=tmp_path_factory.mktemp("run") / "phase", **TINY)
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory, trained):
+    """That run's model as an ONNX file: processes that load it do not wait for TensorFlow."""
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    from mcnn_keras.models.onnx import export
+
+    path = tmp_path_factory.mktemp("onnx") / "phase.onnx"
+    export(trained.model, path)
+    return path

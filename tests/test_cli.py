@@ -16,7 +16,7 @@ from mcnn_keras.training import loop
 
 TRAIN = (
     "train phase --defocus -20 --image-size 64 --samples 8 --batch-size 4 --epochs 2 "
-    "--precision float32"
+    "--preset fast --precision float32"
 ).split()
 
 
@@ -190,7 +190,7 @@ def test_python_and_the_command_train_alike(problem, monkeypatch, tmp_path):
 
 def test_interrupting_keeps_a_checkpoint(tmp_path):
     folder = tmp_path / "run"
-    arguments = [*TRAIN[:-4], "--epochs", "500", "--precision", "float32", "--output", str(folder)]
+    arguments = [*TRAIN, "--epochs", "500", "--output", str(folder)]
     command = [sys.executable, "-W", "ignore", "-m", "mcnn_keras", *arguments]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     checkpoint = folder / "checkpoints" / "latest.npz"

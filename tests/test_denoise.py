@@ -18,13 +18,15 @@ def problem():
 
 
 @pytest.fixture(scope="module")
-def model(problem):
+def model():
+    problem = Denoise(0, families={"columns": 2, "lattices": 2, "blank": 1})
     settings = {"image_size": 32, "samples": 64, "epochs": 2, "filters": (8, 8), "branches": 2}
     settings |= {"batch_size": 8, "mixed_sizes": False, "learning_rate": 5e-4}
     return train(problem, precision="float32", loss="squared", **settings).model
 
 
-def test_a_sample_is_a_function_of_its_number(problem):
+def test_a_sample_is_a_function_of_its_number():
+    problem = Denoise(0, families={"columns": 1, "lone_atoms": 1})
     ours, again = (fixed_set(problem, "train", 6, 32, 3) for _ in range(2))
     np.testing.assert_array_equal(ours[0], again[0])
     np.testing.assert_array_equal(ours[1], again[1])
@@ -59,8 +61,9 @@ def test_noise_is_as_strong_as_stated(problem):
 
 
 def test_photographs_come_early_and_every_second_time():
-    problem = Denoise(photographs=40)
-    plain = Denoise(photographs=0)
+    few = {"columns": 1, "blank": 1}
+    problem = Denoise(photographs=40, families=few)
+    plain = Denoise(photographs=0, families=few)
     numbers = range(60)
     same = []
     for ours, theirs, _ in zip(
@@ -110,7 +113,8 @@ def test_a_blank_frame_comes_back_blank(model):
 
 def test_the_problem_is_known_by_its_card(model):
     problem = from_card(model.card)
-    assert problem.config() == Denoise(photographs=0).config()
+    assert problem.config() == model.card.config
+    assert set(problem.families) == {"columns", "lattices", "blank"}
 
 
 def test_wrong_arguments_are_told():

@@ -32,9 +32,8 @@ def test_several_planes_are_refused(frames):
         predict(TwoPlanes(), array.from_array(frames))
 
 
-def test_workers_load_the_model_for_themselves(trained, frames):
+def test_workers_load_the_model_for_themselves(trained, exported, frames):
     distributed = pytest.importorskip("distributed")
-    path = trained.folder / "model.h5"
     lazy = array.from_array(frames, chunks=(1, 1, -1, -1))
     with (
         distributed.LocalCluster(
@@ -42,10 +41,10 @@ def test_workers_load_the_model_for_themselves(trained, frames):
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
-        answers = client.compute(predict(path, lazy)).result(timeout=120)
+        answers = client.compute(predict(exported, lazy)).result(timeout=120)
         with pytest.raises(Exception, match="serialize"):
             client.compute(predict(trained.model, lazy)).result(timeout=60)
-    np.testing.assert_allclose(answers[0, 1], predict(load(path), frames[0, 1]), atol=1e-6)
+    np.testing.assert_allclose(answers[0, 1], predict(load(exported), frames[0, 1]), atol=1e-6)
 
 
 def test_hyperspy_maps_it(trained, frames):

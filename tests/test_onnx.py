@@ -13,13 +13,6 @@ pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 
-@pytest.fixture(scope="module")
-def exported(trained, tmp_path_factory):
-    path = tmp_path_factory.mktemp("onnx") / "phase.onnx"
-    export(trained.model, path)
-    return path
-
-
 def test_onnx_answers_as_tensorflow_does(exported, trained, rng):
     model = load(exported)
     assert model.card == trained.model.card

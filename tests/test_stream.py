@@ -87,11 +87,11 @@ def test_what_is_left_of_other_inputs_is_not_gone_on_with(one_plane, frames, tmp
     assert np.load(out).std(axis=(1, 2)).min() > 0
 
 
-def test_a_killed_command_goes_on(one_plane, rng, tmp_path):
+def test_a_killed_command_goes_on(exported, rng, tmp_path):
     frames = rng.random((4000, 32, 32)).astype(np.float32) + 1
     np.save(tmp_path / "in.npy", frames)
     command = [
-        sys.executable, "-m", "mcnn_keras", "predict", str(one_plane), str(tmp_path / "in.npy"),
+        sys.executable, "-m", "mcnn_keras", "predict", str(exported), str(tmp_path / "in.npy"),
         "--output", str(tmp_path / "out.npy"), "--batch-size", "1", "--resume",
     ]  # fmt: skip
     spool = tmp_path / ".out.npy.unfinished" / "frames.raw"
@@ -159,7 +159,7 @@ def test_pixels_other_than_the_models_are_told(one_plane, frames, tmp_path):
     command = told[0].split("train one for yours: mcnn-keras ")[1].split()
     assert command[command.index("--pixel-size") + 1] == "0.5"
     settings = [f"--{k.replace('_', '-')}={TINY[k]}" for k in ("samples", "epochs")]
-    settings.append("--image-size=64")
+    settings += ["--image-size=64", "--preset=fast"]
     with pytest.raises(SystemExit) as stop:
         main([*command, *settings, "--output", str(tmp_path / "run")])
     assert not stop.value.code
@@ -249,7 +249,7 @@ def test_images_are_inverted_as_they_appear(one_plane, frames, tmp_path, monkeyp
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="tells no peak of memory")
-def test_memory_does_not_grow_with_the_recording(one_plane, tmp_path):
+def test_memory_does_not_grow_with_the_recording(exported, tmp_path):
     code = (
         "import sys\n"
         "from mcnn_keras.inference.stream import predict_files\n"
@@ -261,7 +261,7 @@ def test_memory_does_not_grow_with_the_recording(one_plane, tmp_path):
         frames = np.random.default_rng(0).random((count, 64, 64)).astype(np.float32) + 1
         np.save(tmp_path / f"{count}.npy", frames)
         told = subprocess.run(
-            [sys.executable, "-c", code, one_plane, tmp_path / f"{count}.npy", tmp_path / "o.tif"],
+            [sys.executable, "-c", code, exported, tmp_path / f"{count}.npy", tmp_path / "o.tif"],
             check=True, capture_output=True, text=True,
         )  # fmt: skip
         peaks.append(int(told.stdout.split()[-1]))

@@ -12,7 +12,6 @@ import tensorflow as tf
 from conftest import TINY
 
 from mcnn_keras import InputError, Problem, TrainingStopped, load, predict, train
-from mcnn_keras.problems import Denoise
 from mcnn_keras.training import build, loop
 
 
@@ -64,8 +63,8 @@ def test_training_learns_what_zero_and_the_input_do_not_know():
     assert np.abs(answer - targets).mean() < 0.7 * np.abs(images - targets).mean()
 
 
-def test_the_same_run_twice_is_the_same(phase_problem, tiny):
-    assert_same_weights(train(phase_problem, **tiny), train(phase_problem, **tiny))
+def test_the_same_run_twice_is_the_same(tiny):
+    assert_same_weights(train(Blur(), **tiny), train(Blur(), **tiny))
 
 
 def test_a_run_starts_from_given_weights(phase_problem, tiny, trained):
@@ -80,29 +79,32 @@ def test_a_run_starts_from_given_weights(phase_problem, tiny, trained):
 
 
 def test_a_start_without_a_first_layer_gives_its_channels_no_weight(tiny, tmp_path):
-    options = tiny | {"image_size": 32, "learning_rate": 1e-12, "mixed_sizes": False}
-    before = train(Denoise(0, channels=None), output=tmp_path / "before", **options)
+    options = tiny | {"learning_rate": 1e-12}
+    before = train(Blur(), output=tmp_path / "before", **options)
     start = str(tmp_path / "before" / "model.h5")
-    after = train(Denoise(0), start=start, **options)
+    filtered = Blur()
+    filtered.channels = {"name": "low_pass"}
+    after = train(filtered, start=start, **options)
+    assert after.model.card.network["input_channels"] == 5
     frame = np.random.default_rng(0).normal(size=(32, 32)).astype(np.float32)
     np.testing.assert_allclose(predict(after.model, frame), predict(before.model, frame), atol=1e-5)
 
 
 def test_a_start_whose_last_layer_does_not_overlap_answers_the_same(tiny, tmp_path, monkeypatch):
-    options = tiny | {"image_size": 32, "learning_rate": 1e-12, "mixed_sizes": False}
+    options = tiny | {"learning_rate": 1e-12}
     with monkeypatch.context() as context:
         context.setattr(build, "HEAD_KERNEL", 2)
-        before = train(Denoise(0), output=tmp_path / "before", **options)
+        before = train(Blur(), output=tmp_path / "before", **options)
     start = str(tmp_path / "before" / "model.h5")
-    after = train(Denoise(0), start=start, **options)
+    after = train(Blur(), start=start, **options)
     shapes = [run.model.get_layer("output_1").kernel.shape[0] for run in (before, after)]
     assert shapes == [2, 4]
     frame = np.random.default_rng(0).normal(size=(32, 32)).astype(np.float32)
     np.testing.assert_allclose(predict(after.model, frame), predict(before.model, frame), atol=1e-5)
 
 
-def test_another_seed_is_another_run(phase_problem, tiny):
-    a, b = train(phase_problem, **tiny), train(phase_problem, seed=1, **tiny)
+def test_another_seed_is_another_run(tiny):
+    a, b = train(Blur(), **tiny), train(Blur(), seed=1, **tiny)
     assert any(np.any(x != y) for x, y in zip(weights(a), weights(b), strict=True))
 
 
@@ -111,11 +113,9 @@ def test_another_seed_is_another_run(phase_problem, tiny):
     "options",
     [{}, {"fresh": False, "loss_weights": "annealed"}, {"mixed_sizes": True, "samples": 16}],
 )
-def test_a_resumed_run_ends_as_one_never_stopped(
-    phase_problem, tiny, tmp_path, monkeypatch, step, options
-):
+def test_a_resumed_run_ends_as_one_never_stopped(tiny, tmp_path, monkeypatch, step, options):
     options = tiny | options
-    whole = train(phase_problem, **options)
+    whole = train(Blur(), **options)
     advance = loop.Trainer._advance
 
     def interrupted(self, batch):
@@ -125,10 +125,10 @@ def test_a_resumed_run_ends_as_one_never_stopped(
 
     monkeypatch.setattr(loop.Trainer, "_advance", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        train(phase_problem, output=tmp_path / "run", **options)
+        train(Blur(), output=tmp_path / "run", **options)
     monkeypatch.undo()
     assert not (tmp_path / "run" / "model.h5").exists()
-    resumed = train(phase_problem, output=tmp_path / "run", resume=True, **options)
+    resumed = train(Blur(), output=tmp_path / "run", resume=True, **options)
     assert_same_weights(whole, resumed)
     columns = ("epoch", "step", "loss", "mae", "test_mae", "learning_rate")
     for a, b in zip(whole.history, resumed.history, strict=True):
@@ -144,21 +144,16 @@ KILLED = """
 import sys
 sys.path.insert(0, {tests!r})
 import conftest
-from mcnn_keras import Optics, train
-from mcnn_keras.targets import pictures
-pictures.SIZE, pictures.PER_FAMILY = 128, {{"train": 2, "test": 1}}
-pictures.MASKS = {{"train": 2, "test": 1}}
-from mcnn_keras.problems import Phase
-from conftest import TINY
-
+from mcnn_keras import train
 from mcnn_keras.training import loop
 loop.CHECKPOINT_SECONDS = 0  # after every step
 settings = {{**conftest.TINY, "samples": 80}}
-train(Phase([-20.0], Optics(0.65, 0.31, 0.45)), output={output!r}, **settings)
+from test_training import Blur
+train(Blur(), output={output!r}, **settings)
 """
 
 
-def test_a_killed_run_resumes_exactly(phase_problem, tiny, tmp_path):
+def test_a_killed_run_resumes_exactly(tiny, tmp_path):
     settings = {**tiny, "samples": 80}
     code = KILLED.format(tests=os.path.dirname(__file__), output=str(tmp_path / "run"))
     process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", code])
@@ -170,14 +165,14 @@ def test_a_killed_run_resumes_exactly(phase_problem, tiny, tmp_path):
     process.wait()
     assert checkpoint.exists()
     assert not (tmp_path / "run" / "model.h5").exists(), "it ended before it could be killed"
-    resumed = train(phase_problem, output=tmp_path / "run", resume=True, **settings)
-    assert_same_weights(train(phase_problem, **settings), resumed)
+    resumed = train(Blur(), output=tmp_path / "run", resume=True, **settings)
+    assert_same_weights(train(Blur(), **settings), resumed)
 
 
-def test_two_replicas_give_the_losses_of_one(phase_problem, tiny):
+def test_two_replicas_give_the_losses_of_one(tiny):
     both = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
-    one = train(phase_problem, **tiny)
-    two = train(phase_problem, strategy=both, **tiny)
+    one = train(Blur(), **tiny)
+    two = train(Blur(), strategy=both, **tiny)
     for a, b in zip(one.history, two.history, strict=True):
         np.testing.assert_allclose(a["loss"], b["loss"], rtol=1e-4)
         np.testing.assert_allclose(a["test_mae"], b["test_mae"], rtol=1e-4)
@@ -189,14 +184,14 @@ def test_two_replicas_give_the_losses_of_one(phase_problem, tiny):
     "options",
     [{"growing": True}, {"branches": 0}, {"precision": "bfloat16"}, {"normalization": "batch"}],
 )
-def test_variants_train(phase_problem, tiny, options):
-    run = train(phase_problem, **{**tiny, **options})
+def test_variants_train(tiny, options):
+    run = train(Blur(), **{**tiny, **options})
     assert np.isfinite(run.history[-1]["test_mae"])
     assert run.model.output_names[0].startswith("output_1")
     assert all(w.dtype == np.float32 for w in weights(run))
 
 
-def test_growing_leaves_the_fine_outputs_alone_at_first(phase_problem, tiny, monkeypatch):
+def test_growing_leaves_the_fine_outputs_alone_at_first(tiny, monkeypatch):
     used = []
     compile_step = loop.Trainer._compile
 
@@ -205,7 +200,7 @@ def test_growing_leaves_the_fine_outputs_alone_at_first(phase_problem, tiny, mon
         return compile_step(self, finest, samples)
 
     monkeypatch.setattr(loop.Trainer, "_compile", record)
-    train(phase_problem, growing=True, **{**tiny, "samples": 32})
+    train(Blur(), growing=True, **{**tiny, "samples": 32})
     assert used == [2, 1, 0]
 
 
@@ -215,9 +210,9 @@ def test_a_collapsed_network_is_told_of(tiny, monkeypatch):
         train(Blur(), **{**tiny, "epochs": 6})
 
 
-def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(phase_problem, tiny, tmp_path):
+def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(tiny, tmp_path):
     with pytest.raises(TrainingStopped, match="learning-rate"):
-        train(phase_problem, output=tmp_path / "run", **{**tiny, "epochs": 20}, learning_rate=1e30)
+        train(Blur(), output=tmp_path / "run", **{**tiny, "epochs": 20}, learning_rate=1e30)
     checkpoint = tmp_path / "run" / "checkpoints" / "latest.npz"
     if checkpoint.exists():
         with np.load(checkpoint) as data:
@@ -276,10 +271,10 @@ def test_damaged_run_folders_are_told_of(phase_problem, tiny, trained, tmp_path)
         train(phase_problem, output=trained.folder / "model.h5", resume=True, **tiny)
 
 
-def test_divergence_is_told_of(phase_problem, tiny, monkeypatch):
+def test_divergence_is_told_of(tiny, monkeypatch):
     monkeypatch.setattr(loop.Trainer, "test_answer", lambda self: self.test[1] + 1e3)
     with pytest.raises(TrainingStopped, match="diverged"):
-        train(phase_problem, **{**tiny, "epochs": 6})
+        train(Blur(), **{**tiny, "epochs": 6})
 
 
 def test_the_saved_model_is_the_trained_one(trained):

@@ -27,7 +27,7 @@ from .series import FocalSeries
 # From a series to its phase in rad and its amplitude, if there is one.
 Method = Callable[[FocalSeries], tuple[np.ndarray, np.ndarray | None]]
 
-# A series of fewer planes is used whole, so that no plane is left for a score.
+# The methods use all planes of a shorter series, so that no plane is left for a score.
 FEWEST = 4
 # Width of the borders that scores leave out, as a share of the field: what lies outside of the
 # field is unknown and disturbs the simulated images there.
