@@ -11,8 +11,9 @@ import pytest
 import tifffile
 
 from mcnn_keras import InputError, cli, problems, train
-from mcnn_keras.models.saving import read_card
-from mcnn_keras.training import loop
+from mcnn_keras.problems import Denoise
+from mcnn_keras.training import Settings, loop
+from mcnn_keras.training.checkpoints import RunFolder
 
 TRAIN = (
     "train phase --defocus -20 --image-size 64 --samples 8 --batch-size 4 --epochs 2 "
@@ -121,10 +122,13 @@ def test_wrong_input_is_told_in_one_line(arguments, tmp_path, capfd, monkeypatch
     assert not list(tmp_path.iterdir())
 
 
-def test_implausible_units_are_warned_of_in_one_line(tmp_path):
+def test_implausible_units_are_warned_of_in_one_line(tmp_path, rng):
+    """Fails where a warning is shown with its source line, or not at all."""
+    for i in range(2):
+        np.save(tmp_path / f"{i}.npy", rng.random((32, 32)))
     result = run_apart(
         "simulate", "phase", "--defocus", 5, "--wavelength", 650, "--image-size", 32,
-        "--samples", 1, "--output", tmp_path / "a.h5",
+        "--samples", 1, "--pictures", tmp_path, "--output", tmp_path / "a.h5",
     )  # fmt: skip
     assert result.stderr.splitlines()[0].startswith("Warning: wavelength 650 is implausible")
     assert result.returncode == 0
@@ -140,21 +144,36 @@ def test_every_command_shows_an_example(capfd):
         assert f"mcnn-keras {' '.join(command)}" in capfd.readouterr().out.split("Example", 1)[1]
 
 
-@pytest.mark.parametrize("layer", ["none", "low-pass"])
-def test_a_run_is_resumed_with_what_it_was_started_with(layer, tmp_path, capfd):
+def started(folder, problem, **settings):
+    """The folder of a run that was interrupted before its first checkpoint."""
+    settings = Settings(**{**problem.recipe, **settings})
+    problem = problem.for_run(settings.samples)
+    RunFolder(folder).create(loop._config(problem, settings, "float32"))
+    return problem, settings
+
+
+@pytest.mark.parametrize("channels", [None, "low_pass"])
+def test_a_run_is_resumed_with_what_it_was_started_with(channels, tmp_path, capfd, monkeypatch):
     """Fails where an option that is not a constructor's argument cannot be taken from the run."""
-    words = ["train", "denoise", "--first-layer", layer, "--preset", "fast", "--image-size", 64,
-             "--samples", 8, "--batch-size", 4, "--epochs", 1, "--precision", "float32",
-             "--one-size", "--range", "jitter", 0, 0.1, "--output", tmp_path / "run"]  # fmt: skip
-    assert run(*words) == 0, capfd.readouterr().err
-    assert run("train", "denoise", "--resume", "--output", tmp_path / "run") == 0
-    card = read_card(tmp_path / "run" / "model.h5")
-    assert card.config["channels"] == (None if layer == "none" else "low_pass")
-    assert card.ranges["jitter"] == [0, 0.1]
-    assert card.config["photographs"] == 2  # a quarter of the run's samples
-    assert run("train", "denoise", "--resume", "--range", "jitter", 0, 0.2,
+    problem = Denoise(channels=channels, ranges={"jitter": (0, 0.1)})
+    problem, settings = started(tmp_path / "run", problem, samples=64, growing=True)
+    assert problem.photographs == 16  # a quarter of the run's samples
+    resumed = []
+
+    def train_nothing(*arguments):
+        resumed.append(arguments)
+        raise InputError("enough")
+
+    monkeypatch.setattr(loop, "_train", train_nothing)
+    assert run("train", "denoise", "--resume", "--output", tmp_path / "run") == 2
+    (found, chosen, *_), *_ = resumed
+    assert found.config() == problem.config()
+    assert chosen == settings
+    assert run("train", "denoise", "--resume", "--range", "jitter", 0, 0.2, "--epochs", 3,
                "--output", tmp_path / "run") == 2  # fmt: skip
-    assert "ranges" in capfd.readouterr().err
+    found, chosen, *_ = resumed[1]
+    assert (found.ranges["jitter"], chosen.epochs) == ((0, 0.2), 3)  # which `train` refuses
+    capfd.readouterr()
     assert run("train", "phase", "--resume", "--output", tmp_path / "run") == 2
     assert "a run of the problem denoise" in capfd.readouterr().err
 
@@ -188,10 +207,16 @@ def test_python_and_the_command_train_alike(problem, monkeypatch, tmp_path):
     assert begun[0][1].samples == {"denoise": 8192, "laplacian": 768}.get(problem, 2048)
 
 
-def test_interrupting_keeps_a_checkpoint(tmp_path):
+def test_interrupting_keeps_a_checkpoint(tmp_path, rng):
+    """Fails where Ctrl-C loses the run, or does not tell how to go on."""
     folder = tmp_path / "run"
-    arguments = [*TRAIN, "--epochs", "500", "--output", str(folder)]
-    command = [sys.executable, "-W", "ignore", "-m", "mcnn_keras", *arguments]
+    for kind in ("inputs", "targets"):
+        (tmp_path / kind).mkdir()
+        for i in range(3):
+            np.save(tmp_path / kind / f"{i}.npy", rng.random((64, 64)))
+    words = f"train paired --inputs {tmp_path}/inputs --targets {tmp_path}/targets --image-size 64"
+    words += f" --samples 8 --batch-size 4 --preset fast --epochs 500 --output {folder}"
+    command = [sys.executable, "-W", "ignore", "-m", "mcnn_keras", *words.split()]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     checkpoint = folder / "checkpoints" / "latest.npz"
     deadline = time.monotonic() + 120

@@ -108,10 +108,14 @@ def test_another_seed_is_another_run(tiny):
     assert any(np.any(x != y) for x, y in zip(weights(a), weights(b), strict=True))
 
 
-@pytest.mark.parametrize("step", [1, 2, 3])
 @pytest.mark.parametrize(
-    "options",
-    [{}, {"fresh": False, "loss_weights": "annealed"}, {"mixed_sizes": True, "samples": 16}],
+    ("step", "options"),  # within the first epoch, at its end, within the second
+    [
+        (1, {}),
+        (2, {"fresh": False, "loss_weights": "annealed"}),
+        (3, {"mixed_sizes": True, "samples": 16}),
+        (3, {"fresh": False}),
+    ],
 )
 def test_a_resumed_run_ends_as_one_never_stopped(tiny, tmp_path, monkeypatch, step, options):
     options = tiny | options
