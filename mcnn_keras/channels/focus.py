@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 
@@ -58,13 +59,23 @@ def focus_estimates(
     fields = arrays.channels_first(xp.concat([amplitude, slope], axis=-1))
     fields, inner = _extended(fields, margin)
     shape = tuple(fields.shape[-2:])
-    kernels = _kernels(shape, defocus, optics, period)
+    if arrays.of(*conditions.values()) is arrays.Numbers:  # the same for each image
+        kernels = _constant_kernels(shape, tuple(map(float, defocus)), optics, float(period))
+    else:
+        kernels = _kernels(shape, defocus, optics, period)
     waves = xp.ifft2(xp.fft2(xp.cast(fields, "complex64")) * kernels)[(..., *inner)]
     back, phase = waves[..., :planes, :, :], waves[..., planes:, :, :]
     # The imaginary part as the real part of a product, so that `arrays` needs one function less.
     imaginary = xp.real(back * np.complex64(-1j))
     found = xp.concat([xp.real(back), imaginary, xp.real(phase)], axis=-3)
     return arrays.channels_last(found)
+
+
+@functools.lru_cache(4)
+def _constant_kernels(
+    shape: tuple[int, ...], defocus: tuple[float, ...], optics: Optics, period: float
+) -> Array:
+    return _kernels(shape, defocus, optics, period)
 
 
 def _kernels(shape: tuple[int, ...], defocus: Array, optics: Optics, period: float) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 
 import numpy as np
@@ -42,17 +43,34 @@ def spectral_wiener(frames: Array, conditions: Mapping[str, Array]) -> Array:
     one has -mean(ln p) = Euler's constant.
     """
     xp = arrays.of(frames)
-    waves = xp.fft2(xp.cast(frames[..., 0], "complex64"))
+    shape = tuple(frames.shape[-3:-1])
+    waves = xp.rfft2(frames[..., 0])
     power = xp.real(waves * xp.conj(waves))
-    fy, fx = (np.abs(np.fft.fftfreq(n)) for n in frames.shape[-3:-1])
-    high = np.float32(np.maximum.outer(fy, fx) > NOISE_ABOVE)
-    logarithm = xp.log(xp.maximum(power, FAINTEST)) * (high / high.mean(dtype=np.float64)).astype(
-        np.float32
-    )
+    logarithm = xp.log(xp.maximum(power, FAINTEST)) * _noise_weights(shape)
     noise = xp.exp(xp.mean(logarithm, axis=(-2, -1)) + np.float32(np.euler_gamma))
-    for axis in (-2, -1):
-        neighbours = xp.roll(power, 1, axis) + xp.roll(power, -1, axis)
-        power = 0.5 * power + 0.25 * neighbours
-    gain = 1.0 - np.float32(SUBTRACTED) * noise / xp.maximum(power, FAINTEST)
+    gain = 1.0 - np.float32(SUBTRACTED) * noise / xp.maximum(_smooth(power, shape[1]), FAINTEST)
     gain = xp.maximum(gain, np.float32(0.0))
-    return xp.real(xp.ifft2(waves * xp.cast(gain, "complex64")))[..., None]
+    return xp.irfft2(waves * xp.cast(gain, "complex64"), shape)[..., None]
+
+
+@functools.lru_cache(16)
+def _noise_weights(shape: tuple[int, int]) -> np.ndarray:
+    """With these weights, the mean over a real transform is that over the frequencies of noise."""
+    height, width = shape
+    fy, fx = np.abs(np.fft.fftfreq(height)), np.fft.rfftfreq(width)
+    high = 1.0 * (np.maximum.outer(fy, fx) > NOISE_ABOVE)
+    # All columns but those of the lowest and the highest frequency stand for two.
+    high[:, 1 : (width + 1) // 2] *= 2
+    return (high / high.mean()).astype(np.float32)
+
+
+def _smooth(power: Array, width: int) -> Array:
+    """A power spectrum, of half the frequencies, averaged over each frequency's neighbours."""
+    xp = arrays.of(power)
+    power = 0.5 * power + 0.25 * (xp.roll(power, 1, -2) + xp.roll(power, -1, -2))
+    # What lies beyond the first and the last column is the same turned by 180 degrees.
+    last = power.shape[-1] - 1
+    beyond = xp.roll(power[..., ::-1, :], 1, -2)
+    after = beyond[..., last - 1 : last] if width % 2 == 0 else beyond[..., last:]
+    wide = xp.concat([beyond[..., 1:2], power, after], axis=-1)
+    return 0.5 * power + 0.25 * (wide[..., :-2] + wide[..., 2:])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..files.instrument import instrument_of
 from ..files.recording import LENGTHS, Axis, pixel_length
 from ..models import ModelCard, Planes
 from ..physics.electrons import electron_energy
@@ -77,6 +78,23 @@ def compare_sizes(
         )
 
 
+def compare_text(card: ModelCard, name: str, say: Callable[[str], Any]) -> None:
+    """Tell where a text file beside the images names other optics than those of the training.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Of the model.
+    name : str
+        Of the images.
+    say : callable
+        Takes a line.
+    """
+    if isinstance(card.inputs, Planes):
+        told = instrument_of(name, card.inputs.unit, strict=False)
+        _compare(card, told.optics, told.source, say)
+
+
 def compare_optics(
     card: ModelCard, optics: Optics, source: str | Path, say: Callable[[str], Any]
 ) -> None:
@@ -91,11 +109,20 @@ def compare_optics(
     source, say :
         As for `compare_pixels`.
     """
-    own = card.config.get("optics", {})
     given = optics.asdict()
-    if own.get("unit") != given["unit"]:
-        return  # refused elsewhere
-    others = [n for n in COMPARED if abs(given[n] - own[n]) > TOLERANCE * abs(own[n])]
+    if card.config.get("optics", {}).get("unit") == given["unit"]:  # others are refused elsewhere
+        _compare(card, given, source, say)
+
+
+def _compare(
+    card: ModelCard, given: Mapping[str, Any], source: str | Path, say: Callable[[str], Any]
+) -> None:
+    own = card.config.get("optics", {})
+    others = [
+        n
+        for n in COMPARED
+        if n in given and n in own and abs(given[n] - own[n]) > TOLERANCE * abs(own[n])
+    ]
     if others:
         told = ", ".join(f"{n.replace('_', ' ')} {given[n]:g}" for n in others)
         say(

@@ -34,12 +34,15 @@ class Job:
         Which images of each file, in the model's order; None for all of them.
     failed : str
         Why it cannot be made.
+    note : str
+        What the user should know of the choice of images.
     """
 
     inputs: tuple[str, ...]
     output: Path
     frames: list[int] | None = None
     failed: str = ""
+    note: str = ""
 
     @property
     def source(self) -> Path:
@@ -103,7 +106,7 @@ def plan(
         raise InputError("--defocus names the planes of a phase model; leave it out")
     names = [name for given in inputs for name in expanded(given)]
     found, failed = _measured(names, card, frames, list(defocus or ()))
-    groups = [group for group, _ in found]
+    groups = [group for group, *_ in found]
     output = Path(output)
     is_file = bool(WRITABLE.get(output.suffix.lower())) and (
         not output.is_dir() or output.suffix.lower() in FOLDERS
@@ -122,8 +125,8 @@ def plan(
     if len(set(outputs)) < len(outputs):
         raise InputError("two inputs have the same name; their results would have, too")
     jobs = [
-        Job(group, out, chosen, failed.get(group, ""))
-        for (group, chosen), out in zip(found, outputs, strict=True)
+        Job(group, out, chosen, failed.get(group, ""), note)
+        for (group, chosen, note), out in zip(found, outputs, strict=True)
     ]
     _keep_what_is_there(jobs, model)
     for job in jobs:
@@ -163,22 +166,29 @@ def _folder_given(inputs: Sequence[str]) -> bool:
 
 def _measured(
     names: list[str], card: ModelCard, frames: list[int] | None, defocus: list[float]
-) -> tuple[list[tuple[tuple[str, ...], list[int] | None]], dict[tuple[str, ...], str]]:
-    """The files and images that make each result, and why those that cannot do so cannot."""
+) -> tuple[list[tuple[tuple[str, ...], list[int] | None, str]], dict[tuple[str, ...], str]]:
+    """The files and images that make each result, with a note; and why some cannot be made."""
     groups = _groups(names, card, frames, bool(defocus))
-    found: list[tuple[tuple[str, ...], list[int] | None]] = []
+    found: list[tuple[tuple[str, ...], list[int] | None, str]] = []
     failed: dict[tuple[str, ...], str] = {}
     for group in groups:
-        chosen = frames
+        chosen, note = frames, ""
         try:
             if isinstance(card.inputs, Planes):
-                group, chosen = _in_order(group, card.inputs, frames, defocus, card)
+                group, chosen = _in_order(group, card.inputs, frames, defocus)
+                if chosen is not None and chosen != frames and len(chosen) == card.inputs.count:
+                    numbers = ", ".join(map(str, chosen))
+                    planes = ", ".join(f"{z:g}" for z in card.inputs.defocus)
+                    note = (
+                        f"for {planes} {card.inputs.unit}: image {numbers} of {group[0]}, counted "
+                        "from 0"
+                    )
             open_measurements(Job(group, Path(), chosen), card).__exit__()
         except InputError as error:
             if len(groups) == 1:
                 raise
             failed[group] = str(error)
-        found.append((group, chosen))
+        found.append((group, chosen, note))
     if len(failed) == len(groups):
         raise InputError(f"none of {len(groups)} inputs can be used; {next(iter(failed.values()))}")
     return found, failed
@@ -215,7 +225,6 @@ def _in_order(
     planes: Planes,
     frames: list[int] | None,
     defocus: list[float],
-    card: ModelCard,
 ) -> tuple[tuple[str, ...], list[int] | None]:
     """The files and images of a focal series that are the model's planes, in its order."""
     if len(group) > 1:  # one image each

@@ -22,7 +22,7 @@ from ..models import ModelCard
 from ..models.saving import load, model_path, read_card
 from ..progress import FrameProgress, duration
 from . import tiles
-from .assumptions import compare_pixels, compare_sizes
+from .assumptions import compare_pixels, compare_sizes, compare_text
 from .engines import engine_of
 from .measurements import Measurements
 from .planning import Job, open_measurements, plan
@@ -188,7 +188,10 @@ def _result(
     card = engine.card
     outputs = len(card.outputs)
     with open_measurements(job, card) as measurements:
+        if job.note:
+            say(job.note)
         compare_pixels(card, measurements.field, job.source, say)
+        compare_text(card, job.inputs[0], say)
         compare_sizes(card, measurements.field, job.source, say)
         if measurements.recordings[0].colour and not measurements.colours:
             say(f"the colours of {job.source} are averaged to grey, as the model was trained on")
