@@ -9,9 +9,10 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
-from ..errors import InputError
+from ..errors import InputError, reason
 from . import normalization as normalizations
 from .normalization import Normalization
 
@@ -304,3 +305,21 @@ def card_from(told: Mapping[str, Any]) -> ModelCard:
     values["normalization"] = normalizations.from_config(values["normalization"])
     values["tile"] = Tile(**values.get("tile", {}))
     return ModelCard(**values)
+
+
+def parsed_card(text: str, path: str | Path) -> ModelCard:
+    """The card that a file's text tells.
+
+    Raises
+    ------
+    InputError
+        If it is not whole, or of a newer version.
+    """
+    try:
+        return card_from(json.loads(text))
+    except InputError as error:
+        raise InputError(f"{path} cannot be used: {error}") from None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{path} is damaged: its card is not complete ({reason(error)}); copy or train it again"
+        ) from None

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, reason
+from .card import parsed_card
 
 KEY, STRIDE_KEY = "mcnn_keras", "mcnn_keras_stride"
 OPSET = 21
@@ -51,8 +52,6 @@ class OnnxModel:
                 f"{path} was not written by mcnn-keras (it has no card); give a .onnx that "
                 "`mcnn-keras export` made"
             )
-        from .saving import parsed_card
-
         self.card, self.stride = parsed_card(told[KEY], path), int(told[STRIDE_KEY])
 
     def compute(self, batch: np.ndarray) -> np.ndarray:

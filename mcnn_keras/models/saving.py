@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 
 from ..errors import InputError, reason
 from ..files import replacing
-from .card import ModelCard, card_from
+from .card import ModelCard, parsed_card
 
 PACKAGES = ("mcnn-keras", "keras", "tensorflow", "numpy")
 ATTRIBUTE = "mcnn_keras_card"
@@ -165,24 +164,6 @@ def read_card(path: str | Path) -> ModelCard:
             "`mcnn-keras train` made"
         )
     return parsed_card(text, path)
-
-
-def parsed_card(text: str, path: str | Path) -> ModelCard:
-    """The card that a file's text tells.
-
-    Raises
-    ------
-    InputError
-        If it is not whole, or of a newer version.
-    """
-    try:
-        return card_from(json.loads(text))
-    except InputError as error:
-        raise InputError(f"{path} cannot be used: {error}") from None
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(
-            f"{path} is damaged: its card is not complete ({reason(error)}); copy or train it again"
-        ) from None
 
 
 def _version(package: str) -> str:
