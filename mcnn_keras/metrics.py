@@ -1,14 +1,18 @@
 """Numbers that say how good an answer is. NumPy alone."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
 
-def mean_absolute_error(answer, target):
+def mean_absolute_error(answer: Any, target: Any) -> float:
     """Mean of |answer - target|, in their units."""
     return float(np.mean(np.abs(np.asarray(answer, np.float64) - target)))
 
 
-def correlation(answer, target):
+def correlation(answer: Any, target: Any) -> float:
     """Pearson's correlation of all pixels; 0 if either is constant.
 
     Parameters
@@ -26,7 +30,7 @@ def correlation(answer, target):
     return float(np.sum(answer * target) / size) if size > 0 else 0.0
 
 
-def snr_db(answer, target):
+def snr_db(answer: Any, target: Any) -> float:
     """Signal-to-noise ratio 10 log10(sum target^2 / sum (target - answer)^2), in dB.
 
     Parameters

@@ -1,7 +1,10 @@
 """The live lines of long work; nothing where there is no terminal to show them."""
 
+from __future__ import annotations
+
 import sys
 import time
+from typing import Any
 
 
 class Progress:
@@ -13,20 +16,20 @@ class Progress:
         Of the run.
     """
 
-    def __init__(self, settings):
+    def __init__(self, settings: Any) -> None:
         self.settings = settings
-        self.first = None
+        self.first: int | None = None
         self.shown = 0.0
         self.live = sys.stderr.isatty()
 
-    def __enter__(self):
+    def __enter__(self) -> Progress:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         if self.live:
             print(file=sys.stderr)
 
-    def update(self, step, sums, history):
+    def update(self, step: int, sums: Any, history: Any) -> None:
         """Show where training stands."""
         now = time.monotonic()
         if not self.live or now - self.shown < 0.3:
@@ -58,19 +61,19 @@ class FrameProgress:
         What is counted: frames, or tiles of large ones.
     """
 
-    def __init__(self, count, done=0, unit="frame"):
+    def __init__(self, count: int, done: int = 0, unit: str = "frame") -> None:
         self.count, self.first, self.done, self.unit = count, done, done, unit
         self.began, self.shown = time.monotonic(), 0.0
         self.live = sys.stderr.isatty() and count > 1
 
-    def __enter__(self):
+    def __enter__(self) -> FrameProgress:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         if self.live and self.shown:
             print(file=sys.stderr)
 
-    def add(self, count):
+    def add(self, count: int) -> None:
         """Show that some more are done."""
         self.done += count
         now = time.monotonic()
@@ -83,7 +86,7 @@ class FrameProgress:
         print(f"\r{text:<60}", end="", file=sys.stderr, flush=True)
 
 
-def duration(seconds):
+def duration(seconds: float) -> str:
     """Seconds as h:mm:ss or m:ss."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

@@ -1,11 +1,16 @@
 """Classical answers to a noisy frame, to compare with: blur, TV, non-local means and BM3D."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 
 from ..errors import InputError
 
 
-def gaussian(frame, strength):
+def gaussian(frame: np.ndarray, strength: float) -> np.ndarray:
     """A Gaussian blur.
 
     Parameters
@@ -19,7 +24,7 @@ def gaussian(frame, strength):
     return blur(np.asarray(frame, np.float64), strength, mode="reflect")
 
 
-def total_variation(frame, strength):
+def total_variation(frame: np.ndarray, strength: float) -> np.ndarray:
     """Total-variation denoising (Chambolle 2004).
 
     Parameters
@@ -34,7 +39,7 @@ def total_variation(frame, strength):
     return denoise_tv_chambolle(frame, weight=strength * _deviation(frame))
 
 
-def non_local_means(frame, strength):
+def non_local_means(frame: np.ndarray, strength: float) -> np.ndarray:
     """Non-local means (Buades 2005), patches of 5x5 pixels in a window of 23x23.
 
     Parameters
@@ -50,7 +55,7 @@ def non_local_means(frame, strength):
     return denoise_nl_means(frame, patch_size=5, patch_distance=11, h=0.8 * sigma, sigma=sigma)
 
 
-def bm3d(frame, strength):
+def bm3d(frame: np.ndarray, strength: float) -> np.ndarray:
     """Block matching and 3D filtering (Dabov 2007), by the package bm3d.
 
     Parameters
@@ -69,7 +74,7 @@ def bm3d(frame, strength):
     return _bm3d(frame / deviation, strength) * deviation
 
 
-def bm3d_anscombe(frame, strength, offset=0.0):
+def bm3d_anscombe(frame: np.ndarray, strength: float, offset: float = 0.0) -> np.ndarray:
     """`bm3d` of counts made even in variance by Anscombe's transform, and back without bias.
 
     Parameters
@@ -94,7 +99,13 @@ def bm3d_anscombe(frame, strength, offset=0.0):
     return np.maximum(back, 0.0) * strength + offset
 
 
-def best_strength(denoise, frames, targets, strengths, score):
+def best_strength(
+    denoise: Callable[[Any, float], Any],
+    frames: Any,
+    targets: Any,
+    strengths: Sequence[float],
+    score: Callable[[Any, Any], float],
+) -> tuple[list[Any], float]:
     """The one strength with which a method does best over a whole set.
 
     Parameters
@@ -113,20 +124,20 @@ def best_strength(denoise, frames, targets, strengths, score):
     answers : list of array
     strength : float
     """
-    best = (-np.inf, None, None)
+    best: tuple[float, list[Any], float] = (-np.inf, [], 0.0)
     for strength in strengths:
         answers = [denoise(frame, strength) for frame in frames]
-        mean = np.mean([score(a, t) for a, t in zip(answers, targets, strict=True)])
+        mean = float(np.mean([score(a, t) for a, t in zip(answers, targets, strict=True)]))
         if mean > best[0]:
             best = (mean, answers, strength)
     return best[1], best[2]
 
 
-def _deviation(frame):
+def _deviation(frame: np.ndarray) -> float:
     return max(float(frame.std()), 1e-12)
 
 
-def _bm3d(frame, sigma):
+def _bm3d(frame: np.ndarray, sigma: float) -> np.ndarray:
     try:
         import bm3d as package
     except ImportError:

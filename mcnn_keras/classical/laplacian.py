@@ -1,10 +1,14 @@
 """The inverse of the Laplacian of `mcnn_keras.problems.Laplacian`, in closed form."""
 
+from __future__ import annotations
+
 import numpy as np
 from scipy import fft
 
 
-def inverse_laplacian(image, regularization, boundary="zero"):
+def inverse_laplacian(
+    image: np.ndarray, regularization: float, boundary: str = "zero"
+) -> np.ndarray:
     """Invert a Laplacian by a sine or cosine transform, with Tikhonov's regularisation.
 
     Parameters

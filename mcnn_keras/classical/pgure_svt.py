@@ -7,6 +7,8 @@ Ultramicroscopy 174 (2017), 112, and Le Montagner, Angelini and Olivo-Marin, IEE
 Processing 23 (2014), 1255.
 """
 
+from __future__ import annotations
+
 import numpy as np
 
 from ..errors import InputError
@@ -16,7 +18,15 @@ PROBE = 0.1
 SMALLEST = 16
 
 
-def pgure_svt(frames, patch=4, window=15, step=1, motion=2, strengths=24, seed=0):
+def pgure_svt(
+    frames: np.ndarray,
+    patch: int = 4,
+    window: int = 15,
+    step: int = 1,
+    motion: int = 2,
+    strengths: int = 24,
+    seed: int = 0,
+) -> np.ndarray:
     """Denoise a sequence of frames.
 
     Parameters
@@ -68,7 +78,7 @@ def pgure_svt(frames, patch=4, window=15, step=1, motion=2, strengths=24, seed=0
     return result
 
 
-def noise_line(frames):
+def noise_line(frames: np.ndarray) -> tuple[float, float]:
     """Gain and offset of the noise: variance = gain * value + offset.
 
     Parameters
@@ -97,13 +107,15 @@ def noise_line(frames):
     return (float(gain), float(offset)) if gain > 0 else (0.0, float(y.mean()))
 
 
-def _blocks(images, size=8):
+def _blocks(images: np.ndarray, size: int = 8) -> np.ndarray:
     height, width = (n // size * size for n in images.shape[1:])
     cut = images[:, :height, :width]
     return cut.reshape(len(images), height // size, size, width // size, size).swapaxes(2, 3)
 
 
-def _denoise_window(frames, patch, step, motion, strengths, seed):
+def _denoise_window(
+    frames: np.ndarray, patch: int, step: int, motion: int, strengths: int, seed: int
+) -> np.ndarray:
     if np.ptp(frames) == 0:
         return frames
     places = _follow(frames, patch, step, motion)
@@ -113,7 +125,7 @@ def _denoise_window(frames, patch, step, motion, strengths, seed):
     size = PROBE * np.sqrt(max(variance.mean(), 1e-12 * frames.var()))
     plain, probed = (_Shrinkage(f, places, patch) for f in (frames, frames + size * delta))
     # From no threshold to one that leaves nothing.
-    best = (np.inf, None)
+    best: tuple[float, np.ndarray] = (np.inf, frames)
     for strength in np.geomspace(0.01, 1.0, strengths) * plain.largest:
         answer = plain.at(strength)
         divergence = np.sum(variance * delta * (probed.at(strength) - answer)) / size
@@ -123,7 +135,7 @@ def _denoise_window(frames, patch, step, motion, strengths, seed):
     return best[1]
 
 
-def _follow(frames, patch, step, motion):
+def _follow(frames: np.ndarray, patch: int, step: int, motion: int) -> np.ndarray:
     """Where each patch of the middle frame lies in every frame: (frames, patches, 2)."""
     from scipy.ndimage import median_filter, uniform_filter
 
@@ -155,7 +167,7 @@ def _follow(frames, patch, step, motion):
         for dx in range(patch):
             index = np.arange(count)[:, None], places[..., 0] + dy, places[..., 1] + dx
             covered[index] = True
-    bare = ~covered.all(axis=0)
+    bare = np.logical_not(covered.all(axis=0))
     needed = [bare[y : y + patch, x : x + patch].any() for y, x in start]
     still = np.broadcast_to(start[needed], (count, sum(needed), 2))
     return np.concatenate([places, still], axis=1)
@@ -164,7 +176,7 @@ def _follow(frames, patch, step, motion):
 class _Shrinkage:
     """The low-rank answer as a function of the threshold, the decomposition done once."""
 
-    def __init__(self, frames, places, patch):
+    def __init__(self, frames: np.ndarray, places: np.ndarray, patch: int) -> None:
         self.shape = frames.shape
         y, x = np.mgrid[:patch, :patch]
         rows = places[..., 0, None] + y.ravel()
@@ -181,7 +193,7 @@ class _Shrinkage:
         self.largest = float(np.percentile(self.values[:, -1], 99))
         self.weights = np.bincount(self.index.ravel(), minlength=frames.size)
 
-    def at(self, strength):
+    def at(self, strength: float) -> np.ndarray:
         kept = np.maximum(1 - strength / np.maximum(self.values, 1e-12), 0.0)
         projector = (self.vectors * kept[:, None, :]) @ self.vectors.swapaxes(1, 2)
         answers = projector @ self.matrices + self.means

@@ -1,5 +1,9 @@
 """The best linear inverse of any problem: ridge regression on pairs."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
 
@@ -18,7 +22,7 @@ class Ridge:
     Images are scaled so that their Gram matrix has a mean diagonal of one.
     """
 
-    def __init__(self, images, targets):
+    def __init__(self, images: Any, targets: Any) -> None:
         count = len(images)
         self.shape = targets.shape[1:]
         flat = np.asarray(images, np.float32).reshape(count, -1)
@@ -32,7 +36,7 @@ class Ridge:
         values, self.vectors = np.linalg.eigh((self.flat @ self.flat.T).astype(np.float64))
         self.values = np.maximum(values, 0.0)
 
-    def predict(self, images, strength):
+    def predict(self, images: Any, strength: float) -> np.ndarray:
         """Targets of images.
 
         Parameters

@@ -4,12 +4,16 @@ HDF5 and Zarr arrays that this package writes name their axes in four attributes
 `axes`, `scales`, `offsets` and `units`, one entry for each axis, and have a `title`.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
-from .recording import Axis, RawFrames, axis, recording_of
+from .recording import Axis, RawFrames, Recording, axis, recording_of
 from .whole import replacing
 
 HDF5_SUFFIXES = (".h5", ".hdf5")
@@ -20,7 +24,7 @@ TYPES = (
 )  # fmt: skip
 
 
-def split_dataset(name):
+def split_dataset(name: str | Path) -> tuple[str, str]:
     """The file and the array in it of ``file.h5:/dataset``; no array for other names."""
     for suffix in (*HDF5_SUFFIXES, *ZARR_SUFFIXES):
         head, mark, tail = str(name).partition(f"{suffix}:")
@@ -29,7 +33,7 @@ def split_dataset(name):
     return str(name), ""
 
 
-def read_npy(path):
+def read_npy(path: str | Path) -> Recording:
     """A recording of a .npy file."""
     with open(path, "rb") as file:
         version = np.lib.format.read_magic(file)
@@ -46,7 +50,14 @@ def read_npy(path):
     return recording
 
 
-def write_npy(path, frames, shape, dtype, axes, title=""):
+def write_npy(
+    path: str | Path,
+    frames: Any,
+    shape: Sequence[int],
+    dtype: Any,
+    axes: Sequence[Axis],
+    title: str = "",
+) -> None:
     """Write frames as a .npy file, which has no place for axes or a title."""
     full = _full_shape(axes, shape)
     with replacing(path) as part, open(part, "wb") as file:
@@ -56,7 +67,7 @@ def write_npy(path, frames, shape, dtype, axes, title=""):
             np.asarray(frame, dtype).tofile(file)
 
 
-def read_hdf5(path, dataset=""):
+def read_hdf5(path: str | Path, dataset: str = "") -> Recording:
     """A recording of an array in an HDF5 file, read as it is needed."""
     import h5py
 
@@ -77,7 +88,14 @@ def read_hdf5(path, dataset=""):
         raise
 
 
-def write_hdf5(path, frames, shape, dtype, axes, title=""):
+def write_hdf5(
+    path: str | Path,
+    frames: Any,
+    shape: Sequence[int],
+    dtype: Any,
+    axes: Sequence[Axis],
+    title: str = "",
+) -> None:
     """Write frames as the dataset `data` of an HDF5 file, one chunk to a frame."""
     import h5py
 
@@ -87,7 +105,7 @@ def write_hdf5(path, frames, shape, dtype, axes, title=""):
         _put(array, frames, axes, title)
 
 
-def read_zarr(path, dataset=""):
+def read_zarr(path: str | Path, dataset: str = "") -> Recording:
     """A recording of a Zarr array, or of one in a Zarr group."""
     import zarr
 
@@ -101,13 +119,20 @@ def read_zarr(path, dataset=""):
     return _with_axes(array, path, dict(array.attrs), None)
 
 
-def _arrays_of(group, prefix=""):
+def _arrays_of(group: Any, prefix: str = "") -> Iterator[str]:
     yield from (prefix + key for key, array in group.arrays() if array.ndim > 1)
     for key, inner in group.groups():
         yield from _arrays_of(inner, f"{prefix}{key}/")
 
 
-def write_zarr(path, frames, shape, dtype, axes, title=""):
+def write_zarr(
+    path: str | Path,
+    frames: Any,
+    shape: Sequence[int],
+    dtype: Any,
+    axes: Sequence[Axis],
+    title: str = "",
+) -> None:
     """Write frames as a Zarr array, one chunk to a frame."""
     import zarr
 
@@ -117,18 +142,18 @@ def write_zarr(path, frames, shape, dtype, axes, title=""):
         _put(array, frames, axes, title)
 
 
-def _one_frame(full):
+def _one_frame(full: Sequence[int]) -> tuple[int, ...]:
     return (*(1 for _ in full[:-2]), *full[-2:])
 
 
-def _put(array, frames, axes, title):
+def _put(array: Any, frames: Any, axes: Sequence[Axis], title: str) -> None:
     """Fill a file's array frame by frame, and describe it."""
     array.attrs.update(_attributes(axes, array.shape, title))
     for place, frame in zip(np.ndindex(array.shape[:-2]), frames, strict=True):
         array[place] = frame
 
 
-def _choose(path, dataset, found):
+def _choose(path: str | Path, dataset: str, found: Sequence[str]) -> str:
     """The array that was named, or the only one."""
     dataset = dataset.strip("/")
     if dataset in found:
@@ -140,7 +165,9 @@ def _choose(path, dataset, found):
     return found[0]
 
 
-def _with_axes(array, path, attributes, close):
+def _with_axes(
+    array: Any, path: str | Path, attributes: Any, close: Callable[[], Any] | None
+) -> Recording:
     fields = [attributes.get(key) for key in ("axes", "scales", "offsets", "units")]
     if any(f is None or len(f) != array.ndim for f in fields):
         return recording_of(array, path, close=close)
@@ -163,16 +190,16 @@ def _with_axes(array, path, attributes, close):
 class _ChannelsBefore:
     """A view of (samples, height, width, channels) as (samples, channels, height, width)."""
 
-    def __init__(self, array):
+    def __init__(self, array: Any) -> None:
         self.array, self.dtype, self.ndim = array, array.dtype, array.ndim
         self.shape = (*array.shape[:-3], array.shape[-1], *array.shape[-3:-1])
 
-    def __getitem__(self, place):
+    def __getitem__(self, place: Any) -> np.ndarray:
         *outer, channel = place
         return self.array[(*outer, slice(None), slice(None), channel)]
 
 
-def _full_shape(axes, shape):
+def _full_shape(axes: Sequence[Axis], shape: Sequence[int]) -> tuple[int, ...]:
     """The shape with the axes between the frames as they were, where they still hold."""
     outer = tuple(a.size for a in axes[:-2])
     if int(np.prod(outer)) != shape[0]:
@@ -180,19 +207,19 @@ def _full_shape(axes, shape):
     return (*outer, *shape[1:])
 
 
-def _attributes(axes, full, title):
+def _attributes(axes: Sequence[Axis], full: Sequence[int], title: str) -> dict[str, Any]:
     axes = [*axes]
     if len(axes) != len(full):
         axes = [Axis("frame", n) for n in full[:-2]] + axes[-2:]
     return {**_described(axes), "title": title}
 
 
-def axis_attributes(names, shape):
+def axis_attributes(names: Sequence[str], shape: Sequence[int]) -> dict[str, Any]:
     """The attributes of an array whose axes have names and no scales."""
     return _described([Axis(name, size) for name, size in zip(names, shape, strict=True)])
 
 
-def _described(axes):
+def _described(axes: Sequence[Axis]) -> dict[str, Any]:
     return {
         "axes": [a.name for a in axes],
         "scales": [float("nan") if a.scale is None else a.scale for a in axes],

@@ -1,13 +1,17 @@
 """Which reader and which writer, by the ending of a file's name."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..errors import InputError, reason
 from . import arrays, microscope, pictures, tiff
 from .arrays import HDF5_SUFFIXES, split_dataset
-from .recording import Axis, frames_at_once
+from .recording import Axis, Recording, frames_at_once
 
 # Integers are kept where the results vary by this many times the noise of rounding.
 ROUNDING = 50
@@ -31,7 +35,7 @@ WRITABLE = {
 }
 
 
-def split_name(name):
+def split_name(name: str | Path) -> tuple[str, str]:
     """The file, and which of its images: ``scan.emd:HAADF`` or ``file.h5:/entry/data``."""
     path, image = split_dataset(name)
     if not image and ":" in path and not Path(path).exists():
@@ -41,7 +45,7 @@ def split_name(name):
     return path, image
 
 
-def open_recording(name):
+def open_recording(name: str | Path) -> Recording:
     """Open a file of one image or a stack of images; its frames are read when they are asked for.
 
     Parameters
@@ -83,7 +87,7 @@ def open_recording(name):
         ) from None
 
 
-def _open(path, suffix, image):
+def _open(path: Path, suffix: str, image: str) -> Recording:
     if suffix == ".npy":
         return arrays.read_npy(path)
     if suffix in HDF5_SUFFIXES:
@@ -97,14 +101,14 @@ def _open(path, suffix, image):
     return pictures.read(path)
 
 
-def is_image_file(path):
+def is_image_file(path: Path) -> bool:
     """Whether a name's ending is one that can be read; files that begin with a dot are not."""
     known = (*PICTURES, ".npy", *HDF5_SUFFIXES, *arrays.ZARR_SUFFIXES, *tiff.SUFFIXES)
     suffix = path.suffix.lower()
     return not path.name.startswith(".") and (suffix in known or suffix in microscope.suffixes())
 
 
-def read_images(name):
+def read_images(name: str | Path) -> np.ndarray:
     """Read all images of a file; see `open_recording`.
 
     Returns
@@ -121,7 +125,7 @@ def read_images(name):
         return recording.read()
 
 
-def output_types(path):
+def output_types(path: str | Path) -> tuple[str, ...]:
     """The data types that a file can hold, by its name's ending.
 
     Raises
@@ -144,7 +148,7 @@ def output_types(path):
     return types
 
 
-def require_type(path, dtype):
+def require_type(path: Path, dtype: Any) -> None:
     """Refuse a data type that a file cannot hold, by its name's ending."""
     types = output_types(path)
     if dtype not in types:
@@ -153,7 +157,9 @@ def require_type(path, dtype):
         )
 
 
-def default_type(path, frames, dtype, say=lambda text: None):
+def default_type(
+    path: Path, frames: Any, dtype: Any, say: Callable[[str], Any] = lambda text: None
+) -> str:
     """The data type for results: that of the measurements where it holds them well, else float32.
 
     Parameters
@@ -193,7 +199,14 @@ def default_type(path, frames, dtype, say=lambda text: None):
     return dtype.name
 
 
-def write_recording(path, frames, axes=(), title="", dtype="float32", labels=None):
+def write_recording(
+    path: Path,
+    frames: Any,
+    axes: Sequence[Axis] = (),
+    title: str = "",
+    dtype: Any = "float32",
+    labels: Sequence[str] | None = None,
+) -> None:
     """Write frames with their axes, the format by the name's ending.
 
     Parameters
@@ -235,11 +248,11 @@ class Converted:
     dtype : str
     """
 
-    def __init__(self, frames, dtype):
+    def __init__(self, frames: Any, dtype: Any) -> None:
         self.frames, self.dtype = frames, np.dtype(dtype)
         self.shape, self.ndim = tuple(frames.shape), len(frames.shape)
 
-    def __getitem__(self, frames):
+    def __getitem__(self, frames: Any) -> np.ndarray:
         values = np.asarray(self.frames[frames])
         if self.dtype.kind in "ui":
             limits = np.iinfo(self.dtype)
@@ -247,7 +260,7 @@ class Converted:
             values = np.clip(np.round(values.astype(np.float64)), limits.min, limits.max)
         return values.astype(self.dtype)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[np.ndarray]:
         each = frames_at_once(self.shape)
         for start in range(0, self.shape[0], each):
             yield from self[start : start + each]

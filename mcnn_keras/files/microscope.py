@@ -1,13 +1,18 @@
 """What microscopes and their programs write, through rosettasciio (extra `em`); MRC, HyperSpy."""
 
+from __future__ import annotations
+
 import importlib
 import logging
 import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
-from .recording import axis, frames_at_once, length, recording_of
+from .recording import Axis, Recording, axis, frames_at_once, length, recording_of
 from .whole import replacing
 
 # Readers that are asked only if no other takes the file, or that need what is hardly ever there.
@@ -17,20 +22,20 @@ MRC_SUFFIXES = (".mrc",)
 MRC_TYPES = ("int8", "int16", "uint16", "float32")
 
 
-def suffixes():
+def suffixes() -> dict[str, list[str]]:
     """The endings of the files that rosettasciio reads; none where it is not installed."""
     try:
         import rsciio
     except ImportError:
         return {}
-    found = {}
+    found: dict[str, list[str]] = {}
     for plugin in sorted(rsciio.IO_PLUGINS, key=lambda p: p["name"] in LAST):
         for ending in plugin["file_extensions"]:
             found.setdefault(f".{ending.lower()}", []).append(plugin["api"])
     return found
 
 
-def read(path, signal=""):
+def read(path: Path, signal: Any = "") -> Recording:
     """A recording of an image or a stack of images in a microscope's file.
 
     Parameters
@@ -44,7 +49,8 @@ def read(path, signal=""):
     Recording
     """
     readers = suffixes().get(path.suffix.lower(), [])
-    signals, failed = None, None
+    signals: Any = None
+    failed: Exception | None = None
     for reader in readers:
         try:
             with warnings.catch_warnings(), _quiet():
@@ -54,7 +60,7 @@ def read(path, signal=""):
         except Exception as error:  # whatever a reader makes of a file that is not its own
             failed = failed or error
     if signals is None:
-        raise failed
+        raise failed or InputError(f"no reader is known for {path}")
     images = [s for s in signals if _is_image(s)]
     if not images:
         raise InputError(
@@ -75,18 +81,18 @@ def read(path, signal=""):
     return recording_of(data, path, [*axes[:-2], *inner], _title(found), colour)
 
 
-def _is_image(signal):
+def _is_image(signal: Any) -> bool:
     navigates = [bool(a.get("navigate")) for a in signal["axes"]]
     return len(navigates) >= 2 and navigates[-2:] == [False, False] and sum(
         not n for n in navigates
     ) == 2  # fmt: skip
 
 
-def _title(signal):
+def _title(signal: Any) -> str:
     return str(signal["metadata"].get("General", {}).get("title") or "")
 
 
-def _choose(path, signal, images):
+def _choose(path: Path, signal: Any, images: Sequence[Any]) -> Any:
     if not signal and len(images) == 1:
         return images[0]
     names = {_title(s): s for s in images}
@@ -98,7 +104,9 @@ def _choose(path, signal, images):
     raise InputError(f"{path} holds these images: {offered}; name one of them")
 
 
-def write_hyperspy(path, frames, shape, dtype, axes, title=""):
+def write_hyperspy(
+    path: Path, frames: Any, shape: Sequence[int], dtype: Any, axes: Sequence[Axis], title: str = ""
+) -> None:
     """Write frames as HyperSpy's .hspy (HDF5) or .zspy (Zarr).
 
     Parameters
@@ -150,7 +158,9 @@ def write_hyperspy(path, frames, shape, dtype, axes, title=""):
         writer(str(part), signal, show_progressbar=False)
 
 
-def write_mrc(path, frames, shape, dtype, axes, title=""):
+def write_mrc(
+    path: Path, frames: Any, shape: Sequence[int], dtype: Any, axes: Sequence[Axis], title: str = ""
+) -> None:
     """Write frames as an MRC file, whose header has the pixel size in Angstrom."""
     import mrcfile
 
@@ -170,9 +180,9 @@ def write_mrc(path, frames, shape, dtype, axes, title=""):
 class _quiet:
     """Readers log what they find odd; an error is raised all the same."""
 
-    def __enter__(self):
+    def __enter__(self) -> None:
         self.before = logging.root.manager.disable
         logging.disable(logging.CRITICAL)
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         logging.disable(self.before)

@@ -1,28 +1,29 @@
 """PNG, JPEG and other pictures: to read, and to look at."""
 
+from __future__ import annotations
+
 import warnings
 from pathlib import Path
 
 import numpy as np
 
-from .recording import grey, recording_of
-from .tiff import SUFFIXES as TIFF_SUFFIXES
+from .recording import Recording, grey, recording_of
 from .whole import replacing
 
 
-def read(path):
+def read(path: str | Path) -> Recording:
     """A recording of one picture, colours averaged to grey."""
     array, colour = read_picture(path)
     return recording_of(array, path, colour=colour)
 
 
-def read_picture(path):
+def read_picture(path: str | Path) -> tuple[np.ndarray, bool]:
     """The pixels of a picture file as they are stored.
 
     Parameters
     ----------
     path : Path
-        TIFF (all its pages), or whatever else Pillow reads (the first picture).
+        PNG, JPEG or whatever else Pillow reads; the first picture of it.
 
     Returns
     -------
@@ -35,10 +36,6 @@ def read_picture(path):
     path = Path(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # readers warn of odd tags; what counts is the pixels
-        if path.suffix.lower() in TIFF_SUFFIXES:
-            array = np.stack(list(iio.imiter(path, plugin="pillow")))
-            array = array[0] if len(array) == 1 else array
-            return array, array.ndim > 2 and array.shape[-1] in (3, 4) and array.dtype == np.uint8
         try:
             file = iio.imopen(path, "r", plugin="pillow")
         except OSError as error:
@@ -52,7 +49,9 @@ def read_picture(path):
     return array, array.ndim == 3
 
 
-def write_png(path, image, low=None, high=None):
+def write_png(
+    path: str | Path, image: np.ndarray, low: float | None = None, high: float | None = None
+) -> None:
     """Write a picture to look at.
 
     Parameters
@@ -69,7 +68,7 @@ def write_png(path, image, low=None, high=None):
         iio.imwrite(part, to_grey(image, low, high))
 
 
-def to_grey(image, low=None, high=None):
+def to_grey(image: np.ndarray, low: float | None = None, high: float | None = None) -> np.ndarray:
     """An image as 8-bit grey levels.
 
     Parameters

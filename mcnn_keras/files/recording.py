@@ -3,6 +3,9 @@
 any file -> Recording(data, axes, title) -> frames start..stop, (frames, height, width), float32
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,7 +38,7 @@ class Axis(NamedTuple):
     units: str = ""
 
 
-def axis(name, size, scale=None, offset=0.0, units=""):
+def axis(name: Any, size: int, scale: Any = None, offset: Any = 0.0, units: Any = "") -> Axis:
     """An axis from what a file says of it: odd spellings mended, impossible scales not believed."""
     units = "" if units is None else str(units).strip()
     units = SPELLINGS.get(units, units)
@@ -47,7 +50,7 @@ def axis(name, size, scale=None, offset=0.0, units=""):
     return Axis(str(name or ""), int(size), scale, offset if np.isfinite(offset) else 0.0, units)
 
 
-def length(axis, unit):
+def length(axis: Axis, unit: str) -> float | None:
     """The scale of an axis in another unit of length, or None where that is not known.
 
     Parameters
@@ -60,7 +63,7 @@ def length(axis, unit):
     return axis.scale * LENGTHS[axis.units] / LENGTHS[unit]
 
 
-def pixel_length(axes, unit):
+def pixel_length(axes: Sequence[Axis], unit: str) -> float | None:
     """The length of a square pixel in a unit, or None where it is not known.
 
     Parameters
@@ -87,7 +90,7 @@ def pixel_length(axes, unit):
 CHUNK = 2**22
 
 
-def frames_at_once(shape):
+def frames_at_once(shape: Sequence[int]) -> int:
     """How many frames, (frames, height, width), of float32 to hand on together."""
     return max(1, CHUNK // (4 * shape[1] * shape[2]))
 
@@ -117,34 +120,34 @@ class Recording:
     colour: bool = False
     _close: Any = field(default=None, repr=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if len(self.data.shape) != 3 + self.colour or 0 in self.data.shape:
             raise InputError(
                 f"{self.path} has shape {tuple(self.data.shape)}; one image (height, width) or a "
                 "stack (images, height, width) is expected"
             )
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.data.shape[0]
 
-    def __enter__(self):
+    def __enter__(self) -> Recording:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         if self._close is not None:
             self._close()
 
     @property
-    def dtype(self):
+    def dtype(self) -> np.dtype:
         """Of the values in the file."""
         return np.dtype(self.data.dtype)
 
     @property
-    def size(self):
+    def size(self) -> tuple[int, int]:
         """Height and width in pixels."""
         return tuple(self.data.shape[1:3])
 
-    def read(self, start=0, stop=None, colours=False):
+    def read(self, start: int = 0, stop: int | None = None, colours: bool = False) -> np.ndarray:
         """Frames as numbers to compute with.
 
         Parameters
@@ -177,7 +180,7 @@ class Recording:
             frames = frames[..., :3] if colours else grey(frames)
         return _finite(frames, self.path)
 
-    def read_channels(self):
+    def read_channels(self) -> np.ndarray:
         """All that is there of one image: its colours, or the frames of a stack.
 
         Returns
@@ -189,7 +192,7 @@ class Recording:
             return self.read(colours=True)[0]
         return np.moveaxis(self.read(), 0, -1)
 
-    def chosen(self, frames):
+    def chosen(self, frames: Any) -> Recording:
         """The recording of some of its frames, by number; their axes become one."""
         wrong = [i for i in frames if not 0 <= i < len(self)]
         if wrong:
@@ -200,7 +203,7 @@ class Recording:
         return replace(self, data=_Chosen(self.data, list(frames)), axes=axes + self.axes[-2:])
 
 
-def _finite(frames, path):
+def _finite(frames: Any, path: Path) -> np.ndarray:
     if not np.isfinite(frames).all():
         bad = frames.size - np.count_nonzero(np.isfinite(frames))
         raise InputError(
@@ -209,12 +212,19 @@ def _finite(frames, path):
     return frames
 
 
-def grey(array):
+def grey(array: Any) -> np.ndarray:
     """The mean of the colours in the last axis, transparency left out."""
     return array[..., :3].mean(-1) if array.shape[-1] >= 3 else array[..., 0]
 
 
-def recording_of(array, path, axes=None, title="", colour=False, close=None):
+def recording_of(
+    array: Any,
+    path: str | Path,
+    axes: Sequence[Axis] | None = None,
+    title: str = "",
+    colour: bool = False,
+    close: Callable[[], Any] | None = None,
+) -> Recording:
     """A recording of an array, or of something that is indexed like one, of any number of axes.
 
     Parameters
@@ -248,19 +258,19 @@ def recording_of(array, path, axes=None, title="", colour=False, close=None):
     return Recording(data, tuple(axes), title, Path(path), colour, close)
 
 
-def _flat(array, inner):
+def _flat(array: Any, inner: int) -> Any:
     return array.reshape((-1, *array.shape[-inner:]))
 
 
 class _Flattened:
     """The frames of a file's array of more than three axes, in order."""
 
-    def __init__(self, array, inner):
+    def __init__(self, array: Any, inner: int) -> None:
         self.array, self.outer = array, array.shape[:-inner]
         self.shape = (int(np.prod(self.outer)), *array.shape[-inner:])
         self.dtype = array.dtype
 
-    def __getitem__(self, frames):
+    def __getitem__(self, frames: Any) -> np.ndarray:
         numbers = range(self.shape[0])[frames]
         return np.stack([self.array[tuple(np.unravel_index(i, self.outer))] for i in numbers])
 
@@ -268,11 +278,11 @@ class _Flattened:
 class _Chosen:
     """Some frames of a recording, by number."""
 
-    def __init__(self, data, frames):
+    def __init__(self, data: Any, frames: Any) -> None:
         self.data, self.frames = data, frames
         self.shape, self.dtype = (len(frames), *data.shape[1:]), data.dtype
 
-    def __getitem__(self, frames):
+    def __getitem__(self, frames: Any) -> np.ndarray:
         return np.concatenate([np.asarray(self.data[i : i + 1]) for i in self.frames[frames]])
 
 
@@ -292,12 +302,12 @@ class RawFrames:
         Of the first frame, in bytes.
     """
 
-    def __init__(self, path, dtype, shape, offset=0):
-        self.path, self.offset = path, offset
+    def __init__(self, path: str | Path, dtype: Any, shape: Sequence[int], offset: Any = 0) -> None:
+        self.path, self.offset = Path(path), offset
         self.dtype, self.shape = np.dtype(dtype), tuple(shape)
         self.ndim = len(self.shape)
 
-    def __getitem__(self, frames):
+    def __getitem__(self, frames: Any) -> np.ndarray:
         if isinstance(frames, tuple):  # as dask asks: a slice of frames, and all of the rest
             return self[frames[0]][(slice(None), *frames[1:])]
         start, stop, _ = frames.indices(self.shape[0])

@@ -1,12 +1,17 @@
 """TIFF files: page by page, with the pixel sizes of ImageJ, OME and the microscopes' programs."""
 
+from __future__ import annotations
+
 import re
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 
-from .recording import LENGTHS, Axis, RawFrames, axis, length, recording_of
+from .recording import LENGTHS, Axis, RawFrames, Recording, axis, length, recording_of
 from .whole import replacing
 
 SUFFIXES = (".tif", ".tiff", ".btf")
@@ -18,7 +23,7 @@ IMAGEJ_MOST = 2**32 - 2**20
 TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 
 
-def read(path):
+def read(path: Path) -> Recording:
     """A recording of the pages of a TIFF file.
 
     Parameters
@@ -56,7 +61,7 @@ def read(path):
         raise
 
 
-def _largest(series):
+def _largest(series: Any) -> list[Any]:
     """The series that are alike, frames appended one by one, and hold most; not the thumbnails."""
     kinds = {}
     for s in series:
@@ -64,7 +69,7 @@ def _largest(series):
     return max(kinds.values(), key=lambda alike: len(alike) * alike[0].size)
 
 
-def _decoded(data, path):
+def _decoded(data: Any, path: Path) -> Any:
     """The data, if the first page can be read; all of them as Pillow reads them otherwise."""
     try:
         data[0:1]
@@ -73,18 +78,21 @@ def _decoded(data, path):
         # Compressed in a way that Pillow knows without a further package.
         if "imagecodecs" not in str(error):
             raise
-    from .pictures import read_picture
+    import imageio.v3 as iio
 
-    return read_picture(path)[0].reshape(data.shape)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns of odd tags; the pixels are what counts
+        pages = np.stack(list(iio.imiter(path, plugin="pillow")))
+    return pages.reshape(data.shape)
 
 
 class _Pages:
     """The pages of series of one shape, decoded as they are asked for."""
 
-    def __init__(self, series, shape):
+    def __init__(self, series: Any, shape: Sequence[int]) -> None:
         self.series, self.shape, self.dtype = series, shape, series[0].dtype
 
-    def __getitem__(self, frames):
+    def __getitem__(self, frames: Any) -> np.ndarray:
         found = []
         for number in range(self.shape[0])[frames]:
             which, page = divmod(number, self.shape[0] // len(self.series))
@@ -92,7 +100,7 @@ class _Pages:
         return np.stack(found)
 
 
-def _pages(file, alike, shape, moved):
+def _pages(file: Any, alike: Sequence[Any], shape: Sequence[int], moved: bool) -> Any:
     series = alike[0]
     if moved:
         return np.concatenate(
@@ -108,7 +116,7 @@ def _pages(file, alike, shape, moved):
     return np.concatenate([s.asarray().reshape(-1, *shape[1:]) for s in alike])
 
 
-def _axes(file, path, letters, shape):
+def _axes(file: Any, path: Path, letters: str, shape: Sequence[int]) -> tuple[Axis, ...]:
     names = {"T": "time", "Z": "z", "C": "channel", "I": "frame", "Q": "frame", "S": "sample"}
     outer = [Axis(names.get(c, c.lower()), n) for c, n in zip(letters, shape, strict=False)]
     inner = [("height", shape[-2]), ("width", shape[-1])]
@@ -119,7 +127,7 @@ def _axes(file, path, letters, shape):
     return (*outer, *(axis(*n, *s) for n, s in zip(inner, scales, strict=True)))
 
 
-def _imagej(file):
+def _imagej(file: Any) -> dict[str, Any] | None:
     if not file.is_imagej:
         return None
     found = file.imagej_metadata or {}
@@ -139,16 +147,16 @@ def _imagej(file):
     return {"inner": inner, "between": between}
 
 
-def _escaped(unit):
+def _escaped(unit: Any) -> str:
     """A unit in ASCII, as ImageJ writes it."""
     return "".join(c if c.isascii() else f"\\u{ord(c):04x}" for c in unit)
 
 
-def _unescaped(unit):
+def _unescaped(unit: Any) -> str:
     return re.sub(r"\\u([0-9a-fA-F]{4})", lambda found: chr(int(found[1], 16)), str(unit))
 
 
-def _ome(file):
+def _ome(file: Any) -> dict[str, Any] | None:
     if not file.is_ome:
         return None
     root = ElementTree.fromstring(file.ome_metadata)
@@ -156,7 +164,9 @@ def _ome(file):
     if pixels is None:
         return None
 
-    def scale(letter, kind="PhysicalSize", unit="Unit"):
+    def scale(
+        letter: str, kind: str = "PhysicalSize", unit: Any = "Unit"
+    ) -> tuple[float | None, float, str]:
         value = pixels.get(f"{kind}{letter}")
         found = pixels.get(f"{kind}{letter}{unit}", "µm" if kind == "PhysicalSize" else "s")
         return (float(value) if value else None, 0.0, found)
@@ -165,7 +175,7 @@ def _ome(file):
     return {"inner": [scale("Y"), scale("X")], "between": between}
 
 
-def _vendor(file, path):
+def _vendor(file: Any, path: Path) -> dict[str, Any] | None:
     """What rosettasciio makes of the private tags of DigitalMicrograph and other programs."""
     if all(tag.code < PRIVATE for tag in file.pages[0].tags):
         return None
@@ -179,7 +189,7 @@ def _vendor(file, path):
     return {"inner": inner}
 
 
-def _title(file):
+def _title(file: Any) -> str:
     if file.is_ome:
         image = ElementTree.fromstring(file.ome_metadata).find(".//{*}Image")
         return "" if image is None else image.get("Name", "")
@@ -189,7 +199,15 @@ def _title(file):
     return ""
 
 
-def write(path, frames, shape, dtype, axes, title="", labels=None):
+def write(
+    path: Path,
+    frames: Any,
+    shape: Sequence[int],
+    dtype: Any,
+    axes: Sequence[Axis],
+    title: str = "",
+    labels: Sequence[str] | None = None,
+) -> None:
     """Write frames as a TIFF file with its pixel size, which ImageJ or OME readers understand.
 
     Parameters
@@ -245,7 +263,7 @@ def write(path, frames, shape, dtype, axes, title="", labels=None):
                          metadata=metadata, **options)  # fmt: skip
 
 
-def _letters(outer, shape):
+def _letters(outer: Sequence[Axis], shape: Sequence[int]) -> tuple[str, tuple[int, ...]]:
     """The letters that TIFF dialects know for the axes between frames, and the file's shape."""
     if len(outer) > 3 or (not outer and shape[0] > 1):
         return "T", shape
@@ -258,7 +276,7 @@ def _letters(outer, shape):
     return "".join(letters), (*(a.size for a in outer), *shape[1:])
 
 
-def _common_unit(axes):
+def _common_unit(axes: Sequence[Axis]) -> tuple[str, list[float | None]]:
     """One unit for height and width, in which TIFF's fractions can hold both scales."""
     units = axes[-1].units
     scales = [_in_units(a, units) for a in axes]
@@ -269,13 +287,13 @@ def _common_unit(axes):
     return units, scales
 
 
-def _in_units(a, units):
+def _in_units(a: Axis, units: Any) -> float | None:
     if a.scale is None or a.units == units:
         return a.scale
     return length(a, units) if units in LENGTHS else None
 
 
-def _ome_metadata(axes, letters, title):
+def _ome_metadata(axes: Sequence[Axis], letters: str, title: str) -> dict[str, Any]:
     spelled = {"um": "µm", "A": "Å"}
     metadata = {"axes": letters + "YX"}
     if title:

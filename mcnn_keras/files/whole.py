@@ -1,13 +1,16 @@
 """Results appear by rename: whole or not at all."""
 
+from __future__ import annotations
+
 import os
 import shutil
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 
 @contextmanager
-def replacing(path):
+def replacing(path: Path) -> Iterator[Path]:
     """Write a file, or a folder that a format takes for a file, as a whole or not at all.
 
     Parameters

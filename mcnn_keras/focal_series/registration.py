@@ -189,7 +189,7 @@ class _Prediction:
             wave = projected(wave, amplitudes, self.kernels, self.used)
         answers = [np.abs(propagated(wave, self.kernels[i])) ** 2 for i in self.others]
         pairs = zip(answers, self.others, strict=True)
-        return np.mean([correlation(answer, images[..., i]) for answer, i in pairs])
+        return float(np.mean([correlation(answer, images[..., i]) for answer, i in pairs]))
 
 
 def _binned(images: np.ndarray, bins: int) -> np.ndarray:

@@ -299,8 +299,8 @@ def result_name(group: tuple[str, ...], whole: bool = False) -> str:
     whole : bool
         Keep the ending of the first input before the result's own.
     """
-    path, image = split_name(group[0])
-    path = Path(path)
+    name, image = split_name(group[0])
+    path = Path(name)
     suffix = path.suffix if WRITABLE.get(path.suffix.lower()) else ".tif"
     stem = path.name if whole else path.stem
     if suffix == ".tif" and path.stem.endswith(".ome"):

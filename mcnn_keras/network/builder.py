@@ -1,13 +1,17 @@
 """The multi-scale network: a U-Net whose decoder also predicts the target at coarser scales."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 from keras import layers, ops
 
 from .cells import CELLS, convolve
 
-PRESETS = {
+PRESETS: dict[str, dict[str, Any]] = {
     # Two to five million parameters, none of them in a full-size layer, because these are where a
     # processor spends its time: the first convolution halves the image, and the full-size output
     # is made from features of half the size.
@@ -46,19 +50,19 @@ PRESETS = {
 
 
 def MCNN(
-    input_channels=1,
-    output_channels=1,
-    preset="light",
-    filters=None,
-    branches=None,
-    cell=None,
-    normalization=None,
-    scale=1,
-    depth=None,
-    full_size_filters=None,
-    head_kernel=4,
-    name="mcnn",
-):
+    input_channels: int = 1,
+    output_channels: int = 1,
+    preset: str = "light",
+    filters: Sequence[int] | None = None,
+    branches: int | None = None,
+    cell: str | None = None,
+    normalization: str | None = None,
+    scale: int = 1,
+    depth: int | None = None,
+    full_size_filters: int | None = None,
+    head_kernel: int = 4,
+    name: str = "mcnn",
+) -> keras.Model:
     """Build a multi-scale convolutional network for an image-to-image problem.
 
     Parameters
@@ -146,7 +150,7 @@ def MCNN(
     return keras.Model(image, [outputs[m] for m in sorted(outputs)], name=name)
 
 
-def preset_settings(preset, **overrides):
+def preset_settings(preset: str, **overrides: Any) -> dict[str, Any]:
     """What a preset stands for, as arguments of `MCNN`, with those that are given in its place.
 
     A model file keeps these, so that it does not depend on what a preset means elsewhere.
@@ -156,7 +160,7 @@ def preset_settings(preset, **overrides):
     return settings
 
 
-def build(arguments, precision="float32"):
+def build(arguments: Mapping[str, Any], precision: str = "float32") -> keras.Model:
     """Build an MCNN whose layers compute in a precision; weights and outputs stay in float32.
 
     Parameters
@@ -178,7 +182,7 @@ def build(arguments, precision="float32"):
         keras.config.set_dtype_policy(before)
 
 
-def stride(model):
+def stride(model: Any) -> int:
     """The number of pixels that height and width of the model's input must be multiples of.
 
     Parameters
@@ -190,18 +194,18 @@ def stride(model):
     return 2 ** len(levels)
 
 
-def _is_halving(name):
+def _is_halving(name: str) -> bool:
     parts = name.split("_")
     return len(parts) == 3 and parts[0] == "encoder" and parts[2] == "conv"
 
 
-def _head(x, channels, m):
+def _head(x: Any, channels: int, m: int) -> Any:
     # Linear and in float32: a sigmoid on a sparse target can settle at zero for good, and
     # bfloat16 would round the answer to three digits.
     return layers.Conv2D(channels, 3, padding="same", dtype="float32", name=f"output_{m}")(x)
 
 
-def _sub_pixel_head(x, channels, normalization, kernel):
+def _sub_pixel_head(x: Any, channels: int, normalization: str, kernel: int) -> Any:
     # Four pixels of the output from each of half the size (Shi et al., 2016).
     x = convolve(x, 8 * channels, normalization, "decoder_1")
     head = layers.Conv2DTranspose(
@@ -216,7 +220,7 @@ def _sub_pixel_head(x, channels, normalization, kernel):
     return answer
 
 
-def _choice(argument, value, choices):
+def _choice(argument: str, value: Any, choices: Any) -> Any:
     if value not in choices:
         offered = ", ".join(repr(choice) for choice in choices)
         raise ValueError(f"{argument}={value!r} is not known; choose one of {offered}")

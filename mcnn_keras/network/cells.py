@@ -10,16 +10,21 @@ distinctions:
 the encoder side, or None.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
 from keras import layers
 
 
-def activate(x, normalization, name):
+def activate(x: Any, normalization: str, name: str) -> Any:
     """Normalise as chosen, then LeakyReLU(0.2), the activation of every cell."""
     x = normalize(x, normalization, f"{name}_norm")
     return layers.LeakyReLU(negative_slope=0.2, name=f"{name}_act")(x)
 
 
-def normalize(x, kind, name):
+def normalize(x: Any, kind: str, name: str) -> Any:
     """Apply the normalisation layer ``kind``: 'none', 'batch' or 'group'."""
     if kind == "batch":
         return layers.BatchNormalization(name=name)(x)
@@ -30,23 +35,23 @@ def normalize(x, kind, name):
     return x
 
 
-def join(x, skip, name):
+def join(x: Any, skip: Any, name: str) -> Any:
     """Concatenate the encoder's features, where there are any of this size."""
     return x if skip is None else layers.Concatenate(name=f"{name}_skip")([x, skip])
 
 
-def convolve(x, filters, normalization, name, kernel=3):
+def convolve(x: Any, filters: int, normalization: str, name: str, kernel: int = 3) -> Any:
     """Convolve at unchanged size and activate."""
     x = layers.Conv2D(filters, kernel, padding="same", name=f"{name}_conv")(x)
     return activate(x, normalization, name)
 
 
-def halve(x, filters, name):
+def halve(x: Any, filters: int, name: str) -> Any:
     """The stride-2 convolution that starts every encoder cell."""
     return layers.Conv2D(filters, 4, strides=2, padding="same", name=f"{name}_conv")(x)
 
 
-def double(x, filters, name):
+def double(x: Any, filters: int, name: str) -> Any:
     """The stride-2 transposed convolution that starts every decoder cell."""
     return layers.Conv2DTranspose(filters, 4, strides=2, padding="same", name=f"{name}_up")(x)
 
@@ -54,14 +59,16 @@ def double(x, filters, name):
 # -- plain: the paper's cell, one strided convolution, and `depth` 3x3 convolutions where asked for
 
 
-def plain_encoder(x, filters, depth, normalization, name):
+def plain_encoder(x: Any, filters: int, depth: int, normalization: str, name: str) -> Any:
     x = activate(halve(x, filters, name), normalization, name)
     for i in range(1, depth + 1):
         x = convolve(x, filters, normalization, f"{name}_block_{i}")
     return x
 
 
-def plain_decoder(x, skip, filters, depth, normalization, name):
+def plain_decoder(
+    x: Any, skip: Any, filters: int, depth: int, normalization: str, name: str
+) -> Any:
     x = activate(double(x, filters, name), normalization, name)
     x = join(x, skip, name)
     for i in range(1, depth + 1):
@@ -72,7 +79,7 @@ def plain_decoder(x, skip, filters, depth, normalization, name):
 # -- resnext and xception: bottleneck cells, residual blocks after the change of size
 
 
-def resnext_block(x, normalization, name):
+def resnext_block(x: Any, normalization: str, name: str) -> Any:
     """Squeeze to half the channels, split them over 3x3, 5x5, 7x7 and 9x9 kernels, expand, add.
 
     The split-transform-merge block of ResNeXt (Xie et al., 2017), with a kernel size of its own
@@ -92,7 +99,7 @@ def resnext_block(x, normalization, name):
     return activate(layers.Add(name=f"{name}_add")([x, merged]), "none", f"{name}_out")
 
 
-def xception_block(x, normalization, name):
+def xception_block(x: Any, normalization: str, name: str) -> Any:
     """Two depthwise-separable 3x3 convolutions and an added skip (Chollet, 2017)."""
     filters = x.shape[-1]
     inner = layers.SeparableConv2D(filters, 3, padding="same", name=f"{name}_separable_1")(x)
@@ -102,16 +109,16 @@ def xception_block(x, normalization, name):
     return activate(layers.Add(name=f"{name}_add")([x, inner]), "none", f"{name}_out")
 
 
-def bottleneck_cell(block):
+def bottleneck_cell(block: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """The encoder and decoder functions of a cell that is made of residual blocks."""
 
-    def encoder(x, filters, depth, normalization, name):
+    def encoder(x: Any, filters: int, depth: int, normalization: str, name: str) -> Any:
         x = activate(halve(x, filters, name), normalization, name)
         for i in range(1, depth + 1):
             x = block(x, normalization, f"{name}_block_{i}")
         return x
 
-    def decoder(x, skip, filters, depth, normalization, name):
+    def decoder(x: Any, skip: Any, filters: int, depth: int, normalization: str, name: str) -> Any:
         x = activate(double(x, filters, name), normalization, name)
         if skip is not None:
             x = convolve(join(x, skip, name), filters, normalization, f"{name}_mix", kernel=1)

@@ -1,10 +1,19 @@
 """The discriminator of the adversarial term: does an answer look like a target, at each scale?"""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import keras
 from keras import layers
 
 
-def discriminator(channels=1, scales=3, filters=(16, 32, 64), name="discriminator"):
+def discriminator(
+    channels: int = 1,
+    scales: int = 3,
+    filters: Sequence[int] = (16, 32, 64),
+    name: str = "discriminator",
+) -> keras.Model:
     """Build a patch discriminator for the finest outputs of an MCNN.
 
     Parameters
