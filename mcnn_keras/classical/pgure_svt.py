@@ -168,7 +168,7 @@ def _follow(frames: np.ndarray, patch: int, step: int, motion: int) -> np.ndarra
             index = np.arange(count)[:, None], places[..., 0] + dy, places[..., 1] + dx
             covered[index] = True
     bare = np.logical_not(covered.all(axis=0))
-    needed = [bare[y : y + patch, x : x + patch].any() for y, x in start]
+    needed = [bool(bare[y : y + patch, x : x + patch].any()) for y, x in start]
     still = np.broadcast_to(start[needed], (count, sum(needed), 2))
     return np.concatenate([places, still], axis=1)
 

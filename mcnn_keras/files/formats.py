@@ -21,7 +21,7 @@ PICTURES = (".png", ".bmp", ".gif", ".jpg", ".jpeg", ".jpe", ".pgm", ".ppm", ".p
 # Endings of folders that are files to their readers.
 FOLDERS = (*arrays.ZARR_SUFFIXES, ".zspy")
 # What each writer can hold, the ending of its files, and the extra that it needs.
-WRITABLE = {
+WRITABLE: dict[str, tuple[Callable[..., None], tuple[str, ...], str | None]] = {
     ".tif": (tiff.write, tiff.TYPES, None),
     ".tiff": (tiff.write, tiff.TYPES, None),
     ".btf": (tiff.write, tiff.TYPES, None),

@@ -63,7 +63,7 @@ def read(path: Path) -> Recording:
 
 def _largest(series: Any) -> list[Any]:
     """The series that are alike, frames appended one by one, and hold most; not the thumbnails."""
-    kinds = {}
+    kinds: dict[Any, list[Any]] = {}
     for s in series:
         kinds.setdefault((s.shape, s.dtype), []).append(s)
     return max(kinds.values(), key=lambda alike: len(alike) * alike[0].size)
@@ -237,16 +237,16 @@ def write(
         or letters != "".join(sorted(letters, key="TZC".index))  # ImageJ's only order
     )
     if ome:
-        metadata = _ome_metadata([*outer, *axes[-2:]], letters, title)
-        options = {"ome": True, "bigtiff": size > IMAGEJ_MOST}
+        metadata: dict[str, Any] = _ome_metadata([*outer, *axes[-2:]], letters, title)
+        options: dict[str, Any] = {"ome": True, "bigtiff": size > IMAGEJ_MOST}
     else:
         metadata = {"axes": letters + "YX"}
         options = {"imagej": True}
-        if None not in scales:
+        if scales is not None:
             metadata["unit"] = _escaped(units)
             options["resolution"] = (1 / scales[1], 1 / scales[0])
             for key, a in zip(("yorigin", "xorigin"), axes[-2:], strict=True):
-                if a.offset:
+                if a.offset and a.scale:
                     metadata[key] = -a.offset / a.scale
         for letter, a in zip(letters, outer, strict=False):
             if letter == "Z" and _in_units(a, units):
@@ -266,7 +266,7 @@ def write(
 def _letters(outer: Sequence[Axis], shape: Sequence[int]) -> tuple[str, tuple[int, ...]]:
     """The letters that TIFF dialects know for the axes between frames, and the file's shape."""
     if len(outer) > 3 or (not outer and shape[0] > 1):
-        return "T", shape
+        return "T", tuple(shape)
     known = {"z": "Z", "channel": "C", "output": "C", "time": "T"}
     letters, taken = [], {known.get(a.name) for a in outer}
     free = [c for c in "TZC" if c not in taken]
@@ -276,14 +276,16 @@ def _letters(outer: Sequence[Axis], shape: Sequence[int]) -> tuple[str, tuple[in
     return "".join(letters), (*(a.size for a in outer), *shape[1:])
 
 
-def _common_unit(axes: Sequence[Axis]) -> tuple[str, list[float | None]]:
-    """One unit for height and width, in which TIFF's fractions can hold both scales."""
+def _common_unit(axes: Sequence[Axis]) -> tuple[str, list[float] | None]:
+    """A unit for height and width in which TIFF's fractions hold both scales, and these scales."""
     units = axes[-1].units
-    scales = [_in_units(a, units) for a in axes]
-    if None not in scales and units in LENGTHS and not 1e-5 < scales[-1] < 1e5:
+    scales = [s for a in axes if (s := _in_units(a, units)) is not None]
+    if len(scales) < len(axes):
+        return units, None
+    if units in LENGTHS and not 1e-5 < scales[-1] < 1e5:
         in_metres = scales[-1] * LENGTHS[units]
-        units = min(LENGTHS, key=lambda u: abs(np.log10(in_metres / LENGTHS[u])))
-        scales = [length(a, units) for a in axes]
+        best = min(LENGTHS, key=lambda u: abs(np.log10(in_metres / LENGTHS[u])))
+        return best, [s * LENGTHS[units] / LENGTHS[best] for s in scales]
     return units, scales
 
 
@@ -295,7 +297,7 @@ def _in_units(a: Axis, units: Any) -> float | None:
 
 def _ome_metadata(axes: Sequence[Axis], letters: str, title: str) -> dict[str, Any]:
     spelled = {"um": "µm", "A": "Å"}
-    metadata = {"axes": letters + "YX"}
+    metadata: dict[str, Any] = {"axes": letters + "YX"}
     if title:
         metadata["Name"] = title
     pairs = [*zip("YX", axes[-2:], strict=True), *zip(letters, axes[:-2], strict=False)]
