@@ -29,15 +29,15 @@ parser.add_argument("--metrics", type=Path, help="a .json of measured quality, f
 arguments = parser.parse_args()
 
 card = read_card(arguments.model)
-card["command"], card["description"] = arguments.command, arguments.description
+card.command, card.description = arguments.command, arguments.description
 # Where a run started is told by the file's name: its folder is this machine's.
-training = card["training"]
+training = card.training
 while training is not None:
     if training.get("start"):
         training["start"] = Path(training["start"]).name
     training = training.get("before")
 if arguments.metrics:
-    card["metrics"]["measured"] = json.loads(arguments.metrics.read_text())
+    card.metrics["measured"] = json.loads(arguments.metrics.read_text())
 
 
 def copy_halved(source, target):
@@ -60,7 +60,7 @@ with (
     h5py.File(part, "w") as target,
 ):
     copy_halved(source, target)
-    target.attrs[ATTRIBUTE] = json.dumps(card, allow_nan=False)
+    target.attrs[ATTRIBUTE] = card.to_json()
 
 print(f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.1f} MB")
 for path in (arguments.model, arguments.output):

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 import mcnn_keras as mcnn
+from mcnn_keras.channels import network_input
 from mcnn_keras.files import replacing
 from mcnn_keras.inference.engines import engine_of
 from mcnn_keras.problems import Denoise
@@ -31,15 +32,16 @@ SAMPLES = 2048 * arguments.epochs
 # Name: (photographs among the samples, arguments of the problem, settings of the training).
 VARIANTS = {
     "default": (SAMPLES // 4, {}, {}),
-    "the low-pass first layer": (SAMPLES // 4, {"first_layer": "low_pass"}, {}),
-    "no first layer": (SAMPLES // 4, {"first_layer": None}, {}),
+    "low-pass channels": (SAMPLES // 4, {"channels": "low_pass"}, {}),
+    "no fixed channels": (SAMPLES // 4, {"channels": None}, {}),
     "without photographs": (0, {}, {}),
     "without coarse branches": (SAMPLES // 4, {}, {"branches": 0}),
     "with an adversary": (SAMPLES // 4, {}, {"adversarial": 0.01}),
     "annealed weights": (SAMPLES // 4, {}, {"loss_weights": "annealed"}),
     "absolute error": (SAMPLES // 4, {}, {"loss": "absolute"}),
 }
-images, targets = fixed_set(Denoise(), "test", 512, 128, 1234)
+# Each variant has its own fixed channels.
+frames, targets = fixed_set(Denoise(channels=None), "test", 512, 128, 1234)
 variance = (targets**2).mean((1, 2, 3))
 seen = variance > 1e-4
 
@@ -50,12 +52,14 @@ for name, (photographs, problem, settings) in VARIANTS.items():
     began = time.perf_counter()
     options = {
         "image_size": 128, "samples": 2048, "epochs": arguments.epochs, "batch_size": 16,
-        "loss": "squared", "learning_rate": 1e-3, "seed": arguments.seed, **settings,
+        "mixed_sizes": False, "loss": "squared", "learning_rate": 1e-3, "seed": arguments.seed,
+        **settings,
     }  # fmt: skip
     run = mcnn.train(Denoise(photographs=photographs, **problem), **options)
     took = time.perf_counter() - began
     engine = engine_of(run.model)
-    answers = np.concatenate([engine.compute(images[i : i + 16]) for i in range(0, 512, 16)])
+    inputs = network_input(frames, run.model.card.channels, {})
+    answers = np.concatenate([engine.compute(inputs[i : i + 16]) for i in range(0, 512, 16)])
     answers -= answers.mean((1, 2), keepdims=True)
     error = ((answers - targets) ** 2).mean((1, 2, 3))
     results[name] = {

@@ -26,8 +26,8 @@ import mcnn_keras as mcnn
 from mcnn_keras.files import open_recording, replacing, write_png
 from mcnn_keras.inference.engines import engine_of
 from mcnn_keras.metrics import correlation, mean_absolute_error
-from mcnn_keras.problems import Reflection
-from mcnn_keras.problems.paired import filled
+from mcnn_keras.problems import Reflection, Sample
+from mcnn_keras.problems.paired import COLOURS, filled
 
 STRENGTHS = tuple(10.0 ** (k / 2) for k in range(-8, 0))  # of the largest transfer
 SEEN = 3e-3  # the strength of the estimate that the network sees
@@ -119,7 +119,7 @@ class Diffuser:
     """Pictures on the monitor, through the diffuser."""
 
     name = "diffuser"
-    output_names, units = ("red", "green", "blue"), ("", "", "")
+    outputs = COLOURS
     screen = Reflection()
     # Where the monitor is.
     monitor = np.float32(truths[train].max((0, 3)) > 0.15)[..., None]
@@ -154,7 +154,7 @@ class Diffuser:
         noise = 0.01 * tf.reduce_mean(measurement) * tf.random.stateless_normal(
             measurement.shape, seeds[2]
         )  # fmt: skip
-        return self.seen(measurement + noise), filled(target)
+        return Sample(self.seen(measurement + noise), {}, filled(target))
 
 
 def cut(answers):

@@ -19,8 +19,9 @@ from pathlib import Path
 import numpy as np
 
 import mcnn_keras as mcnn
-from mcnn_keras.classical import best_tie, gp_tie, iterative_phase, variational_phase
+from mcnn_keras.channels import network_input
 from mcnn_keras.files import replacing, to_grey, write_png
+from mcnn_keras.focal_series import best_tie, gp_tie, iterative_phase, variational_phase
 from mcnn_keras.inference.engines import engine_of
 from mcnn_keras.metrics import correlation, mean_absolute_error
 from mcnn_keras.problems import Phase
@@ -65,18 +66,25 @@ def refined(name, problem, images, starts):
     note(name, len(problem.defocus), answers, targets[: arguments.many], took)
 
 
+def answered(engine, contrasts):
+    """The network's output; the fixed channels count in its time."""
+    card = engine.card
+    return engine.compute(network_input(contrasts, card.channels, card.measured_conditions()))
+
+
 targets = None
 for name, planes in NETWORKS.items():
     problem = Phase(planes)
-    images, targets = fixed_set(problem, "test", arguments.samples, SIZE, SEED)
+    inputs, targets = fixed_set(problem, "test", arguments.samples, SIZE, SEED)
+    images = inputs[..., : len(planes)]  # without the fixed channels
     folder = RunFolder(arguments.runs / problem.label)
     if not folder.model_path.exists():
         mcnn.train(problem, output=folder.path, resume=folder.config_path.exists(),
                    epochs=arguments.epochs)  # fmt: skip
     engine = engine_of(mcnn.load(folder.model_path))
-    engine.compute(images[:1])
+    answered(engine, images[:1])
     began = time.perf_counter()
-    answers = np.concatenate([engine.compute(images[i : i + 1]) for i in range(len(images))])
+    answers = np.concatenate([answered(engine, images[i : i + 1]) for i in range(len(images))])
     took = (time.perf_counter() - began) / len(images)
     note(f"network, {name} um", len(planes), answers, targets, took)
     refined(f"network, {name} um, refined", problem, images, answers)
@@ -87,7 +95,7 @@ for name, planes in NETWORKS.items():
 note("zero", 0, np.zeros_like(targets), targets, 0.0)
 
 # The same objects at all planes: what a sample shows does not depend on where it is looked at.
-problem = Phase(MANY[MANY != 0].tolist())
+problem = Phase(MANY[MANY != 0].tolist(), input="intensity")
 images, same = fixed_set(problem, "test", arguments.many, SIZE, SEED)
 assert np.allclose(same, targets[: arguments.many], atol=1e-5)
 images, planes = images + 1, np.array(problem.defocus)

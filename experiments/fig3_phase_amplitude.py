@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 import mcnn_keras as mcnn
+from mcnn_keras.channels import network_input
 from mcnn_keras.files import replacing, to_grey, write_png
 from mcnn_keras.focal_series import exponential_planes, iterative_phase, multi_focus_tie
 from mcnn_keras.inference.engines import engine_of
@@ -63,24 +64,31 @@ def note(name, phases, amplitudes, targets, seconds):
     print(f"{name:<38}" + "  ".join(f"{k} {v:.3g}" for k, v in results[name].items()), flush=True)
 
 
+def answered(engine, contrasts):
+    """The network's output; the fixed channels count in its time."""
+    card = engine.card
+    return engine.compute(network_input(contrasts, card.channels, card.measured_conditions()))
+
+
 for count in arguments.counts:
     problem = Phase(exponential_planes(count), **OPTIONS)
-    images, targets = fixed_set(problem, "test", arguments.samples, SIZE, SEED)
+    inputs, targets = fixed_set(problem, "test", arguments.samples, SIZE, SEED)
+    images = inputs[..., :count]  # without the fixed channels
     folder = RunFolder(arguments.runs / f"hela_{count}_planes")
     if not folder.model_path.exists():
         mcnn.train(problem, output=folder.path, resume=folder.config_path.exists(), image_size=SIZE,
                    samples=1024, epochs=arguments.epochs, cell="resnext", branches=3)  # fmt: skip
     engine = engine_of(mcnn.load(folder.model_path))
-    engine.compute(images[:1])
+    answered(engine, images[:1])
     began = time.perf_counter()
-    answers = np.concatenate([engine.compute(images[i : i + 1]) for i in range(len(images))])
+    answers = np.concatenate([answered(engine, images[i : i + 1]) for i in range(len(images))])
     took = (time.perf_counter() - began) / len(images)
     answers[..., 0] -= answers[..., 0].mean((1, 2), keepdims=True)
     note(f"network, {count} planes", answers[..., 0], answers[..., 1], targets, took)
 pictures = {"truth": targets[:3, ..., 0], **pictures}
 note("zero and one", 0 * targets[..., 0], 0 * targets[..., 1] + 1, targets, 0.0)
 
-problem = Phase(MANY, **OPTIONS)
+problem = Phase(MANY, input="intensity", **OPTIONS)
 images, targets = fixed_set(problem, "test", arguments.samples, SIZE, SEED)
 images, planes = images + 1, np.array(problem.defocus)
 best = None

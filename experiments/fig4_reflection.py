@@ -43,9 +43,10 @@ for name, answer in evaluate(model, samples=64).items():
 share = results["network"]["MAE"] / results["linear inverse"]["MAE"]
 print(f"the network's error is {100 * share:.0f} % of the linear inverse's (wanted: 75)")
 
-width = model.card["training"]["image_size"]
-images, targets = fixed_set(Reflection(), "test", 12, width, 2)
-answers = engine_of(model).compute(images).clip(0, 1)
+width = model.card.training["image_size"]
+inputs, targets = fixed_set(Reflection(), "test", 12, width, 2)
+answers = engine_of(model).compute(inputs).clip(0, 1)
+images = inputs[..., :3]  # without the fixed channels
 images = images.repeat(2, axis=1).repeat(2, axis=2)
 height = width * 9 // 16 * 2
 top = (targets.shape[1] - height) // 2

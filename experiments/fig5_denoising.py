@@ -27,7 +27,6 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from mcnn_keras.inference.normalize import normalize
 from scipy.ndimage import fourier_shift, maximum_filter
 
 import mcnn_keras as mcnn
@@ -36,6 +35,7 @@ from mcnn_keras.classical.pgure_svt import noise_line, pgure_svt
 from mcnn_keras.files import replacing, to_grey, write_png
 from mcnn_keras.metrics import snr_db
 from mcnn_keras.problems import Denoise
+from mcnn_keras.training.pipeline import fixed_set
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--model", default="denoise", help="a shipped model's name, or a file")
@@ -72,7 +72,7 @@ if arguments.no_bm3d:
 
 
 def network(frames):
-    return mcnn.predict(model, frames)
+    return mcnn.predict(model, frames, axes="tyx")
 
 
 def snr(answer, target):
@@ -137,8 +137,8 @@ def mixed_frames(size, count):
         target, frame = (a.numpy()[..., 0] for a in draw(tf.constant(number, tf.int64)))
         number += 1
         if np.ptp(target) > 0 and -12 < snr(frame, target) < 5:
-            drawn, undo = normalize(frame[..., None], {"input": "frame", "output": "frame"})
-            frames.append(undo(drawn)[..., 0])
+            drawn, scale = problem.normalization.apply(frame[..., None])
+            frames.append(problem.normalization.restore(drawn, scale)[..., 0])
             targets.append(target)
     return frames, targets
 
@@ -206,8 +206,8 @@ def peaks(image, height):
 
 def lone_atom_samples(count):
     """Frames of lone atoms and their truth, in the frames' deviations."""
-    problem = Denoise(families={"lone_atoms": 1})
-    return mcnn.training.pipeline.fixed_set(problem, "test", count, 128, 99)
+    problem = Denoise(families={"lone_atoms": 1}, channels=None)
+    return fixed_set(problem, "test", count, 128, 99)
 
 
 if "blank" in arguments.parts:

@@ -30,7 +30,8 @@ arguments = parser.parse_args()
 arguments.output.mkdir(parents=True, exist_ok=True)
 
 problem = Phase(list(arguments.defocus), amplitude=True)
-images, targets = fixed_set(problem, "test", 128, arguments.image_size, 6)
+names = [output.name for output in problem.outputs]
+inputs, targets = fixed_set(problem, "test", 128, arguments.image_size, 6)
 
 
 def rescaled(answer, target):
@@ -48,10 +49,10 @@ for normalization in ("none", "batch", "group"):
         normalization=normalization, learning_rate=1e-3,
     )  # fmt: skip
     engine = engine_of(run.model)
-    answers = np.concatenate([engine.compute(images[i : i + 8]) for i in range(0, 128, 8)])
+    answers = np.concatenate([engine.compute(inputs[i : i + 8]) for i in range(0, 128, 8)])
     columns += [answers[:4], answers[:4] - targets[:4]]
     row = {}
-    for channel, name in enumerate(problem.output_names):
+    for channel, name in enumerate(names):
         answer, target = answers[..., channel], targets[..., channel]
         row[f"{name} error"] = mean_absolute_error(answer, target)
         row[f"{name} error, rescaled"] = mean_absolute_error(rescaled(answer, target), target)
@@ -60,7 +61,7 @@ for normalization in ("none", "batch", "group"):
 
 rows = []
 for i in range(4):
-    for channel in range(len(problem.output_names)):
+    for channel in range(len(names)):
         low, high = (f(targets[:4, ..., channel]) for f in (np.min, np.max))
         half = (high - low) / 2
         shown = [to_grey(c[i, ..., channel], low, high) for c in columns[:1]]

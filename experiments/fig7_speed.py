@@ -21,7 +21,7 @@ from mcnn_keras.classical.denoisers import bm3d
 from mcnn_keras.classical.pgure_svt import pgure_svt
 from mcnn_keras.files import replacing
 from mcnn_keras.inference.stack import predict_stack
-from mcnn_keras.inference.tiles import largest_trained, tile_starts
+from mcnn_keras.inference.tiles import tile_starts
 from mcnn_keras.training.devices import convolution_rate
 
 parser = argparse.ArgumentParser()
@@ -45,7 +45,7 @@ def seconds(compute, repetitions=7):
 def convolutions(model, size):
     """Multiplications and additions of a network's convolutions for one frame."""
     # Frames larger than those in training are denoised in tiles of that size.
-    tile = min(size, largest_trained(model.card))
+    tile = min(size, model.card.largest_trained)
     total = 0
     for layer in model.layers:
         kind = type(layer).__name__

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 import mcnn_keras as mcnn
-from mcnn_keras.classical import best_tie, iterative_phase, tie
 from mcnn_keras.files import replacing
+from mcnn_keras.focal_series import best_tie, iterative_phase, tie
 from mcnn_keras.metrics import correlation, mean_absolute_error
 from mcnn_keras.problems import from_card
 from mcnn_keras.training.pipeline import fixed_set
@@ -41,8 +41,8 @@ results = {}
 
 model = mcnn.load(arguments.model)
 problem = from_card(model.card)
-images, targets = fixed_set(problem, "test", 1, arguments.size, SEED)
-image, truth = images[0] + 1, targets[0, ..., 0]
+inputs, targets = fixed_set(problem, "test", 1, arguments.size, SEED)
+image, truth = inputs[0, ..., : model.card.image_channels] + 1, targets[0, ..., 0]
 
 
 def answered():
@@ -63,7 +63,7 @@ print(f"network, {len(problem.defocus)} planes: {network:.2f} s, error {error:.4
       f"(zero {results['network']['zero']:.4f})", flush=True)  # fmt: skip
 
 for planes in (problem.defocus, MANY):
-    other = problem.from_config({**problem.config(), "defocus": planes})
+    other = problem.from_config({**problem.config(), "defocus": planes, "input": "intensity"})
     stack, same = fixed_set(other, "test", 1, arguments.size, SEED)
     assert np.allclose(same[0, ..., 0], truth, atol=1e-5)
     _, best = best_tie(stack, same, planes, problem.optics)

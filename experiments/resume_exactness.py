@@ -26,11 +26,11 @@ arguments = parser.parse_args()
 # Checkpoints after every step, so that the kills fall between different ones; few target pictures,
 # so that a run starts quickly.
 LAUNCH = """
-from mcnn_keras.targets import pictures
 from mcnn_keras.cli import main
+from mcnn_keras.targets import pictures
 from mcnn_keras.training import loop
 loop.CHECKPOINT_SECONDS = 0
-images.PER_FAMILY = pictures.MASKS = {"train": 1, "test": 1}
+pictures.PER_FAMILY = pictures.MASKS = {"train": 1, "test": 1}
 main()
 """
 COMMAND = [

@@ -5,7 +5,8 @@
 Medians of warmed-up repeats. Wanted: the pipeline alone at least three times as fast as training,
 and the training step at 35 % or more of the machine's float32 convolution rate (64 to 64
 channels, 3x3, 128x128). The step's operations are counted by TensorFlow's profiler for the
-forward pass and tripled for the step (a backward pass costs twice the forward one).
+forward pass and tripled for the step (a backward pass costs twice the forward one). The fixed
+channels belong to the simulation.
 """
 
 import json
@@ -21,13 +22,14 @@ from tensorflow.python.profiler import model_analyzer, option_builder
 import mcnn_keras as mcnn
 from mcnn_keras.files import replacing
 from mcnn_keras.training import loop
+from mcnn_keras.training.build import build_model, first_sample, network_arguments
 from mcnn_keras.training.devices import choose_strategy, convolution_rate, faster_precision
 from mcnn_keras.training.pipeline import stream
 
 SIZE, BATCH = 256, 8
 problem = mcnn.problems.Phase(-108)
 settings = mcnn.training.Settings(image_size=SIZE, batch_size=BATCH)
-network = loop.network_arguments(problem, settings)
+network = network_arguments(problem, settings, first_sample(problem, settings))
 
 
 def seconds(compute, repeats=15):
@@ -41,7 +43,8 @@ def seconds(compute, repeats=15):
 
 
 model = mcnn.MCNN(**network)
-graph = tf.function(lambda x: model(x)).get_concrete_function(tf.TensorSpec((1, SIZE, SIZE, 1)))
+image = tf.TensorSpec((1, SIZE, SIZE, network["input_channels"]))
+graph = tf.function(lambda x: model(x)).get_concrete_function(image)
 options = option_builder.ProfileOptionBuilder.float_operation()
 options["output"] = "none"
 operations = 3 * model_analyzer.profile(graph.graph, options=options).total_float_ops
@@ -61,15 +64,15 @@ for _ in range(40):  # a full queue would look fast: time many batches together
 results["simulation, ms a sample"] = 1e3 * float(np.median(simulation[8:]))
 
 for precision in ("float32", "bfloat16"):
-    policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
-    model = loop.build_model(network, policy)
+    model = build_model(network, precision)
     optimizer = keras.optimizers.Adam()
     optimizer.build(model.trainable_variables)
     trainer = loop.Trainer(
         problem, mcnn.training.Settings(image_size=SIZE, batch_size=BATCH, samples=BATCH),
         choose_strategy(), model, optimizer, None,
     )  # fmt: skip
-    step = partial(trainer._compile(0), weights=tf.ones(len(model.outputs)), fade=tf.constant(1.0))
+    ones = tf.ones(len(model.outputs))
+    step = partial(trainer._compile(0, BATCH), weights=ones, fade=tf.constant(1.0))
     alone = seconds(lambda step=step: step(batch).numpy()) / BATCH
     together = seconds(lambda step=step: step(next(batches)).numpy()) / BATCH
     results[precision] = {

@@ -18,10 +18,10 @@ import tensorflow as tf
 from scipy.spatial.transform import Rotation
 
 import mcnn_keras as mcnn
-from mcnn_keras import stem
 from mcnn_keras.classical.pgure_svt import pgure_svt
 from mcnn_keras.files import read_images, replacing, to_grey, write_png
 from mcnn_keras.metrics import snr_db
+from mcnn_keras.physics import stem
 from mcnn_keras.targets.crystals import atoms_within
 
 parser = argparse.ArgumentParser()
@@ -59,7 +59,7 @@ else:
 answers = {
     "raw": raw,
     "PGURE-SVT": pgure_svt(raw),
-    "network": mcnn.predict(arguments.model, raw),
+    "network": mcnn.predict(arguments.model, raw, axes="tyx"),
 }
 if truth is not None:
     for name, frames in answers.items():
