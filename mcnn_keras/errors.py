@@ -1,20 +1,20 @@
-"""What can be wrong with the user's input, told in one line."""
+"""Errors that the user can fix, each reported in one line."""
 
 from __future__ import annotations
 
 
 class InputError(ValueError):
-    """Input that the user can mend: what was received, what was expected, how to mend it.
+    """Input that the user can fix: the message says what was received and what is expected.
 
     The command line prints it as one line, ``Error: ...``, and exits with status 2.
     """
 
 
 class TrainingStopped(RuntimeError):
-    """Training that cannot go on usefully: the loss is not a number, or the answer collapsed."""
+    """Training cannot continue: the loss is not a number, or the network's answer collapsed."""
 
 
 def reason(error: object) -> str:
-    """The first line of what a library's own error says, to quote in one of ours."""
+    """The first line of another library's error, to quote in an error message."""
     lines = str(error).splitlines()
     return lines[0][:120] if lines else type(error).__name__

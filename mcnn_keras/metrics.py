@@ -1,4 +1,4 @@
-"""Numbers that say how good an answer is. NumPy alone."""
+"""Measures of how well an answer agrees with its target. They need only NumPy."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def correlation(answer: Any, target: Any) -> float:
     Parameters
     ----------
     answer, target : array
-        Of one shape. Of (samples, height, width, channels) the mean over channels is taken, since
-        channels may have different units.
+        Of the same shape. For (samples, height, width, channels), the mean of the channels'
+        correlations is returned, since channels may have different units.
     """
     if np.ndim(answer) == 4:
         channels = range(np.shape(answer)[-1])
@@ -36,7 +36,7 @@ def snr_db(answer: Any, target: Any) -> float:
     Parameters
     ----------
     answer, target : array
-        Of one shape; the signal is the whole target, its background included.
+        Of the same shape. The signal is the whole target, including its background.
     """
     target = np.asarray(target, np.float64)
     error = np.sum((target - answer) ** 2)

@@ -1,19 +1,22 @@
-"""The live lines of long work; nothing where there is no terminal to show them."""
+"""Progress lines of long tasks, printed only if stderr is a terminal."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 
 class Progress:
-    """One line that tells epoch, error and time left, rewritten a few times a second.
+    """One line with epoch, error and time left, updated a few times per second.
 
     Parameters
     ----------
     settings : Settings
-        Of the run.
+        The settings of the training run.
     """
 
     def __init__(self, settings: Any) -> None:
@@ -29,13 +32,23 @@ class Progress:
         if self.live:
             print(file=sys.stderr)
 
-    def update(self, step: int, sums: Any, history: Any) -> None:
-        """Show where training stands."""
+    def update(self, step: int, sums: np.ndarray, history: Sequence[Mapping[str, Any]]) -> None:
+        """Show the state of the training.
+
+        Parameters
+        ----------
+        step : int
+            Number of steps done.
+        sums : array
+            Sums over the epoch's steps; the second is that of the mean absolute error.
+        history : sequence of mapping
+            One row for each finished epoch.
+        """
         now = time.monotonic()
         if not self.live or now - self.shown < 0.3:
             return
         self.shown = now
-        if self.first is None:  # the first step compiles, and tells nothing of the others
+        if self.first is None:  # the first step compiles, so it takes longer than the others
             self.first, self.began = step, now
         s = self.settings
         done = (step - 1) % s.steps_per_epoch + 1
@@ -49,16 +62,16 @@ class Progress:
 
 
 class FrameProgress:
-    """One line that tells frames done, frames a second and time left.
+    """One line with frames done, frames per second and time left.
 
     Parameters
     ----------
     count : int
-        Frames in all.
+        Number of all frames.
     done : int
-        Frames that were there at the start.
+        Number of frames that were done before the start.
     unit : str
-        What is counted: frames, or tiles of large ones.
+        What is counted: frames, or tiles of large frames.
     """
 
     def __init__(self, count: int, done: int = 0, unit: str = "frame") -> None:
@@ -74,7 +87,7 @@ class FrameProgress:
             print(file=sys.stderr)
 
     def add(self, count: int) -> None:
-        """Show that some more are done."""
+        """Count more frames as done, and show it."""
         self.done += count
         now = time.monotonic()
         if not self.live or (now - self.shown < 0.3 and self.done < self.count):

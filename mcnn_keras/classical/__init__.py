@@ -1,4 +1,4 @@
-"""Classical methods to compare networks with: denoisers and linear inverses. NumPy alone.
+"""Classical methods to compare networks with: denoisers and linear inverses, without Keras.
 
-Those for phases are in `mcnn_keras.focal_series`.
+Methods for phases are in `mcnn_keras.focal_series`.
 """

@@ -1,4 +1,4 @@
-"""Classical answers to a noisy frame, to compare with: blur, TV, non-local means and BM3D."""
+"""Classical denoisers for single frames: Gaussian blur, TV, non-local means and BM3D."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def gaussian(frame: np.ndarray, strength: float) -> np.ndarray:
     ----------
     frame : (height, width) array
     strength : float
-        Its standard deviation in pixels.
+        Standard deviation of the Gaussian, in pixels.
     """
     from skimage.filters import gaussian as blur
 
@@ -31,7 +31,7 @@ def total_variation(frame: np.ndarray, strength: float) -> np.ndarray:
     ----------
     frame : (height, width) array
     strength : float
-        Weight of the total variation, in deviations of the frame.
+        Weight of the total variation, in standard deviations of the frame.
     """
     from skimage.restoration import denoise_tv_chambolle
 
@@ -56,7 +56,7 @@ def non_local_means(frame: np.ndarray, strength: float) -> np.ndarray:
 
 
 def bm3d(frame: np.ndarray, strength: float) -> np.ndarray:
-    """Block matching and 3D filtering (Dabov 2007), by the package bm3d.
+    """Block matching and 3D filtering (Dabov 2007), with the package bm3d.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def bm3d(frame: np.ndarray, strength: float) -> np.ndarray:
 
 
 def bm3d_anscombe(frame: np.ndarray, strength: float, offset: float = 0.0) -> np.ndarray:
-    """`bm3d` of counts made even in variance by Anscombe's transform, and back without bias.
+    """`bm3d` between Anscombe's variance-stabilising transform and its unbiased inverse.
 
     Parameters
     ----------
@@ -88,8 +88,8 @@ def bm3d_anscombe(frame: np.ndarray, strength: float, offset: float = 0.0) -> np
 
     References
     ----------
-    Makitalo and Foi, IEEE Trans. Image Processing 20 (2011), 99: the closed-form approximation of
-    the exact unbiased inverse.
+    Makitalo and Foi, IEEE Trans. Image Processing 20 (2011), 99: closed-form approximation of the
+    exact unbiased inverse.
     """
     counts = np.maximum((np.asarray(frame, np.float64) - offset) / strength, 0.0)
     stable = _bm3d(2 * np.sqrt(counts + 3 / 8), 1.0)
@@ -106,18 +106,18 @@ def best_strength(
     strengths: Sequence[float],
     score: Callable[[Any, Any], float],
 ) -> tuple[list[Any], float]:
-    """The one strength with which a method does best over a whole set.
+    """The strength with which a method has the best mean score over a set of frames.
 
     Parameters
     ----------
     denoise : callable
         (frame, strength) -> frame.
     frames, targets : sequence of (height, width) array
-        Noisy frames and their truth.
+        Noisy frames, and the same frames without noise.
     strengths : sequence of float
-        What to try.
+        The strengths to try.
     score : callable
-        (answer, target) -> number, the larger the better.
+        (answer, target) -> number; larger is better.
 
     Returns
     -------

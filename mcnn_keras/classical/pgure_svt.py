@@ -1,10 +1,10 @@
-"""PGURE-SVT: denoising of image sequences by low rank, its threshold chosen from the data.
+"""PGURE-SVT: low-rank denoising of image sequences, with a threshold chosen from the data.
 
-Patches that follow the motion through some frames make a matrix of nearly low rank; its singular
-values are lowered by the threshold for which an estimate of the risk under mixed Poisson and
-Gaussian noise (PGURE, here to first order in the gain) is least. After Furnival, Leary and Midgley,
-Ultramicroscopy 174 (2017), 112, and Le Montagner, Angelini and Olivo-Marin, IEEE Trans. Image
-Processing 23 (2014), 1255.
+Patches that follow the motion through several frames form a matrix of nearly low rank. Its singular
+values are reduced by a threshold. The threshold minimises an estimate of the risk under mixed
+Poisson and Gaussian noise (PGURE, here to first order in the gain). After Furnival, Leary and
+Midgley, Ultramicroscopy 174 (2017), 112, and Le Montagner, Angelini and Olivo-Marin, IEEE Trans.
+Image Processing 23 (2014), 1255.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ import numpy as np
 
 from ..errors import InputError
 
-# Of the random probe that measures the divergence of the denoiser, in deviations of the noise.
+# Size of the random probe that measures the divergence of the denoiser, in standard deviations of
+# the noise.
 PROBE = 0.1
+# Least height and width of a frame, in pixels.
 SMALLEST = 16
 
 
@@ -36,15 +38,15 @@ def pgure_svt(
     patch : int
         Height and width of a patch.
     window : int
-        Frames that are denoised together; a shorter sequence is taken whole.
+        Frames that are denoised together, at most.
     step : int
-        Distance between patches; they overlap.
+        Distance between patches, in pixels. Patches overlap if it is less than `patch`.
     motion : int
         How far, in pixels, a patch may have moved from one frame to the next.
     strengths : int
         How many thresholds to try.
     seed : int
-        Of the random probe.
+        Seed of the random probe.
 
     Returns
     -------
@@ -68,7 +70,7 @@ def pgure_svt(
     result = np.empty_like(frames)
     done = 0
     while done < len(frames):
-        # The last window reaches back, so that it is as long as the others.
+        # The last window starts earlier, so that it is as long as the others.
         start = min(done, len(frames) - window)
         answer = _denoise_window(
             frames[start : start + window], patch, step, motion, strengths, seed
@@ -88,16 +90,17 @@ def noise_line(frames: np.ndarray) -> tuple[float, float]:
     Returns
     -------
     gain, offset : float
-        Fitted over blocks of 8x8 pixels whose noise is taken from differences of neighbours.
+        Fitted to blocks of 8x8 pixels. The noise of a block is estimated from differences between
+        neighbouring pixels.
     """
     mask = np.array([1.0, -2.0, 1.0])
-    mask = np.outer(mask, mask) / 6  # of unit gain for white noise, blind to planes
+    mask = np.outer(mask, mask) / 6  # keeps the variance of white noise, removes linear gradients
     rows = sum(mask[i, j] * frames[:, i : i - 2 or None, j : j - 2 or None]
                for i in range(3) for j in range(3))  # fmt: skip
     inner = frames[:, 1:-1, 1:-1]
     values, variances = _blocks(inner).mean((-1, -2)), (_blocks(rows) ** 2).mean((-1, -2))
     values, variances = values.ravel(), variances.ravel()
-    # Medians within classes of brightness are not misled by blocks that hold fine detail.
+    # Medians within classes of brightness are robust to blocks with fine detail.
     order = np.array_split(np.argsort(values), min(16, len(values)))
     x = np.array([values[i].mean() for i in order])
     y = np.array([np.median(variances[i]) for i in order])
@@ -124,7 +127,7 @@ def _denoise_window(
     delta = np.random.default_rng(seed).choice([-1.0, 1.0], frames.shape)
     size = PROBE * np.sqrt(max(variance.mean(), 1e-12 * frames.var()))
     plain, probed = (_Shrinkage(f, places, patch) for f in (frames, frames + size * delta))
-    # From no threshold to one that leaves nothing.
+    # From almost no threshold to one that removes nearly everything.
     best: tuple[float, np.ndarray] = (np.inf, frames)
     for strength in np.geomspace(0.01, 1.0, strengths) * plain.largest:
         answer = plain.at(strength)
@@ -148,7 +151,7 @@ def _follow(frames: np.ndarray, patch: int, step: int, motion: int) -> np.ndarra
     places[middle] = start
     shifts = [(y, x) for y in range(-motion, motion + 1) for x in range(-motion, motion + 1)]
     shifts.sort(key=lambda s: s[0] ** 2 + s[1] ** 2)
-    # A wider neighbourhood than the patch decides, for at low dose the patch alone cannot.
+    # An area larger than the patch is compared: at low dose the patch alone is too noisy.
     reach = 2 * patch + 1
     for way in (1, -1):
         for i in range(middle, count - 1 if way > 0 else 0, way):
@@ -161,7 +164,7 @@ def _follow(frames: np.ndarray, patch: int, step: int, motion: int) -> np.ndarra
                 costs.append(cost[centre[:, 0], centre[:, 1]] * (1 + 0.02 * (y * y + x * x)))
             moved = places[i] + np.array(shifts)[np.argmin(costs, axis=0)]
             places[i + way] = np.clip(moved, 0, (height - patch, width - patch))
-    # Patches that moved away leave pixels uncovered: unmoved ones take their place.
+    # Pixels that no patch covers, since patches moved away, are covered by unmoved patches.
     covered = np.zeros(frames.shape, bool)
     for dy in range(patch):
         for dx in range(patch):
@@ -174,7 +177,7 @@ def _follow(frames: np.ndarray, patch: int, step: int, motion: int) -> np.ndarra
 
 
 class _Shrinkage:
-    """The low-rank answer as a function of the threshold, the decomposition done once."""
+    """The low-rank answer as a function of the threshold. The decomposition is done once."""
 
     def __init__(self, frames: np.ndarray, places: np.ndarray, patch: int) -> None:
         self.shape = frames.shape
@@ -186,7 +189,7 @@ class _Shrinkage:
         self.index = index.swapaxes(0, 1)  # (patches, frames, pixels)
         matrices = frames.ravel()[self.index]
         self.means = matrices.mean(axis=(1, 2), keepdims=True)
-        # Singular vectors over the frames: few, where there may be many pixels.
+        # Singular vectors over the frames, since there are few frames and may be many pixels.
         self.matrices = matrices - self.means
         squares, self.vectors = np.linalg.eigh(self.matrices @ self.matrices.swapaxes(1, 2))
         self.values = np.sqrt(np.maximum(squares, 0.0))

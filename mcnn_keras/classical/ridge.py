@@ -1,4 +1,4 @@
-"""The best linear inverse of any problem: ridge regression on pairs."""
+"""A linear inverse of any problem: ridge regression on pairs of image and target."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Ridge:
-    """A linear map from images to targets that pairs suggest.
+    """A linear map from images to targets, fitted to pairs.
 
     Parameters
     ----------
@@ -17,9 +17,9 @@ class Ridge:
 
     Notes
     -----
-    Minimises |targets - W images|^2 + strength n |W|^2 over centred pairs; in its dual form (Hoerl
-    and Kennard 1970; Saunders et al. 1998) the cost is that of the pairs and not of the pixels.
-    Images are scaled so that their Gram matrix has a mean diagonal of one.
+    Minimises |targets - W images|^2 + strength n |W|^2 over n centred pairs (Hoerl and Kennard
+    1970). The dual form is solved (Saunders et al. 1998): the size of its matrix is the number of
+    pairs, not of pixels. Images are scaled so that the mean of this Gram matrix's diagonal is one.
     """
 
     def __init__(self, images: Any, targets: Any) -> None:
@@ -37,13 +37,13 @@ class Ridge:
         self.values = np.maximum(values, 0.0)
 
     def predict(self, images: Any, strength: float) -> np.ndarray:
-        """Targets of images.
+        """Predict the targets of images.
 
         Parameters
         ----------
         images : (images, ...) array
         strength : float
-            Of the regularisation.
+            Strength of the regularisation.
         """
         flat = np.asarray(images, np.float32).reshape(len(images), -1)
         inner = ((flat - self.image_mean) / self.scale) @ self.flat.T

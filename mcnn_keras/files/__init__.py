@@ -1,7 +1,7 @@
-"""Files in, files out: recordings of frames with their axes, in whatever microscopes write.
+"""Reading and writing of recordings: frames with their axes, in many file formats.
 
-open_recording(name) -> Recording       tiff, pictures, arrays, microscope: by the name's ending
-write_recording(path, frames, ...)      the same endings, where they can be written
+open_recording(name) -> Recording       tiff, pictures, arrays, microscope: by the file extension
+write_recording(path, frames, ...)      the same formats, if they can be written
 """
 
 from .arrays import HDF5_SUFFIXES

@@ -1,7 +1,7 @@
-"""NPY, HDF5 and Zarr: arrays, and what they tell of their axes.
+"""NPY, HDF5 and Zarr files: arrays with a description of their axes.
 
-HDF5 and Zarr arrays that this package writes name their axes in four attributes of the array,
-`axes`, `scales`, `offsets` and `units`, one entry for each axis, and have a `title`.
+In HDF5 and Zarr files, this package describes the axes in four attributes of the array: `axes`
+(names), `scales`, `offsets` and `units`, with one entry for each axis. A fifth is the `title`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TYPES = (
 
 
 def split_dataset(name: str | Path) -> tuple[str, str]:
-    """The file and the array in it of ``file.h5:/dataset``; no array for other names."""
+    """Split ``file.h5:/dataset`` into file and dataset; the dataset is empty for other names."""
     for suffix in (*HDF5_SUFFIXES, *ZARR_SUFFIXES):
         head, mark, tail = str(name).partition(f"{suffix}:")
         if mark:
@@ -58,7 +58,7 @@ def write_npy(
     axes: Sequence[Axis],
     title: str = "",
 ) -> None:
-    """Write frames as a .npy file, which has no place for axes or a title."""
+    """Write frames as a .npy file, which stores neither axes nor a title."""
     full = _full_shape(axes, shape)
     with replacing(path) as part, open(part, "wb") as file:
         header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": full}
@@ -68,7 +68,7 @@ def write_npy(
 
 
 def read_hdf5(path: str | Path, dataset: str = "") -> Recording:
-    """A recording of an array in an HDF5 file, read as it is needed."""
+    """A recording of an array in an HDF5 file, read on demand."""
     import h5py
 
     file = h5py.File(path, "r")
@@ -79,7 +79,7 @@ def read_hdf5(path: str | Path, dataset: str = "") -> Recording:
                 found.append(key) if isinstance(item, h5py.Dataset) and item.ndim > 1 else None
             )
         )
-        array = file.get(dataset) if dataset else None  # perhaps through a link
+        array = file.get(dataset) if dataset else None  # follows links
         if not isinstance(array, h5py.Dataset) or array.ndim < 2:
             array = file[_choose(path, dataset, found)]
         return _with_axes(array, path, array.attrs, file.close)
@@ -96,7 +96,7 @@ def write_hdf5(
     axes: Sequence[Axis],
     title: str = "",
 ) -> None:
-    """Write frames as the dataset `data` of an HDF5 file, one chunk to a frame."""
+    """Write frames as the dataset `data` of an HDF5 file, one chunk per frame."""
     import h5py
 
     full = _full_shape(axes, shape)
@@ -133,7 +133,7 @@ def write_zarr(
     axes: Sequence[Axis],
     title: str = "",
 ) -> None:
-    """Write frames as a Zarr array, one chunk to a frame."""
+    """Write frames as a Zarr array, one chunk per frame."""
     import zarr
 
     full = _full_shape(axes, shape)
@@ -147,14 +147,14 @@ def _one_frame(full: Sequence[int]) -> tuple[int, ...]:
 
 
 def _put(array: Any, frames: Any, axes: Sequence[Axis], title: str) -> None:
-    """Fill a file's array frame by frame, and describe it."""
+    """Fill the array in a file frame by frame, and set its attributes."""
     array.attrs.update(_attributes(axes, array.shape, title))
     for place, frame in zip(np.ndindex(array.shape[:-2]), frames, strict=True):
         array[place] = frame
 
 
 def _choose(path: str | Path, dataset: str, found: Sequence[str]) -> str:
-    """The array that was named, or the only one."""
+    """The array with the given name, or the only one."""
     dataset = dataset.strip("/")
     if dataset in found:
         return dataset
@@ -181,7 +181,7 @@ def _with_axes(
     if axes[-1].name == "channel" and array.ndim == 3:
         return recording_of(np.moveaxis(array[...], -1, 0), path, [axes[-1], *axes[:-1]],
                             close=close)  # fmt: skip
-    if axes[-1].name == "channel":  # the planes of each sample, which come last in networks
+    if axes[-1].name == "channel":  # samples are stored with channels last
         return recording_of(_ChannelsBefore(array), path, [*axes[:-3], axes[-1], *axes[-3:-1]],
                             close=close)  # fmt: skip
     return recording_of(array, path, axes, str(attributes.get("title", "")), close=close)
@@ -200,7 +200,7 @@ class _ChannelsBefore:
 
 
 def _full_shape(axes: Sequence[Axis], shape: Sequence[int]) -> tuple[int, ...]:
-    """The shape with the axes between the frames as they were, where they still hold."""
+    """The shape with the outer axes of `axes`, if these fit the number of frames."""
     outer = tuple(a.size for a in axes[:-2])
     if int(np.prod(outer)) != shape[0]:
         outer = (shape[0],) if shape[0] > 1 else ()
@@ -215,7 +215,7 @@ def _attributes(axes: Sequence[Axis], full: Sequence[int], title: str) -> dict[s
 
 
 def axis_attributes(names: Sequence[str], shape: Sequence[int]) -> dict[str, Any]:
-    """The attributes of an array whose axes have names and no scales."""
+    """The attributes of an array whose axes have names but no scales."""
     return _described([Axis(name, size) for name, size in zip(names, shape, strict=True)])
 
 

@@ -1,4 +1,4 @@
-"""Which reader and which writer, by the ending of a file's name."""
+"""Choose the reader or writer of a file by its extension."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from . import arrays, microscope, pictures, tiff
 from .arrays import HDF5_SUFFIXES, split_dataset
 from .recording import Axis, Recording, frames_at_once
 
-# Integers are kept where the results vary by this many times the noise of rounding.
+# Results are written as integers only if their standard deviation is at least this many times the
+# noise of rounding.
 ROUNDING = 50
-# Pictures that rosettasciio knows, too, and that need nothing but Pillow.
+# Formats that Pillow reads here, although rosettasciio reads some of them, too.
 PICTURES = (".png", ".bmp", ".gif", ".jpg", ".jpeg", ".jpe", ".pgm", ".ppm", ".pbm")
 
-# Endings of folders that are files to their readers.
+# Extensions of folders that are read and written like one file.
 FOLDERS = (*arrays.ZARR_SUFFIXES, ".zspy")
-# What each writer can hold, the ending of its files, and the extra that it needs.
+# By extension: the writer, the data types that the format can hold, and an optional package that
+# the writer needs.
 WRITABLE: dict[str, tuple[Callable[..., None], tuple[str, ...], str | None]] = {
     ".tif": (tiff.write, tiff.TYPES, None),
     ".tiff": (tiff.write, tiff.TYPES, None),
@@ -36,7 +38,7 @@ WRITABLE: dict[str, tuple[Callable[..., None], tuple[str, ...], str | None]] = {
 
 
 def split_name(name: str | Path) -> tuple[str, str]:
-    """The file, and which of its images: ``scan.emd:HAADF`` or ``file.h5:/entry/data``."""
+    """Split ``scan.emd:HAADF`` or ``file.h5:/entry/data`` into file name and image name."""
     path, image = split_dataset(name)
     if not image and ":" in path and not Path(path).exists():
         head, _, tail = path.rpartition(":")
@@ -46,13 +48,13 @@ def split_name(name: str | Path) -> tuple[str, str]:
 
 
 def open_recording(name: str | Path) -> Recording:
-    """Open a file of one image or a stack of images; its frames are read when they are asked for.
+    """Open a file of one image or a stack of images. Its frames are read on demand.
 
     Parameters
     ----------
     name : str or Path
         A PNG, JPEG, TIFF or other image file, a .npy, HDF5 or Zarr file, or a microscope's file
-        (with the extra `em`). Where it holds several images, with the name of one of them:
+        (with the extra `em`). If the file holds several images, add the name of one of them:
         ``file.h5:/entry/data``, ``scan.emd:HAADF``.
 
     Returns
@@ -62,7 +64,7 @@ def open_recording(name: str | Path) -> Recording:
     Raises
     ------
     InputError
-        If the file is missing, damaged or no image.
+        If the file is missing, damaged or not an image.
     """
     name, image = split_name(name)
     path = Path(name)
@@ -79,11 +81,11 @@ def open_recording(name: str | Path) -> Recording:
         raise InputError(
             f"{path} needs the package {error.name}; pip install 'mcnn-keras[em]'"
         ) from None
-    except Exception as error:  # whatever a damaged file makes a reader raise
-        known = "" if microscope.suffixes() else " (microscopes' files need mcnn-keras[em])"
+    except Exception as error:  # readers raise errors of any type for damaged files
+        known = "" if microscope.suffixes() else " (microscope files need mcnn-keras[em])"
         raise InputError(
-            f"{path} cannot be read as an image ({reason(error)}); is it damaged, or of another "
-            f"kind than its name says?{known}"
+            f"{path} cannot be read as an image ({reason(error)}); it may be damaged, or have the "
+            f"wrong extension{known}"
         ) from None
 
 
@@ -102,7 +104,7 @@ def _open(path: Path, suffix: str, image: str) -> Recording:
 
 
 def is_image_file(path: Path) -> bool:
-    """Whether a name's ending is one that can be read; files that begin with a dot are not."""
+    """Whether a file has an extension that can be read; hidden files (".name") are excluded."""
     known = (*PICTURES, ".npy", *HDF5_SUFFIXES, *arrays.ZARR_SUFFIXES, *tiff.SUFFIXES)
     suffix = path.suffix.lower()
     return not path.name.startswith(".") and (suffix in known or suffix in microscope.suffixes())
@@ -119,19 +121,19 @@ def read_images(name: str | Path) -> np.ndarray:
     Raises
     ------
     InputError
-        If the file is missing, damaged or no image, or a value is not finite.
+        If the file is missing, damaged or not an image, or a value is not finite.
     """
     with open_recording(name) as recording:
         return recording.read()
 
 
 def output_types(path: str | Path) -> tuple[str, ...]:
-    """The data types that a file can hold, by its name's ending.
+    """The data types that a file can hold, by its extension.
 
     Raises
     ------
     InputError
-        If such a file cannot be written, or a package is missing.
+        If the format cannot be written, or a package is missing.
     """
     import importlib.metadata
     import importlib.util
@@ -149,7 +151,7 @@ def output_types(path: str | Path) -> tuple[str, ...]:
 
 
 def require_type(path: Path, dtype: Any) -> None:
-    """Refuse a data type that a file cannot hold, by its name's ending."""
+    """Raise an `InputError` for a data type that a file with this extension cannot hold."""
     types = output_types(path)
     if dtype not in types:
         raise InputError(
@@ -160,22 +162,22 @@ def require_type(path: Path, dtype: Any) -> None:
 def default_type(
     path: Path, frames: Any, dtype: Any, say: Callable[[str], Any] = lambda text: None
 ) -> str:
-    """The data type for results: that of the measurements where it holds them well, else float32.
+    """The data type for results: that of the measurements if it loses no detail, else float32.
 
     Parameters
     ----------
     path : Path
         The file to write.
     frames : object
-        With shape (frames, height, width) and slices: the results.
+        The results, with shape (frames, height, width) and slices.
     dtype : numpy.dtype
         Of the measurements.
     say : callable
-        Is told, in one line, why the measurements' own type is not taken.
+        Called with one line that explains the choice.
     """
     types, dtype = output_types(path), np.dtype(dtype).newbyteorder("=")
     if dtype.name not in types:
-        say(f"{path.name} is written as float32, as its format cannot hold {dtype.name}")
+        say(f"{path.name} is written as float32, since its format cannot hold {dtype.name}")
         return "float32"
     if dtype.name in ("float32", "float64"):
         return dtype.name
@@ -191,11 +193,11 @@ def default_type(
     if dtype.kind == "b":
         dtype = np.dtype("uint8")
     limits = np.iinfo(dtype)
-    # Rounding adds noise of 1 / sqrt(12); a restored frame should not be noisy again.
+    # Rounding adds noise with a standard deviation of 1 / sqrt(12), which should be negligible.
     if spread < ROUNDING / 12**0.5 or low < limits.min - 0.5 or high > limits.max + 0.5:
-        say(f"{path.name} is written as float32: {dtype.name}, as the input, would lose detail")
+        say(f"{path.name} is written as float32: the input's {dtype.name} would lose detail")
         return "float32"
-    say(f"{path.name} is written as {dtype.name}, as the input; --dtype float32 keeps fractions")
+    say(f"{path.name} is written as {dtype.name}, like the input; --dtype float32 keeps fractions")
     return dtype.name
 
 
@@ -207,27 +209,28 @@ def write_recording(
     dtype: Any = "float32",
     labels: Sequence[str] | None = None,
 ) -> None:
-    """Write frames with their axes, the format by the name's ending.
+    """Write frames with their axes. The extension decides the format.
 
     Parameters
     ----------
     path : Path
-        The file, replaced if it is there, whole or not at all. TIFF (ImageJ's, or OME-TIFF where
-        it is named .ome.tif or must be), .npy, .h5, .zarr, .mrc, .hspy or .zspy.
+        The file, replaced if it exists, and written completely or not at all. TIFF (ImageJ's
+        dialect; OME-TIFF if the name ends in .ome.tif or ImageJ's dialect cannot hold the data),
+        .npy, .h5, .zarr, .mrc, .hspy or .zspy.
     frames : array, or object with shape, dtype and slices
         (frames, height, width), read a few at a time.
     axes : sequence of Axis
-        Those between the frames, then height and width.
+        The outer axes, which the frames run through, then height and width.
     title : str
     dtype : str
-        Of what is written; integers are rounded and clipped.
+        Data type in the file. For integers, values are rounded and clipped.
     labels : list of str, optional
-        A name for each frame, which TIFF files keep.
+        A name for each frame; only TIFF files store it.
 
     Raises
     ------
     InputError
-        If the format is not known, or cannot hold the data type.
+        If the format is unknown, or cannot hold the data type.
     """
     path = Path(path)
     require_type(path, dtype)
@@ -256,7 +259,7 @@ class Converted:
         values = np.asarray(self.frames[frames])
         if self.dtype.kind in "ui":
             limits = np.iinfo(self.dtype)
-            # The largest integers are no float32; their neighbours below are.
+            # float32 cannot represent the upper limits of 32-bit integers; float64 can.
             values = np.clip(np.round(values.astype(np.float64)), limits.min, limits.max)
         return values.astype(self.dtype)
 

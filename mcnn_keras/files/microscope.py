@@ -1,4 +1,4 @@
-"""What microscopes and their programs write, through rosettasciio (extra `em`); MRC, HyperSpy."""
+"""Files of microscopes, by rosettasciio (extra `em`); writers for MRC and HyperSpy files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..errors import InputError
 from .recording import Axis, Recording, axis, frames_at_once, length, recording_of
 from .whole import replacing
 
-# Readers that are asked only if no other takes the file, or that need what is hardly ever there.
+# Readers that are tried after all others, since they need a package that is rarely installed.
 LAST = ("MRCZ",)
 HYPERSPY_SUFFIXES = (".hspy", ".zspy")
 MRC_SUFFIXES = (".mrc",)
@@ -23,7 +23,7 @@ MRC_TYPES = ("int8", "int16", "uint16", "float32")
 
 
 def suffixes() -> dict[str, list[str]]:
-    """The endings of the files that rosettasciio reads; none where it is not installed."""
+    """Extensions that rosettasciio reads, with the modules that read them; empty without it."""
     try:
         import rsciio
     except ImportError:
@@ -35,14 +35,14 @@ def suffixes() -> dict[str, list[str]]:
     return found
 
 
-def read(path: Path, signal: Any = "") -> Recording:
+def read(path: Path, signal: str = "") -> Recording:
     """A recording of an image or a stack of images in a microscope's file.
 
     Parameters
     ----------
     path : Path
     signal : str
-        Title or number of one of its images, where it holds several.
+        Title or number of one image, if the file holds several.
 
     Returns
     -------
@@ -54,22 +54,22 @@ def read(path: Path, signal: Any = "") -> Recording:
     for reader in readers:
         try:
             with warnings.catch_warnings(), _quiet():
-                warnings.simplefilter("ignore")  # odd metadata; what counts is the pixels
+                warnings.simplefilter("ignore")  # about unusual metadata, which is ignored
                 signals = importlib.import_module(reader).file_reader(str(path), lazy=True)
             break
-        except Exception as error:  # whatever a reader makes of a file that is not its own
+        except Exception as error:  # readers raise any error for another format
             failed = failed or error
     if signals is None:
         raise failed or InputError(f"no reader is known for {path}")
     images = [s for s in signals if _is_image(s)]
     if not images:
         raise InputError(
-            f"{path} holds no image but data of shape "
+            f"{path} holds no image, only data of shape "
             + ", ".join(str(tuple(s["data"].shape)) for s in signals[:4])
         )
     found = _choose(path, signal, images)
     data, colour = found["data"], False
-    if data.dtype.names:  # red, green and blue of a picture
+    if data.dtype.names:  # a colour picture
         import dask.array
 
         data, colour = dask.array.stack([data[c] for c in data.dtype.names[:3]], axis=-1), True
@@ -92,7 +92,7 @@ def _title(signal: Any) -> str:
     return str(signal["metadata"].get("General", {}).get("title") or "")
 
 
-def _choose(path: Path, signal: Any, images: Sequence[Any]) -> Any:
+def _choose(path: Path, signal: str, images: Sequence[Any]) -> Any:
     if not signal and len(images) == 1:
         return images[0]
     names = {_title(s): s for s in images}
@@ -107,7 +107,7 @@ def _choose(path: Path, signal: Any, images: Sequence[Any]) -> Any:
 def write_hyperspy(
     path: Path, frames: Any, shape: Sequence[int], dtype: Any, axes: Sequence[Axis], title: str = ""
 ) -> None:
-    """Write frames as HyperSpy's .hspy (HDF5) or .zspy (Zarr).
+    """Write frames as a HyperSpy file: .hspy (HDF5) or .zspy (Zarr).
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def write_hyperspy(
     frames : object
         With shape (frames, height, width), dtype and slices.
     shape, dtype, axes, title :
-        Of what is written.
+        Of the frames in the file.
     """
     import dask
     import dask.array
@@ -147,21 +147,21 @@ def write_hyperspy(
         "models": {},
     }
     writer = importlib.import_module(f"rsciio.{path.suffix[1:]}").file_writer
-    # One thread: the frames come from one file, in order.
+    # One thread, so that the frames are read in order.
     with (
         replacing(path) as part,
         dask.config.set(scheduler="synchronous"),
         warnings.catch_warnings(),
         _quiet(),
     ):
-        warnings.simplefilter("ignore")  # of what will change in the libraries beneath
+        warnings.simplefilter("ignore")  # deprecations in other libraries
         writer(str(part), signal, show_progressbar=False)
 
 
 def write_mrc(
     path: Path, frames: Any, shape: Sequence[int], dtype: Any, axes: Sequence[Axis], title: str = ""
 ) -> None:
-    """Write frames as an MRC file, whose header has the pixel size in Angstrom."""
+    """Write frames as an MRC file. Its header stores the pixel size in Angstrom."""
     import mrcfile
 
     with replacing(path) as part, warnings.catch_warnings():
@@ -178,7 +178,7 @@ def write_mrc(
 
 
 class _quiet:
-    """Readers log what they find odd; an error is raised all the same."""
+    """Silence the log messages of readers. Errors are still raised."""
 
     def __enter__(self) -> None:
         self.before = logging.root.manager.disable

@@ -1,4 +1,4 @@
-"""PNG, JPEG and other pictures: to read, and to look at."""
+"""PNG, JPEG and other pictures: reading them, and writing images as PNG for viewing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .whole import replacing
 
 
 def read(path: str | Path) -> Recording:
-    """A recording of one picture, colours averaged to grey."""
+    """A recording of one picture."""
     array, colour = read_picture(path)
     return recording_of(array, path, colour=colour)
 
@@ -23,7 +23,7 @@ def read_picture(path: str | Path) -> tuple[np.ndarray, bool]:
     Parameters
     ----------
     path : Path
-        PNG, JPEG or whatever else Pillow reads; the first picture of it.
+        PNG, JPEG or another format that Pillow reads. Only its first picture is read.
 
     Returns
     -------
@@ -35,15 +35,15 @@ def read_picture(path: str | Path) -> tuple[np.ndarray, bool]:
 
     path = Path(path)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # readers warn of odd tags; what counts is the pixels
+        warnings.simplefilter("ignore")  # about unusual tags; the pixels are unaffected
         try:
             file = iio.imopen(path, "r", plugin="pillow")
         except OSError as error:
             if isinstance(error, (FileNotFoundError, PermissionError)):
                 raise
-            raise OSError("no picture is found in it") from None
+            raise OSError("it contains no picture") from None
         with file:
-            # Printers' inks are the inverse of light.
+            # CMYK is converted to RGB: inks are dark where light is bright.
             inks = file.metadata(index=0)["mode"] == "CMYK"
             array = file.read(index=0, mode="RGB" if inks else None)
     return array, array.ndim == 3
@@ -52,15 +52,15 @@ def read_picture(path: str | Path) -> tuple[np.ndarray, bool]:
 def write_png(
     path: str | Path, image: np.ndarray, low: float | None = None, high: float | None = None
 ) -> None:
-    """Write a picture to look at.
+    """Write an image as an 8-bit grey PNG for viewing.
 
     Parameters
     ----------
     path : Path
-        The file, replaced if it is there.
+        The file, replaced if it exists.
     image : (height, width) array
     low, high : float, optional
-        The values that become black and white; the image's own extremes, hot pixels aside.
+        The values that become black and white; percentiles 0.2 and 99.8 by default.
     """
     import imageio.v3 as iio
 

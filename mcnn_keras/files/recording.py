@@ -1,4 +1,4 @@
-"""A recording: frames in a file, read as they are needed, with the axes that give them meaning.
+"""A recording: frames in a file, read on demand, with a description of their axes.
 
 any file -> Recording(data, axes, title) -> frames start..stop, (frames, height, width), float32
 """
@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import InputError, reason
 
-# Metres in a unit of length; files spell them in many ways.
+# Units of length in metres, and other spellings of units.
 LENGTHS = {
     "m": 1.0, "cm": 1e-2, "mm": 1e-3, "um": 1e-6, "nm": 1e-9, "A": 1e-10, "pm": 1e-12,
 }  # fmt: skip
@@ -26,9 +26,9 @@ SPELLINGS = {
 
 
 class Axis(NamedTuple):
-    """One axis of a recording: its position at index i is offset + i scale, in units.
+    """One axis of a recording. The position at index i is offset + i * scale, in `units`.
 
-    A scale of None is not known.
+    A scale of None means that it is unknown.
     """
 
     name: str
@@ -39,7 +39,11 @@ class Axis(NamedTuple):
 
 
 def axis(name: Any, size: int, scale: Any = None, offset: Any = 0.0, units: Any = "") -> Axis:
-    """An axis from what a file says of it: odd spellings mended, impossible scales not believed."""
+    """An axis from a file's metadata.
+
+    Spellings of units are normalised. Scales that are not positive and finite are dropped, and so
+    is a scale of 1 without a unit.
+    """
     units = "" if units is None else str(units).strip()
     units = SPELLINGS.get(units, units)
     if scale is None or not np.isfinite(scale) or scale <= 0 or (scale == 1 and not units):
@@ -51,7 +55,7 @@ def axis(name: Any, size: int, scale: Any = None, offset: Any = 0.0, units: Any 
 
 
 def length(axis: Axis, unit: str) -> float | None:
-    """The scale of an axis in another unit of length, or None where that is not known.
+    """The scale of an axis in another unit of length, or None if it is unknown.
 
     Parameters
     ----------
@@ -64,7 +68,7 @@ def length(axis: Axis, unit: str) -> float | None:
 
 
 def pixel_length(axes: Sequence[Axis], unit: str) -> float | None:
-    """The length of a square pixel in a unit, or None where it is not known.
+    """The side of a square pixel in a unit of length, or None if it is unknown.
 
     Parameters
     ----------
@@ -75,7 +79,7 @@ def pixel_length(axes: Sequence[Axis], unit: str) -> float | None:
     Raises
     ------
     InputError
-        If the pixels are not square, to 3 %.
+        If height and width of the pixels differ by more than 3 %.
     """
     height, width = (length(a, unit) for a in axes[-2:])
     if height and width and abs(height / width - 1) > 0.03:
@@ -86,12 +90,12 @@ def pixel_length(axes: Sequence[Axis], unit: str) -> float | None:
     return width
 
 
-# Frames that are handed on together, in bytes.
+# Size of the frames that are read and passed on together, in bytes.
 CHUNK = 2**22
 
 
 def frames_at_once(shape: Sequence[int]) -> int:
-    """How many frames, (frames, height, width), of float32 to hand on together."""
+    """How many float32 frames of a (frames, height, width) array to pass on together."""
     return max(1, CHUNK // (4 * shape[1] * shape[2]))
 
 
@@ -105,20 +109,20 @@ class Recording:
         With shape (frames, height, width[, colours]), dtype, and slices [start:stop] of frames;
         an array, or a file's own view of one.
     axes : tuple of Axis
-        Those between the frames, if there are any, then height and width.
+        The outer axes, which the frames run through, then height and width.
     title : str
     path : Path
-        Where it was read from.
+        The file.
     colour : bool
-        Whether the last axis of `data` is colour, which `read` averages to grey.
+        Whether the last axis of `data` is colour. `read` averages it to grey.
     """
 
     data: Any
-    axes: tuple
+    axes: tuple[Axis, ...]
     title: str = ""
     path: Path = Path()
     colour: bool = False
-    _close: Any = field(default=None, repr=False)
+    _close: Callable[[], Any] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if len(self.data.shape) != 3 + self.colour or 0 in self.data.shape:
@@ -139,7 +143,7 @@ class Recording:
 
     @property
     def dtype(self) -> np.dtype:
-        """Of the values in the file."""
+        """Data type of the values in the file."""
         return np.dtype(self.data.dtype)
 
     @property
@@ -148,14 +152,14 @@ class Recording:
         return tuple(self.data.shape[1:3])
 
     def read(self, start: int = 0, stop: int | None = None, colours: bool = False) -> np.ndarray:
-        """Frames as numbers to compute with.
+        """Read frames as float32.
 
         Parameters
         ----------
         start, stop : int
-            Of the frames.
+            First frame, and the frame after the last; all frames by default.
         colours : bool
-            Keep red, green and blue, (frames, height, width, 3), where there are such.
+            Keep red, green and blue, (frames, height, width, 3), if the file has colours.
 
         Returns
         -------
@@ -165,14 +169,14 @@ class Recording:
         Raises
         ------
         InputError
-            If a value is not finite.
+            If the file is damaged, or a value is not finite.
         """
         stop = len(self) if stop is None else stop
         try:
             frames = np.asarray(self.data[start:stop]).astype(np.float32, copy=False)
         except MemoryError:
             raise
-        except Exception as error:  # whatever a reader makes of damaged data
+        except Exception as error:  # readers raise errors of any type for damaged data
             raise InputError(
                 f"{self.path}: frames {start} to {stop - 1} cannot be read ({reason(error)})"
             ) from None
@@ -181,7 +185,7 @@ class Recording:
         return _finite(frames, self.path)
 
     def read_channels(self) -> np.ndarray:
-        """All that is there of one image: its colours, or the frames of a stack.
+        """Read the channels of one image: its colours, or the frames of a stack.
 
         Returns
         -------
@@ -192,8 +196,8 @@ class Recording:
             return self.read(colours=True)[0]
         return np.moveaxis(self.read(), 0, -1)
 
-    def chosen(self, frames: Any) -> Recording:
-        """The recording of some of its frames, by number; their axes become one."""
+    def chosen(self, frames: Sequence[int]) -> Recording:
+        """A recording of the frames with these numbers; the outer axes become one."""
         wrong = [i for i in frames if not 0 <= i < len(self)]
         if wrong:
             raise InputError(
@@ -203,7 +207,7 @@ class Recording:
         return replace(self, data=_Chosen(self.data, list(frames)), axes=axes + self.axes[-2:])
 
 
-def _finite(frames: Any, path: Path) -> np.ndarray:
+def _finite(frames: np.ndarray, path: Path) -> np.ndarray:
     if not np.isfinite(frames).all():
         bad = frames.size - np.count_nonzero(np.isfinite(frames))
         raise InputError(
@@ -213,7 +217,7 @@ def _finite(frames: Any, path: Path) -> np.ndarray:
 
 
 def grey(array: Any) -> np.ndarray:
-    """The mean of the colours in the last axis, transparency left out."""
+    """The mean of the colours in the last axis; transparency is ignored."""
     return array[..., :3].mean(-1) if array.shape[-1] >= 3 else array[..., 0]
 
 
@@ -225,7 +229,7 @@ def recording_of(
     colour: bool = False,
     close: Callable[[], Any] | None = None,
 ) -> Recording:
-    """A recording of an array, or of something that is indexed like one, of any number of axes.
+    """A recording of an array with two or more axes, or of an object that is indexed like one.
 
     Parameters
     ----------
@@ -233,9 +237,11 @@ def recording_of(
         (..., height, width[, colours]), with shape, dtype and indexing by integers and slices.
     path : Path
     axes : sequence of Axis, optional
-        One for each but the colours; nameless ones by default.
-    title, colour, close :
-        Of the recording.
+        One for each axis except colour; without scales by default.
+    title, colour :
+        As in `Recording`.
+    close : callable, optional
+        Closes the file.
     """
     shape = tuple(array.shape)
     inner = 2 + colour
@@ -263,7 +269,7 @@ def _flat(array: Any, inner: int) -> Any:
 
 
 class _Flattened:
-    """The frames of a file's array of more than three axes, in order."""
+    """An array of more than three axes in a file, indexed by frame number."""
 
     def __init__(self, array: Any, inner: int) -> None:
         self.array, self.outer = array, array.shape[:-inner]
@@ -276,9 +282,9 @@ class _Flattened:
 
 
 class _Chosen:
-    """Some frames of a recording, by number."""
+    """Chosen frames of a recording, in a given order."""
 
-    def __init__(self, data: Any, frames: Any) -> None:
+    def __init__(self, data: Any, frames: list[int]) -> None:
         self.data, self.frames = data, frames
         self.shape, self.dtype = (len(frames), *data.shape[1:]), data.dtype
 
@@ -287,28 +293,28 @@ class _Chosen:
 
 
 class RawFrames:
-    """Frames that lie one after the other in a file, read without mapping it into memory.
+    """Frames stored one after another in a file, read without mapping the file into memory.
 
-    Pages of a mapped file count as the program's memory; a day's recording would fill it.
+    The pages of a mapped file count as memory of the program, and a long recording would fill it.
 
     Parameters
     ----------
     path : Path
     dtype : numpy.dtype
-        With its byte order.
+        Includes the byte order.
     shape : tuple of int
         (frames, ...).
     offset : int
-        Of the first frame, in bytes.
+        Position of the first frame in the file, in bytes.
     """
 
-    def __init__(self, path: str | Path, dtype: Any, shape: Sequence[int], offset: Any = 0) -> None:
+    def __init__(self, path: str | Path, dtype: Any, shape: Sequence[int], offset: int = 0) -> None:
         self.path, self.offset = Path(path), offset
         self.dtype, self.shape = np.dtype(dtype), tuple(shape)
         self.ndim = len(self.shape)
 
     def __getitem__(self, frames: Any) -> np.ndarray:
-        if isinstance(frames, tuple):  # as dask asks: a slice of frames, and all of the rest
+        if isinstance(frames, tuple):  # dask asks for a slice of frames and slices of the rest
             return self[frames[0]][(slice(None), *frames[1:])]
         start, stop, _ = frames.indices(self.shape[0])
         each = int(np.prod(self.shape[1:]))

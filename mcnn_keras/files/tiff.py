@@ -1,4 +1,4 @@
-"""TIFF files: page by page, with the pixel sizes of ImageJ, OME and the microscopes' programs."""
+"""TIFF files, read page by page, with pixel sizes as ImageJ, OME and microscopes store them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from .recording import LENGTHS, Axis, RawFrames, Recording, axis, length, record
 from .whole import replacing
 
 SUFFIXES = (".tif", ".tiff", ".btf")
-# What ImageJ's own TIFF dialect holds; others are written as OME-TIFF, BigTIFF where they must.
+# Data types of ImageJ's TIFF dialect. Others are written as OME-TIFF.
 IMAGEJ_TYPES = ("uint8", "uint16", "float32")
-# Tags from here on are programs' own.
+# Tags with this number or a larger one are private to a program.
 PRIVATE = 33000
+# Bytes that ImageJ's dialect can hold. Larger files are written as BigTIFF.
 IMAGEJ_MOST = 2**32 - 2**20
 TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 
@@ -45,7 +46,7 @@ def read(path: Path) -> Recording:
         )
         inner = 2 + colour
         shape = series.shape
-        if letters.endswith("S") and not colour:  # samples that are no colours, kept together
+        if letters.endswith("S") and not colour:  # other samples become an outer axis
             shape, letters = (*shape[:-3], shape[-1], *shape[-3:-1]), letters[:-3] + "SYX"
         outer = shape[:-inner] if len(alike) == 1 else (len(alike), *shape[:-inner])
         whole = (int(np.prod(outer)), *shape[-inner:])
@@ -62,7 +63,10 @@ def read(path: Path) -> Recording:
 
 
 def _largest(series: Any) -> list[Any]:
-    """The series that are alike, frames appended one by one, and hold most; not the thumbnails."""
+    """The group of series of one shape and type that holds the most data.
+
+    Frames that were appended one by one are series of one group; thumbnails are another group.
+    """
     kinds: dict[Any, list[Any]] = {}
     for s in series:
         kinds.setdefault((s.shape, s.dtype), []).append(s)
@@ -70,24 +74,24 @@ def _largest(series: Any) -> list[Any]:
 
 
 def _decoded(data: Any, path: Path) -> Any:
-    """The data, if the first page can be read; all of them as Pillow reads them otherwise."""
+    """The data if tifffile decodes the first page, otherwise all pages as Pillow decodes them."""
     try:
         data[0:1]
         return data
     except ValueError as error:
-        # Compressed in a way that Pillow knows without a further package.
+        # Pillow decodes some compressions for which tifffile needs the package imagecodecs.
         if "imagecodecs" not in str(error):
             raise
     import imageio.v3 as iio
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of odd tags; the pixels are what counts
+        warnings.simplefilter("ignore")  # about unusual tags; the pixels are unaffected
         pages = np.stack(list(iio.imiter(path, plugin="pillow")))
     return pages.reshape(data.shape)
 
 
 class _Pages:
-    """The pages of series of one shape, decoded as they are asked for."""
+    """The pages of series of one shape, decoded on demand."""
 
     def __init__(self, series: Any, shape: Sequence[int]) -> None:
         self.series, self.shape, self.dtype = series, shape, series[0].dtype
@@ -112,7 +116,7 @@ def _pages(file: Any, alike: Sequence[Any], shape: Sequence[int], moved: bool) -
     frames = shape[0] // len(alike)
     if all(len(s.pages) == frames for s in alike):
         return _Pages(alike, shape)
-    # Planes that share a page (separate colours, tiled volumes).
+    # Some pages hold several planes (separate colours, tiled volumes).
     return np.concatenate([s.asarray().reshape(-1, *shape[1:]) for s in alike])
 
 
@@ -136,7 +140,7 @@ def _imagej(file: Any) -> dict[str, Any] | None:
     for name, origin in (("YResolution", "yorigin"), ("XResolution", "xorigin")):
         numerator, denominator = tags[name].value if name in tags else (0, 1)
         scale = denominator / numerator if numerator and unit else None
-        # ImageJ's origins are the pixel at which the coordinate is zero.
+        # ImageJ's origin is the pixel at which the coordinate is zero.
         offset = -float(found.get(origin, 0.0)) * (scale or 0.0)
         inner.append((scale, offset, unit))
     between = {}
@@ -147,9 +151,9 @@ def _imagej(file: Any) -> dict[str, Any] | None:
     return {"inner": inner, "between": between}
 
 
-def _escaped(unit: Any) -> str:
-    """A unit in ASCII, as ImageJ writes it."""
-    return "".join(c if c.isascii() else f"\\u{ord(c):04x}" for c in unit)
+def _escaped(text: str) -> str:
+    """Text in ASCII, as ImageJ writes it."""
+    return "".join(c if c.isascii() else f"\\u{ord(c):04x}" for c in text)
 
 
 def _unescaped(unit: Any) -> str:
@@ -165,7 +169,7 @@ def _ome(file: Any) -> dict[str, Any] | None:
         return None
 
     def scale(
-        letter: str, kind: str = "PhysicalSize", unit: Any = "Unit"
+        letter: str, kind: str = "PhysicalSize", unit: str = "Unit"
     ) -> tuple[float | None, float, str]:
         value = pixels.get(f"{kind}{letter}")
         found = pixels.get(f"{kind}{letter}{unit}", "µm" if kind == "PhysicalSize" else "s")
@@ -176,14 +180,14 @@ def _ome(file: Any) -> dict[str, Any] | None:
 
 
 def _vendor(file: Any, path: Path) -> dict[str, Any] | None:
-    """What rosettasciio makes of the private tags of DigitalMicrograph and other programs."""
+    """Pixel sizes in private tags of DigitalMicrograph and others, read by rosettasciio."""
     if all(tag.code < PRIVATE for tag in file.pages[0].tags):
         return None
     try:
         from rsciio.tiff import file_reader
 
         axes = file_reader(str(path), lazy=True)[0]["axes"]
-    except Exception:  # not installed, or a dialect that it does not know: no pixel size then
+    except Exception:  # not installed, or an unknown dialect: the pixel size is unknown
         return None
     inner = [(a.get("scale"), a.get("offset", 0.0), a.get("units")) for a in axes[-2:]]
     return {"inner": inner}
@@ -208,12 +212,12 @@ def write(
     title: str = "",
     labels: Sequence[str] | None = None,
 ) -> None:
-    """Write frames as a TIFF file with its pixel size, which ImageJ or OME readers understand.
+    """Write frames as a TIFF file, with the pixel size in the form of ImageJ or OME.
 
     Parameters
     ----------
     path : Path
-        The file, replaced if it is there. A name that ends in .ome.tif makes an OME-TIFF.
+        The file, replaced if it exists. A name that ends in .ome.tif makes an OME-TIFF.
     frames : iterable of (height, width) array
     shape : tuple of int
         (frames, height, width).
@@ -264,7 +268,7 @@ def write(
 
 
 def _letters(outer: Sequence[Axis], shape: Sequence[int]) -> tuple[str, tuple[int, ...]]:
-    """The letters that TIFF dialects know for the axes between frames, and the file's shape."""
+    """The letters of TIFF dialects for the outer axes, and the shape in the file."""
     if len(outer) > 3 or (not outer and shape[0] > 1):
         return "T", tuple(shape)
     known = {"z": "Z", "channel": "C", "output": "C", "time": "T"}
@@ -277,7 +281,7 @@ def _letters(outer: Sequence[Axis], shape: Sequence[int]) -> tuple[str, tuple[in
 
 
 def _common_unit(axes: Sequence[Axis]) -> tuple[str, list[float] | None]:
-    """A unit for height and width in which TIFF's fractions hold both scales, and these scales."""
+    """A unit for height and width in which TIFF can store both scales, and these scales."""
     units = axes[-1].units
     scales = [s for a in axes if (s := _in_units(a, units)) is not None]
     if len(scales) < len(axes):
@@ -289,7 +293,7 @@ def _common_unit(axes: Sequence[Axis]) -> tuple[str, list[float] | None]:
     return units, scales
 
 
-def _in_units(a: Axis, units: Any) -> float | None:
+def _in_units(a: Axis, units: str) -> float | None:
     if a.scale is None or a.units == units:
         return a.scale
     return length(a, units) if units in LENGTHS else None

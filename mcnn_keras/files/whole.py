@@ -1,4 +1,4 @@
-"""Results appear by rename: whole or not at all."""
+"""Results are written under a temporary name and then renamed."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Write a file, or a folder that a format takes for a file, as a whole or not at all.
+    """Write a file, or a folder such as a .zarr, completely or not at all.
 
     Parameters
     ----------
     path : Path
-        The file to make or to replace.
+        The file to create or replace.
 
     Yields
     ------
     Path
-        A temporary name beside it, which becomes `path` if no exception leaves the block.
+        A temporary name in the same folder. It is renamed to `path` at the end of the block, or
+        removed if the block raises an exception.
     """
     path = Path(path)
     part = path.with_name(f".{path.stem}.part{os.getpid()}{path.suffix}")
     try:
         yield part
-        if part.is_dir() and path.is_dir():  # a folder does not replace one that is not empty
+        if part.is_dir() and path.is_dir():  # no rename replaces a folder with content
             old = path.with_name(f".{path.name}.old{os.getpid()}")
             os.replace(path, old)
             os.replace(part, path)

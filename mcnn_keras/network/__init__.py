@@ -1,4 +1,4 @@
-"""The networks: pure Keras, so that they run on any of its backends."""
+"""The networks, in pure Keras: they run on any Keras backend."""
 
 from .builder import MCNN, PRESETS, build, preset_settings, stride
 from .discriminator import discriminator

@@ -12,9 +12,9 @@ from keras import layers, ops
 from .cells import CELLS, convolve
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # Two to five million parameters, none of them in a full-size layer, because these are where a
-    # processor spends its time: the first convolution halves the image, and the full-size output
-    # is made from features of half the size.
+    # About 4 M parameters, and no layer at full size, since such layers take most of the time: the
+    # first convolution halves the image, and the full-size output is made from features of half
+    # the size.
     "light": {
         "filters": (32, 48, 96, 128, 160, 192),
         "cell": "plain",
@@ -22,7 +22,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "full_size_filters": 0,
         "branches": 6,
     },
-    # A third of it, for a thousand frames of 128x128 a second on two processor cores.
+    # A third of these parameters: 1000 frames of 128x128 per second on two processor cores.
     "fast": {
         "filters": (16, 32, 48, 64, 96, 128),
         "cell": "plain",
@@ -68,7 +68,7 @@ def MCNN(
     Parameters
     ----------
     input_channels, output_channels : int
-        Channels of the network's input, fixed ones included, and of its target.
+        Channels of the network's input, including fixed channels, and of its target.
     preset : {'light', 'fast', 'paper', 'paper-bottleneck'}
         The network to start from; the arguments below override it.
     filters : sequence of int, optional
@@ -77,32 +77,32 @@ def MCNN(
     branches : int, optional
         Number of coarse outputs, each half the size of the one before. 0 is the plain U-Net.
     cell : {'plain', 'resnext', 'xception'}, optional
-        What each level is made of.
+        The kind of layers in each level.
     normalization : {'none', 'batch', 'group'}, optional
-        Normalisation layers; none by default, for they leave speckle and stripes in maps that
-        carry a physical scale.
+        Normalisation layers. None by default, since they leave speckle and stripes in maps that
+        have a physical scale.
     scale : {1, 2}
-        Size of the target in input sizes.
+        Size of the target as a multiple of the input's size.
     depth : int, optional
-        Further blocks of each cell, after the convolution that changes the size.
+        Additional blocks in each cell, after the convolution that changes the size.
     full_size_filters : int, optional
         Channels of the last cell, which works at full size; 0 makes the full-size output from
         features of half the size.
     head_kernel : {4, 2}
-        Height and width of what a feature of half the size gives to such an output: with 4,
-        neighbours overlap.
+        Kernel size of the transposed convolution that makes this full-size output. With 4, the
+        contributions of neighbouring features overlap.
 
     Returns
     -------
     keras.Model
-        Input (batch, height, width, input_channels) of any size that the strides divide; outputs
-        ``output_1`` (full size), ``output_2`` (half), ..., all linear, float32, in a list; with
-        branches=0 the one output alone.
+        Input: (batch, height, width, input_channels), with height and width that are multiples of
+        `stride`. Outputs: a list of ``output_1`` (full size), ``output_2`` (half size), ..., all
+        linear and float32. With branches=0 there is only ``output_1``.
 
     Raises
     ------
     ValueError
-        If an argument is none of its choices, or there are more branches than scales.
+        If an argument is not one of its choices, or there are more branches than scales.
 
     References
     ----------
@@ -119,11 +119,11 @@ def MCNN(
     filters, depth = list(settings["filters"]), settings["depth"]
     full_size_filters = settings["full_size_filters"] or filters[0] // 2
     decoders = len(filters) + int(math.log2(scale))
-    # Fewer filters than the preset's leave fewer scales to predict.
+    # With fewer filters than the preset has, there are fewer scales to predict.
     branches = min(settings["branches"], decoders) if branches is None else branches
     if not 0 <= branches <= decoders:
         raise ValueError(
-            f"branches={branches} was asked of a network with {decoders} coarser scales; "
+            f"branches={branches} does not fit a network with {decoders} coarser scales; "
             f"give 0 to {decoders}, or more filters"
         )
 
@@ -151,9 +151,9 @@ def MCNN(
 
 
 def preset_settings(preset: str, **overrides: Any) -> dict[str, Any]:
-    """What a preset stands for, as arguments of `MCNN`, with those that are given in its place.
+    """The arguments of `MCNN` that a preset stands for; given arguments replace them.
 
-    A model file keeps these, so that it does not depend on what a preset means elsewhere.
+    A model file stores these arguments, so that it does not depend on a preset that may change.
     """
     settings = dict(_choice("preset", preset, PRESETS))
     settings.update({key: value for key, value in overrides.items() if value is not None})
@@ -161,12 +161,12 @@ def preset_settings(preset: str, **overrides: Any) -> dict[str, Any]:
 
 
 def build(arguments: Mapping[str, Any], precision: str = "float32") -> keras.Model:
-    """Build an MCNN whose layers compute in a precision; weights and outputs stay in float32.
+    """Build an MCNN whose layers compute in a given precision. Weights and outputs are float32.
 
     Parameters
     ----------
     arguments : dict
-        Of `MCNN`.
+        Arguments of `MCNN`.
     precision : {'float32', 'bfloat16'}
 
     Returns
@@ -183,7 +183,7 @@ def build(arguments: Mapping[str, Any], precision: str = "float32") -> keras.Mod
 
 
 def stride(model: Any) -> int:
-    """The number of pixels that height and width of the model's input must be multiples of.
+    """The number of which height and width of the model's input must be multiples.
 
     Parameters
     ----------
@@ -200,27 +200,27 @@ def _is_halving(name: str) -> bool:
 
 
 def _head(x: Any, channels: int, m: int) -> Any:
-    # Linear and in float32: a sigmoid on a sparse target can settle at zero for good, and
-    # bfloat16 would round the answer to three digits.
+    # Linear and in float32: with a sparse target, a sigmoid can get stuck at zero, and bfloat16
+    # would round the answer to three digits.
     return layers.Conv2D(channels, 3, padding="same", dtype="float32", name=f"output_{m}")(x)
 
 
 def _sub_pixel_head(x: Any, channels: int, normalization: str, kernel: int) -> Any:
-    # Four pixels of the output from each of half the size (Shi et al., 2016).
+    # Each pixel at half the size makes four pixels of the output (Shi et al., 2016).
     x = convolve(x, 8 * channels, normalization, "decoder_1")
     head = layers.Conv2DTranspose(
         channels, kernel, strides=2, padding="same", dtype="float32", name="output_1"
     )
     answer = head(x)
-    # It begins as interpolation, or a checkerboard or steps are seen for a long time (Aitken et
-    # al., 2017).
+    # The weights start as interpolation. Otherwise a checkerboard or steps stay visible for long
+    # (Aitken et al., 2017).
     share = ops.array({4: [0.25, 0.75, 0.75, 0.25], 2: [1.0, 1.0]}[kernel], "float32")
     share = (share[:, None] * share)[..., None, None]
     head.kernel.assign(kernel / 2 * share * head.kernel[:1, :1])
     return answer
 
 
-def _choice(argument: str, value: Any, choices: Any) -> Any:
+def _choice(argument: str, value: Any, choices: Mapping[Any, Any]) -> Any:
     if value not in choices:
         offered = ", ".join(repr(choice) for choice in choices)
         raise ValueError(f"{argument}={value!r} is not known; choose one of {offered}")

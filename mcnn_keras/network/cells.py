@@ -6,8 +6,8 @@ distinctions:
     encoder(x, filters, depth, normalization, name)        -> features at half the size
     decoder(x, skip, filters, depth, normalization, name)  -> features at twice the size
 
-``depth`` is the number of further blocks at the new size, ``skip`` the features of that size from
-the encoder side, or None.
+``depth`` is the number of additional blocks at the new size. ``skip`` holds the encoder's features
+of that size, or is None.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def normalize(x: Any, kind: str, name: str) -> Any:
 
 
 def join(x: Any, skip: Any, name: str) -> Any:
-    """Concatenate the encoder's features, where there are any of this size."""
+    """Concatenate the encoder's features, if there are any of this size."""
     return x if skip is None else layers.Concatenate(name=f"{name}_skip")([x, skip])
 
 
@@ -56,7 +56,7 @@ def double(x: Any, filters: int, name: str) -> Any:
     return layers.Conv2DTranspose(filters, 4, strides=2, padding="same", name=f"{name}_up")(x)
 
 
-# -- plain: the paper's cell, one strided convolution, and `depth` 3x3 convolutions where asked for
+# -- plain: the paper's cell, one strided convolution, and `depth` additional 3x3 convolutions
 
 
 def plain_encoder(x: Any, filters: int, depth: int, normalization: str, name: str) -> Any:
@@ -82,8 +82,8 @@ def plain_decoder(
 def resnext_block(x: Any, normalization: str, name: str) -> Any:
     """Squeeze to half the channels, split them over 3x3, 5x5, 7x7 and 9x9 kernels, expand, add.
 
-    The split-transform-merge block of ResNeXt (Xie et al., 2017), with a kernel size of its own
-    for each of its paths.
+    The split-transform-merge block of ResNeXt (Xie et al., 2017), with a different kernel size in
+    each path.
     """
     filters = x.shape[-1]
     inner = convolve(x, max(4, filters // 2), normalization, f"{name}_squeeze", kernel=1)
@@ -110,7 +110,7 @@ def xception_block(x: Any, normalization: str, name: str) -> Any:
 
 
 def bottleneck_cell(block: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """The encoder and decoder functions of a cell that is made of residual blocks."""
+    """The encoder and decoder functions of a cell that consists of residual blocks."""
 
     def encoder(x: Any, filters: int, depth: int, normalization: str, name: str) -> Any:
         x = activate(halve(x, filters, name), normalization, name)

@@ -1,4 +1,4 @@
-"""The discriminator of the adversarial term: does an answer look like a target, at each scale?"""
+"""The discriminator of the adversarial loss. It tells answers from targets at each scale."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def discriminator(
     channels : int
         Channels of each output.
     scales : int
-        Number of outputs that are looked at, the full size and its halves.
+        Number of outputs that it takes: full size, half size, and so on.
     filters : sequence of int
-        Of the convolutions, each of which halves its image.
+        Channels after each convolution. Each convolution halves the size.
 
     Returns
     -------
     keras.Model
-        From a list of (batch, height / 2^k, width / 2^k, channels) to a list of maps, linear,
-        float32: towards one where a patch looks like a target's, towards zero elsewhere.
+        Input: a list of (batch, height / 2^k, width / 2^k, channels). Output: a list of linear
+        float32 maps, trained to be one for patches of targets and zero for patches of answers.
     """
     images = [keras.Input((None, None, channels), name=f"scale_{k + 1}") for k in range(scales)]
     judgements = []

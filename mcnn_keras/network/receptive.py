@@ -1,4 +1,4 @@
-"""How far a network looks, from its layers."""
+"""The receptive field of a network, computed from its layers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 
 class _Reach(NamedTuple):
-    """An element i of a tensor depends on input pixels from step i - before to step i + after."""
+    """Element i of a tensor depends on input pixels step * i - before to step * i + after."""
 
     step: float
     before: float
@@ -15,7 +15,7 @@ class _Reach(NamedTuple):
 
 
 def receptive_radius(model: Any) -> int | None:
-    """How far from a pixel of the image its full-size answer depends on others.
+    """How far away an input pixel can be and still affect a pixel of the full-size answer.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def receptive_radius(model: Any) -> int | None:
     Returns
     -------
     int or None
-        In pixels of the input; None if a layer looks at the whole image (group normalisation).
+        In pixels of the input. None if a layer uses the whole image (group normalisation).
     """
     reaches: dict[int, _Reach | None] = {}
     for layer in model.layers:
