@@ -5,11 +5,9 @@ import subprocess
 import sys
 import time
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import TINY
 
 from mcnn_keras import InputError, Problem, TrainingStopped, load, predict, train
 from mcnn_keras.training import build, loop
@@ -287,131 +285,8 @@ def test_the_saved_model_is_the_trained_one(trained):
     np.testing.assert_array_equal(again(image)[0], trained.model(image)[0])
 
 
-class TestAdversary:
-    @pytest.fixture
-    def trainer(self, monkeypatch):
-        """A run with an adversary, stopped before its first step."""
-        kept = []
-        monkeypatch.setattr(loop.Trainer, "run", lambda self, resume: kept.append(self) or [])
-        train(Blur(), adversarial=0.1, **TINY)
-        monkeypatch.undo()
-        return kept[0]
-
-    def step(self, trainer):
-        s = trainer.settings
-        batches = loop.stream(Blur(), "train", s.batch_size, s.image_size, s.seed)
-        trainer._advance(next(iter(batches)))
-
-    def test_it_is_frozen_while_the_network_learns(self, trainer, monkeypatch):
-        monkeypatch.setattr(trainer.adversary, "learn", lambda *arguments: None)
-        judge, network = (m.get_weights() for m in (trainer.adversary.model, trainer.model))
-        self.step(trainer)
-        for before, after in zip(judge, trainer.adversary.model.get_weights(), strict=True):
-            np.testing.assert_array_equal(before, after)
-        assert any(
-            (a != b).any() for a, b in zip(network, trainer.model.get_weights(), strict=True)
-        )
-
-    def test_it_learns_in_its_own_step_alone(self, trainer):
-        images, targets = trainer.test
-        outputs = trainer.model(images)
-        scales = loop.coarse_targets(tf.constant(targets), trainer.branches)
-        network = trainer.model.get_weights()
-        adversary = trainer.adversary
-
-        def mistakes():
-            return np.mean(adversary._distance(outputs, 0.0) + adversary._distance(scales, 1.0))
-
-        before = mistakes()
-        learn = tf.function(
-            lambda: trainer.strategy.run(adversary.learn, args=(outputs, scales, 8)),
-            autograph=False,
-        )
-        for _ in range(30):
-            learn()
-        assert mistakes() < 0.8 * before
-        for a, b in zip(network, trainer.model.get_weights(), strict=True):
-            np.testing.assert_array_equal(a, b)
-
-    def test_it_pulls_the_network_towards_targets(self, trainer):
-        """Its gradient moves the outputs to what it takes for targets."""
-        images, _ = trainer.test
-        with tf.GradientTape() as tape:
-            error = tf.reduce_sum(trainer.adversary.error(trainer.model(images)))
-        gradients = tape.gradient(error, [v.value for v in trainer.model.trainable_variables])
-        assert any(g is not None and np.abs(g).max() > 0 for g in gradients)
-
-    def test_a_resumed_run_ends_as_one_never_stopped(self, tmp_path, monkeypatch):
-        whole = train(Blur(), adversarial=0.1, **TINY)
-        advance = loop.Trainer._advance
-
-        def interrupted(self, batch):
-            if self.step == 3:
-                raise KeyboardInterrupt
-            advance(self, batch)
-            self._save()
-
-        monkeypatch.setattr(loop.Trainer, "_advance", interrupted)
-        folder = tmp_path / "run"
-        with pytest.raises(KeyboardInterrupt):
-            train(Blur(), output=folder, adversarial=0.1, **TINY)
-        monkeypatch.undo()
-        resumed = train(Blur(), output=folder, resume=True, adversarial=0.1, **TINY)
-        assert_same_weights(whole, resumed)
-
-
 def test_squared_errors_are_learned_too():
     settings = {"image_size": 32, "samples": 128, "epochs": 8, "filters": (8, 16), "branches": 2}
     run = train(Blur(), precision="float32", learning_rate=5e-3, loss="squared", **settings)
     metrics = run.model.card.metrics
     assert metrics["test_correlation"] > 0.8
-
-
-class Recorder(keras.callbacks.Callback):
-    """Notes what it is told, and ends the run after a number of batches."""
-
-    def __init__(self, most=None):
-        super().__init__()
-        self.told, self.most, self.logs = [], most, []
-
-    def on_train_begin(self, logs=None):
-        self.told.append("begin")
-
-    def on_train_end(self, logs=None):
-        self.told.append("end")
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.told.append(f"epoch {epoch}")
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.told.append(f"batch {batch}")
-        if self.most and sum("batch" in t for t in self.told) == self.most:
-            self.model.stop_training = True
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.logs.append(logs)
-
-
-def test_keras_callbacks_are_told_as_by_fit(tiny):
-    """Fails where a callback misses an event, or sees other numbers than the history."""
-    recorder = Recorder()
-    run = train(Blur(), callbacks=[recorder], **tiny)
-    assert recorder.told == [
-        "begin", "epoch 0", "batch 0", "batch 1", "epoch 1", "batch 0", "batch 1", "end",
-    ]  # fmt: skip
-    assert [logs["test_mae"] for logs in recorder.logs] == [r["test_mae"] for r in run.history]
-    assert recorder.logs[0]["loss"] == run.history[0]["loss"]
-
-
-def test_a_callback_can_end_the_run(tiny, tmp_path):
-    """Fails where stop_training is passed over, or the model is not written then."""
-    run = train(Blur(), output=tmp_path / "run", callbacks=[Recorder(most=3)], **tiny)
-    assert len(run.history) == 1
-    assert load(tmp_path / "run" / "model.h5").card.problem == "blur"
-
-
-def test_curves_for_tensorboard(tiny, tmp_path):
-    """Fails where Keras's own callback for it does not run with our loop."""
-    pytest.importorskip("tensorboard")
-    train(Blur(), callbacks=[keras.callbacks.TensorBoard(tmp_path, write_graph=False)], **tiny)
-    assert list(tmp_path.rglob("events.out.tfevents*"))
