@@ -1,4 +1,4 @@
-"""Fixed channels: against closed forms and slow references, and the same for every engine."""
+"""Fail where fixed channels differ from closed forms, slow references, or between engines."""
 
 import numpy as np
 import pytest

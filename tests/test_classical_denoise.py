@@ -1,3 +1,5 @@
+"""Fail where a classical denoiser misses its formula, its noise level or the frames' units."""
+
 import numpy as np
 import pytest
 

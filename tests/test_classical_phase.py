@@ -1,4 +1,4 @@
-"""Multi-focus and Gaussian-process transport of intensity, and what explains the amplitudes."""
+"""Fail where a classical phase misses a simulated truth, or is no better than one pair."""
 
 import numpy as np
 import pytest

@@ -1,3 +1,5 @@
+"""Fail where a command breaks off, writes too little, or answers wrong input with a traceback."""
+
 import json
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Networks and classical methods on one series."""
+"""Fail where methods are judged by planes that they used, or one spoils the others."""
 
 import json
 

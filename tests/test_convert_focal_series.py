@@ -1,4 +1,4 @@
-"""The tool that converts published focal series, on small files of their layouts."""
+"""Fail where a published focal series is converted with other pixels, planes or order."""
 
 import subprocess
 import sys

@@ -1,3 +1,5 @@
+"""Fail where frames, noise or units differ between training and use, or wrong input passes."""
+
 import numpy as np
 import pytest
 import tensorflow as tf

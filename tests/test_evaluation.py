@@ -1,3 +1,5 @@
+"""Fail where a metric differs from NumPy's, or a model stands alone."""
+
 import numpy as np
 import pytest
 

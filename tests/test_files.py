@@ -1,3 +1,5 @@
+"""Fail where a format changes values, axes or pixel size, or a failed write loses a file."""
+
 import h5py
 import imageio.v3 as iio
 import numpy as np

@@ -1,4 +1,4 @@
-"""Focal series from files, their correction and registration, and the command that uses them."""
+"""Fail where a series gets wrong planes, optics or shifts, or is used without any."""
 
 import json
 

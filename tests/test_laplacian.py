@@ -1,3 +1,5 @@
+"""Fail where the image is not the Laplacian, or its exact inverse misses the picture."""
+
 import numpy as np
 import pytest
 import scipy.ndimage

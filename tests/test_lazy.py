@@ -1,3 +1,5 @@
+"""Fail where a lazy array is computed early, or otherwise than an array in memory."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""Fail where coarse targets, errors or the weights of scales differ from closed forms."""
+
 import numpy as np
 import pytest
 from reference import area_average

@@ -1,3 +1,5 @@
+"""Fail where a network has other sizes, names or outputs than promised, or never learns."""
+
 import keras
 import numpy as np
 import pytest

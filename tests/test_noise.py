@@ -1,3 +1,5 @@
+"""Fail where noise has another mean, variance or extent than stated."""
+
 import numpy as np
 import pytest
 import tensorflow as tf

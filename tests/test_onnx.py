@@ -1,3 +1,5 @@
+"""Fail where an exported network answers otherwise, or needs TensorFlow."""
+
 import subprocess
 import sys
 

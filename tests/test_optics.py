@@ -1,3 +1,5 @@
+"""Fail where a wave differs from a closed form, a slow reference or another package."""
+
 import numpy as np
 import pytest
 import tensorflow as tf

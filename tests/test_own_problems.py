@@ -1,4 +1,4 @@
-"""Problems that this package does not know: objects, and entry points of other packages."""
+"""Fail where another package's problem cannot be used, or fails without a clear line."""
 
 from importlib.metadata import EntryPoint
 

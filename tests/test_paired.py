@@ -1,3 +1,5 @@
+"""Fail where image and target come apart, splits overlap, or a useless pair passes."""
+
 import h5py
 import imageio.v3 as iio
 import numpy as np

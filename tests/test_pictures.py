@@ -1,3 +1,5 @@
+"""Fail where pictures do not follow their seed, or training and test share a source."""
+
 import imageio.v3 as iio
 import numpy as np
 import pytest

@@ -1,3 +1,5 @@
+"""Fail where a stream depends on where it started, or repeats or mixes samples."""
+
 import numpy as np
 
 from mcnn_keras.training.pipeline import fixed_set, mixed_stream, stream

@@ -1,3 +1,5 @@
+"""Fail where size, order, brightness or planes change an answer that they should not."""
+
 import numpy as np
 import pytest
 import tensorflow as tf

@@ -1,3 +1,5 @@
+"""Fail where a sample does not follow its seed, its ranges or its own forward model."""
+
 import numpy as np
 import pytest
 import tensorflow as tf

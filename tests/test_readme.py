@@ -1,4 +1,4 @@
-"""The README's Python runs as it stands there."""
+"""Fail where the README's Python does not run as it stands there."""
 
 import re
 from pathlib import Path

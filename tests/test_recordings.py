@@ -1,4 +1,4 @@
-"""Axes and values through every format, read back by an independent reader."""
+"""Fail where an independent reader sees other values, axes or pixel sizes."""
 
 import importlib
 

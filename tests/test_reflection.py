@@ -1,3 +1,5 @@
+"""Fail where the wall shows another screen, or an estimate misses a known linear map."""
+
 import numpy as np
 import pytest
 

@@ -1,4 +1,4 @@
-"""The tools that record and prepare real pairs of screen and camera, run as a user runs them."""
+"""Fail where recorded pairs are cut, mirrored, scaled or split wrongly, or lost."""
 
 import csv
 import os

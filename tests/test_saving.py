@@ -1,3 +1,5 @@
+"""Fail where a file changes a model or its card, runs code, or damage passes unnoticed."""
+
 import json
 import os
 import subprocess

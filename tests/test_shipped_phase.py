@@ -1,4 +1,4 @@
-"""The models for phases that come with the package, on objects that they have never seen."""
+"""Fail where a shipped phase model is worse than the best transport of intensity."""
 
 import numpy as np
 import pytest

@@ -1,3 +1,5 @@
+"""Fail where a simulated specimen does not follow its seed, widths and densities."""
+
 import numpy as np
 import pytest
 import tensorflow as tf

@@ -1,3 +1,5 @@
+"""Fail where a probe or a crystal differs from its closed form, or from tabulated values."""
+
 import math
 from pathlib import Path
 

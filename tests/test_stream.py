@@ -1,4 +1,4 @@
-"""Long recordings, from file to file."""
+"""Fail where a long recording loses, mixes or repeats frames, above all after a break."""
 
 import os
 import signal

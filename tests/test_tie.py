@@ -1,3 +1,5 @@
+"""Fail where transport of intensity misses a weak smooth phase, or its cutoff does nothing."""
+
 import numpy as np
 import pytest
 import tensorflow as tf

@@ -1,3 +1,5 @@
+"""Fail where a run does not learn, is not repeatable, or does not resume exactly."""
+
 import csv
 import os
 import signal

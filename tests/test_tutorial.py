@@ -1,4 +1,4 @@
-"""The tutorial runs from top to bottom."""
+"""Fails where the tutorial does not run from top to bottom."""
 
 import json
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Fail where light on the wall differs from its closed form or from a double sum."""
+
 import numpy as np
 import pytest
 from scipy import integrate
