@@ -18,6 +18,7 @@ def transfer_function(shape, z, wavelength, pixel_size, index=1.0):
 
 
 def area_average(image, factor):
+    """The mean of each square of factor x factor pixels, one by one."""
     height, width = image.shape
     out = np.zeros((height // factor, width // factor))
     for i in range(out.shape[0]):

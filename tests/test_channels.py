@@ -22,6 +22,7 @@ def conditions(defocus, optics):
 
 
 def test_low_pass_copies_are_those_of_the_paper(rng):
+    """Fails where a filter has another width, or zeros lie beyond the borders."""
     image = rng.random((20, 23)).astype(np.float32)
     channels = low_pass(image[None, ..., None], {})[0]
     assert channels.shape == (20, 23, 4)
@@ -37,10 +38,12 @@ def test_low_pass_copies_are_those_of_the_paper(rng):
 
 class TestSpectralWiener:
     def test_of_white_noise_it_keeps_little(self, rng):
+        """Fails where chance peaks of the noise's spectrum are kept."""
         noise = rng.normal(0, 1, (4, 64, 96, 1)).astype(np.float32)
         assert np.var(spectral_wiener(noise, {})) < 0.15
 
     def test_it_finds_a_lattice_far_below_the_noise(self, rng):
+        """Fails where weak peaks are removed, damped or shifted."""
         y, x = np.mgrid[:128, :192]
         lattice = np.sqrt(0.2) * (np.cos(2 * np.pi * x / 12) + np.cos(2 * np.pi * y / 8)) / 2
         frame = lattice + rng.normal(0, 1, lattice.shape)
@@ -51,11 +54,13 @@ class TestSpectralWiener:
         np.testing.assert_allclose(*spectra, rtol=0.1)
 
     def test_an_empty_frame_stays_empty(self):
+        """Fails where an empty spectrum is divided by zero."""
         assert not np.any(spectral_wiener(np.zeros((1, 32, 64, 1), np.float32), {}))
 
 
 class TestFocusEstimates:
     def test_it_refocuses_a_weak_absorber(self):
+        """Fails where the wave is propagated further out of focus."""
         # Without a phase, the wave's imaginary part is empty in focus and full out of it.
         x = np.arange(128) - 64
         object_ = 1 - 0.02 * np.exp(-(x[:, None] ** 2 + x[None] ** 2) / 50)
@@ -73,6 +78,7 @@ class TestFocusEstimates:
 
     @pytest.mark.parametrize("defocus", [[20.0], [-20.0, 30.0], [5.0, -9.0, 20.0]])
     def test_its_slow_phase_is_that_of_transport_of_intensity(self, defocus, rng):
+        """Fails where the slope, the sign or the damping is not that of `tie`."""
         # Periodic, with no margin, the damping is that of tie() at one period in 256 pixels.
         optics = Optics(0.65, 0.31, None, 1.33)
         contrast = 0.1 * rng.standard_normal((48, 64, len(defocus)))
@@ -83,12 +89,14 @@ class TestFocusEstimates:
         np.testing.assert_allclose(phase, expected, atol=1e-4 * np.abs(expected).max())
 
     def test_a_plane_adds_two_channels_and_any_size_passes(self):
+        """Fails where a plane has another number of channels, or an odd size is cut."""
         told = conditions([-5.0, 5.0, 9.0], Optics(0.65, 0.31, None))
         assert focus_estimates(np.zeros((2, 17, 30, 3), np.float32), told, margin=4).shape == (
             2, 17, 30, 7,
         )  # fmt: skip
 
     def test_no_contrast_gives_no_wave(self):
+        """Fails where a flat image gets a wave from its mean or its margin."""
         empty = np.zeros((1, 64, 64, 1), np.float32)
         told = conditions([-50.0], Optics(0.65, 0.31, None))
         np.testing.assert_array_equal(focus_estimates(empty, told), 0)
@@ -96,7 +104,10 @@ class TestFocusEstimates:
     @pytest.mark.parametrize("aperture", [None, 0.45])
     @pytest.mark.parametrize("aberration", [0.0, 40.0])
     def test_it_brings_a_wave_back_to_focus(self, aperture, aberration, rng):
-        """Against a slow loop in float64: the amplitude's spectrum times the conjugate kernel."""
+        """Against a slow loop in float64: the amplitude's spectrum times the conjugate kernel.
+
+        Fails where aberration or aperture is left out or has a wrong sign.
+        """
         optics = Optics(0.65, 0.31, aperture, 1.33, spherical_aberration=aberration)
         contrast = (0.2 * rng.standard_normal((24, 20, 1))).astype(np.float32)
         contrast -= contrast.mean()
@@ -122,7 +133,10 @@ ARGUMENTS = {
 
 @pytest.mark.parametrize("name", CHANNELS)
 def test_training_and_prediction_see_the_same_channels(name, rng):
-    """Inside tf.data, with tensors, as on NumPy arrays, one at a time as in a batch."""
+    """Inside tf.data, with tensors, as on NumPy arrays, one at a time as in a batch.
+
+    Fails where a step is written for one of the engines, or mixes the images of a batch.
+    """
     arguments, told, count = ARGUMENTS[name]
     if arguments is None:
         arguments = {k: v for k, v in Reflection().channels.items() if k != "name"}
@@ -139,7 +153,10 @@ def test_training_and_prediction_see_the_same_channels(name, rng):
 
 
 def test_the_instrument_may_differ_from_sample_to_sample(rng):
-    """Every condition as a tensor gives what the number gives, in float32."""
+    """Every condition as a tensor gives what the number gives, in float32.
+
+    Fails where a condition must be a number, or a tensor of it is used otherwise.
+    """
     optics = Optics(0.532, 0.16, 0.5, 1.33, 0.002, 20.0)
     told = conditions([-20.0, 30.0], optics)
     contrast = (0.2 * rng.standard_normal((40, 48, 2))).astype(np.float32)
@@ -150,11 +167,13 @@ def test_the_instrument_may_differ_from_sample_to_sample(rng):
 
 
 def test_unknown_channels_are_refused():
+    """Fails where an unknown name is passed over, or the message does not say it."""
     with pytest.raises(ValueError, match="'magic' are not known"):
         network_input(np.zeros((8, 8, 1)), {"name": "magic"}, {})
 
 
 def test_the_image_comes_first():
+    """Fails where channels stand before the image, or the image is changed."""
     image = np.arange(64.0, dtype=np.float32).reshape(8, 8, 1)
     assert network_input(image, None, {}) is image
     found = network_input(image, {"name": "low_pass"}, {})

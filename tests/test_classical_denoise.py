@@ -24,12 +24,14 @@ def truth():
 
 
 def test_snr_is_that_of_its_formula():
+    """Fails where the ratio is that of amplitudes, or a perfect answer divides by zero."""
     assert snr_db([1.0, 1.0], [1.0, 2.0]) == pytest.approx(10 * np.log10(5))
     assert snr_db([3.0], [3.0]) == np.inf
 
 
 @pytest.mark.parametrize(("gain", "deviation"), [(0.3, 0.0), (0.3, 0.3), (1.0, 0.2), (0.0, 0.5)])
 def test_the_noise_is_found_in_the_frames(truth, gain, deviation):
+    """Fails where gain and offset are mixed up, or fine detail of the image counts as noise."""
     rng = np.random.default_rng(0)
     noisy = truth + deviation * rng.standard_normal(truth.shape)
     if gain:
@@ -41,7 +43,10 @@ def test_the_noise_is_found_in_the_frames(truth, gain, deviation):
 
 @pytest.mark.parametrize("gain", [0.3, 1.0])
 def test_pgure_chooses_nearly_the_best_threshold(truth, gain):
-    """The threshold that an oracle would choose is hardly better than the estimated one."""
+    """The threshold that an oracle would choose is hardly better than the estimated one.
+
+    Fails where the estimate of the risk is wrong, or the frames are denoised one by one.
+    """
     rng = np.random.default_rng(1)
     noisy = gain * rng.poisson((truth + 0.1) / gain) - 0.1
     ours = snr_db(pgure_svt(noisy), truth)
@@ -55,6 +60,7 @@ def test_pgure_chooses_nearly_the_best_threshold(truth, gain):
 
 
 def test_patches_follow_the_motion():
+    """Fails where patches stay in place or go against the motion."""
     # One column moving by a pixel a frame: the patch that starts on it stays on it.
     y, x = np.mgrid[:48, :48]
     frames = np.stack([np.exp(-((y - 20 - t) ** 2 + (x - 24) ** 2) / 20) for t in range(7)])
@@ -65,6 +71,7 @@ def test_patches_follow_the_motion():
 
 
 def test_every_pixel_of_a_drifting_image_is_covered():
+    """Fails where pixels that all patches have left are empty or NaN."""
     y, x = np.mgrid[:48, :48]
     frames = np.stack([5 + np.sin((y + 2 * t) / 4) * np.cos((x - t) / 5) for t in range(9)])
     noisy = frames + 0.1 * np.random.default_rng(0).standard_normal(frames.shape)
@@ -72,6 +79,7 @@ def test_every_pixel_of_a_drifting_image_is_covered():
 
 
 def test_a_long_sequence_comes_back_whole(truth):
+    """Fails where the windows leave frames out, or a flat sequence becomes NaN."""
     assert pgure_svt(np.concatenate([truth, truth])[:13], window=5).shape == (13, 64, 64)
     np.testing.assert_allclose(pgure_svt(np.full((3, 16, 16), 5.0)), 5)
     with pytest.raises(InputError, match="two frames"):
@@ -87,6 +95,7 @@ def test_a_long_sequence_comes_back_whole(truth):
     ],
 )
 def test_each_method_denoises_and_keeps_units(truth, method, strengths):
+    """Fails where the strength is an absolute value, so that the units of a frame matter."""
     rng = np.random.default_rng(2)
     noisy = truth[:2] + 0.4 * rng.standard_normal(truth[:2].shape)
     answers, strength = denoisers.best_strength(method, noisy, truth[:2], strengths, snr_db)
@@ -97,6 +106,7 @@ def test_each_method_denoises_and_keeps_units(truth, method, strengths):
 
 
 def test_bm3d_denoises_counts(truth):
+    """Fails where the gain or the offset of the counts is lost, or much of the noise is left."""
     pytest.importorskip("bm3d")
     rng = np.random.default_rng(3)
     counts = rng.poisson(8 * truth[0] + 2).astype(float)

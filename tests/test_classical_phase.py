@@ -36,6 +36,7 @@ def relative(answer, phase):
 
 
 def test_multi_focus_recovers_a_weak_smooth_phase(rng):
+    """Fails where the sign or the factor of the phase is wrong."""
     phase = smooth(rng, 12, 0.02)
     planes = [-8, -4, -2, 2, 4, 8]
     answer = multi_focus_tie(images_of(phase, planes), planes, OPTICS, 1e-4, "periodic")
@@ -43,6 +44,7 @@ def test_multi_focus_recovers_a_weak_smooth_phase(rng):
 
 
 def test_refinement_extends_it_to_high_frequencies(rng):
+    """Fails where the refinements do not add the detail that the first solution lacks."""
     phase = smooth(rng, 1.5, 0.02)
     images = images_of(phase, EXPONENTIAL)
     plain, refined = (
@@ -54,6 +56,7 @@ def test_refinement_extends_it_to_high_frequencies(rng):
 
 
 def test_multi_focus_takes_out_the_blur_of_the_source(rng):
+    """Fails where the refinements leave out the blur of an extended source."""
     phase = smooth(rng, 4, 0.02)
     wide = Optics(0.65, 0.5, None, coherence_angle=0.02)
     planes = [-20, -10, 10, 20]
@@ -67,6 +70,7 @@ def test_multi_focus_takes_out_the_blur_of_the_source(rng):
 
 
 def test_multi_focus_is_better_than_one_pair_in_noise(rng):
+    """Fails where the pairs are weighted so badly that one of them alone is as good."""
     phase = smooth(rng, 3, 0.2)
     images = images_of(phase, EXPONENTIAL)
     images += 0.01 * rng.standard_normal(images.shape)
@@ -80,6 +84,7 @@ def test_multi_focus_is_better_than_one_pair_in_noise(rng):
 
 
 def test_multi_focus_wants_pairs(rng):
+    """Fails where planes on one side of focus, or at unequal distances, pass for a pair."""
     images = np.ones((16, 16, 2))
     with pytest.raises(InputError, match="no pair"):
         multi_focus_tie(images, [4, 8], OPTICS, 0.01)
@@ -88,6 +93,7 @@ def test_multi_focus_wants_pairs(rng):
 
 
 def test_gaussian_process_recovers_weak_phases_smooth_or_fine(rng):
+    """Fails where the process smooths fine detail away, or its slope has a wrong factor."""
     for width in (12, 2):
         phase = smooth(rng, width, 0.02)
         images = images_of(phase, EXPONENTIAL)
@@ -96,6 +102,7 @@ def test_gaussian_process_recovers_weak_phases_smooth_or_fine(rng):
 
 
 def test_gaussian_process_is_better_than_one_pair_in_noise(rng):
+    """Fails where the noise is fitted too, or the progress does not reach its end."""
     phase = smooth(rng, 3, 0.2)
     images = images_of(phase, EXPONENTIAL)
     images += 0.01 * rng.standard_normal(images.shape)
@@ -113,7 +120,10 @@ def test_gaussian_process_is_better_than_one_pair_in_noise(rng):
 
 
 def test_a_constant_image_has_no_slope(rng):
-    """What absorbs without refracting near focus is no phase, on one side of it, too."""
+    """What absorbs without refracting near focus is no phase, on one side of it, too.
+
+    Fails where the slope is taken from unit intensity at focus.
+    """
     absorbing = np.repeat(1 + 0.1 * smooth(rng, 4, 1.0)[..., None], 5, axis=2)
     answer = gp_tie(absorbing, [1, 2, 4, 8, 16], OPTICS, 1e-3, "periodic")
     slope = tie(absorbing, [1, 2, 4, 8, 16], OPTICS, 1e-3, "periodic")
@@ -122,11 +132,13 @@ def test_a_constant_image_has_no_slope(rng):
 
 
 def test_one_plane_is_no_process():
+    """Fails where a slope is made of one plane."""
     with pytest.raises(InputError, match="two or more"):
         gp_tie(np.ones((16, 16, 1)), [4], OPTICS, 0.01)
 
 
 def test_amplitude_projections_recover_strong_phase_and_amplitude(rng):
+    """Fails where the projections do not converge, or the amplitude stays at one."""
     optics = Optics(0.65, 0.5, 0.4)
     phase = smooth(rng, 5, 0.8)
     amplitude = 1 + 0.1 * smooth(rng, 5, 1.0)
@@ -143,6 +155,7 @@ def test_amplitude_projections_recover_strong_phase_and_amplitude(rng):
 
 
 def test_amplitude_projections_recover_a_weak_smooth_phase(rng):
+    """Fails where the low frequencies, which converge last, are not reached."""
     phase = smooth(rng, 8, 0.05)
     planes = [-200, -50, 50, 200]
     images = images_of(phase, planes)
@@ -151,6 +164,7 @@ def test_amplitude_projections_recover_a_weak_smooth_phase(rng):
 
 
 def test_amplitude_projections_know_an_extended_source(rng):
+    """Fails where the projections leave out the blur of an extended source."""
     wide = Optics(0.65, 0.5, 0.4, coherence_angle=0.02)
     point = Optics(0.65, 0.5, 0.4)
     phase = smooth(rng, 2, 0.3)
@@ -165,6 +179,7 @@ def test_amplitude_projections_know_an_extended_source(rng):
 
 
 def test_phases_beyond_pi_are_unwrapped(rng):
+    """Fails where the phase comes back wrapped."""
     phase = smooth(rng, 12, 2.5)
     assert np.ptp(phase) > 8
     planes = [-20, -10, -5, 5, 10, 20]
@@ -177,6 +192,10 @@ def test_phases_beyond_pi_are_unwrapped(rng):
 
 
 def test_the_variational_gradient_is_that_of_the_misfit(rng):
+    """Against finite differences.
+
+    Fails where the gradient has a wrong sign or factor, or leaves out the blur of the source.
+    """
     for angle in (0.0, 0.02):
         optics = Optics(0.65, 0.5, 0.4, coherence_angle=angle)
         shape = (16, 20)
@@ -188,6 +207,7 @@ def test_the_variational_gradient_is_that_of_the_misfit(rng):
 
 
 def test_the_variational_method_recovers_a_weak_smooth_phase(rng):
+    """Fails where the minimisation stops before it reaches the low frequencies."""
     phase = smooth(rng, 8, 0.05)
     planes = [-200, -50, 50, 200]
     found = variational_phase(
@@ -197,6 +217,7 @@ def test_the_variational_method_recovers_a_weak_smooth_phase(rng):
 
 
 def test_the_variational_method_makes_a_first_answer_agree_with_two_noisy_planes(rng):
+    """Fails where the start is not used, or the smoothness does not act on the change from it."""
     optics = Optics(0.65, 0.5, 0.4)
     phase = smooth(rng, 4, 1.0)
     planes = [-40, 40]
@@ -223,12 +244,16 @@ def test_the_variational_method_makes_a_first_answer_agree_with_two_noisy_planes
 
 @pytest.mark.parametrize("wrong", [{"iterations": 0}, {"smoothness": -1.0}, {"smoothness": np.inf}])
 def test_variational_settings_are_checked(wrong):
+    """Fails where no iterations, or a negative or infinite smoothness, give an answer."""
     with pytest.raises(InputError, match="must be"):
         variational_phase(np.ones((8, 8, 2)), [-1, 1], OPTICS, **wrong)
 
 
 def test_fields_go_on_beyond_their_borders(rng):
-    """A field that is mirrored at its borders, and nowhere periodic."""
+    """A field that is mirrored at its borders, and nowhere periodic.
+
+    Fails where a method wraps the field around in spite of its `boundary`.
+    """
     optics = Optics(0.65, 0.5, 0.4)
     phase = smooth(rng, 4, 0.5)[:96, :96]
     phase -= phase.mean()
@@ -245,6 +270,7 @@ def test_fields_go_on_beyond_their_borders(rng):
 
 
 def test_a_negative_pixel_does_not_make_contrasts_of_intensities(rng):
+    """Fails where one negative pixel makes intensities pass for contrasts."""
     phase = smooth(rng, 4, 0.3)
     images = images_of(phase, [-10, 10])
     spoilt = images.copy()
@@ -255,6 +281,7 @@ def test_a_negative_pixel_does_not_make_contrasts_of_intensities(rng):
 
 
 def test_senseless_settings_are_refused():
+    """Fails where a cutoff of zero, or negative noise or refinements, give an answer."""
     images = np.random.default_rng(0).random((32, 32, 2)) + 1
     with pytest.raises(InputError, match="cutoff is 0"):
         tie(images, [-1, 1], OPTICS, 0)
@@ -266,6 +293,7 @@ def test_senseless_settings_are_refused():
 
 @pytest.mark.parametrize("wrong", [0.0, np.nan])
 def test_dark_and_missing_planes_are_refused(wrong):
+    """Fails where a plane without light is divided by its mean, or a NaN spreads into the phase."""
     images = np.ones((32, 32, 2))
     images[..., 1] = wrong
     for method in (iterative_phase, variational_phase):
@@ -274,5 +302,6 @@ def test_dark_and_missing_planes_are_refused(wrong):
 
 
 def test_iterations_must_be_positive():
+    """Fails where no iterations give an answer."""
     with pytest.raises(InputError, match="at least 1"):
         iterative_phase(np.ones((8, 8, 2)), [-1, 1], OPTICS, iterations=0)

@@ -43,6 +43,7 @@ def model(tmp_path_factory):
 
 
 def test_methods_are_judged_by_planes_that_none_has_used(series, phase, model):
+    """Fails where scores are of planes that were used, or the bands do not add up to the error."""
     answers = compare(series, OPTICS, [model], truth=phase)
     assert [a.name.split(",")[0] for a in answers] == [
         "two", "two refined", "tie", "variational", "mf-tie", "gp-tie", "iterative", "variational",
@@ -65,6 +66,7 @@ def test_methods_are_judged_by_planes_that_none_has_used(series, phase, model):
 
 
 def test_models_of_one_name_keep_their_answers_apart(series, model, tmp_path):
+    """Fails where files of one name share a label, so that one answer replaces another."""
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         save(load(model), tmp_path / folder / "model.h5")
@@ -81,12 +83,14 @@ def test_models_of_one_name_keep_their_answers_apart(series, model, tmp_path):
 
 
 def test_a_network_that_cannot_answer_is_told_of(series, model):
+    """Fails where a network that cannot answer is left out in silence."""
     small = series._replace(images=series.images[:24, :24])
     with pytest.raises(InputError, match="at least 32x32"):
         compare(small, OPTICS, [model])
 
 
 def test_a_perfect_answer_scores_one(series, phase):
+    """Fails where the simulated images are shifted or on the wrong side of focus."""
     from mcnn_keras.focal_series import comparison
 
     answer = comparison.Answer("truth", (), phase, None, 0, 0)
@@ -97,6 +101,7 @@ def test_a_perfect_answer_scores_one(series, phase):
 
 
 def test_without_planes_left_nobody_is_judged(series):
+    """Fails where an answer is scored at the planes that it was made of."""
     pair = series._replace(images=series.images[..., [2, 4]], defocus=(-6.0, 6.0))
     answers = compare(pair, OPTICS)
     assert {a.name.split(",")[0] for a in answers} >= {"tie", "gp-tie", "iterative"}
@@ -104,6 +109,7 @@ def test_without_planes_left_nobody_is_judged(series):
 
 
 def test_what_does_not_fit_is_refused(series, model, phase):
+    """Fails where planes, a model or a truth that do not fit are used all the same."""
     with pytest.raises(InputError, match="nearest to"):
         compare(series._replace(defocus=tuple(10 * z for z in PLANES)), OPTICS, [model])
     with pytest.raises(InputError, match="not for phases"):
@@ -113,6 +119,7 @@ def test_what_does_not_fit_is_refused(series, model, phase):
 
 
 def test_the_command_writes_a_table_and_pictures(series, phase, model, tmp_path, capfd):
+    """Fails where a row, the phase of a method, the picture or the error is missing."""
     np.save(tmp_path / "stack.npy", np.moveaxis(series.images, -1, 0))
     np.save(tmp_path / "truth.npy", phase)
     (tmp_path / "stack.txt").write_text(" ".join(map(str, PLANES)))

@@ -46,6 +46,7 @@ def gp_tie_7_3(path, images):
 
 @pytest.mark.parametrize("write", [gp_tie, gp_tie_7_3])
 def test_a_matlab_file_becomes_a_stack_with_planes(write, images, tmp_path):
+    """Fails where axes are swapped, or lengths in m are taken for um."""
     write(tmp_path / "cells.mat", images)
     result = run(tmp_path / "cells.mat", tmp_path / "cells.tif", "--unit", "m")
     assert result.returncode == 0, result.stderr
@@ -58,6 +59,7 @@ def test_a_matlab_file_becomes_a_stack_with_planes(write, images, tmp_path):
 
 @pytest.mark.parametrize("name", ["HeLa_z{}.tif", "img003_{}um.tif", "{}.tiff"])
 def test_a_folder_becomes_a_stack_in_order(name, images, tmp_path):
+    """Fails where the images are in the order of their names, or a minus sign is lost."""
     (tmp_path / "tiffs").mkdir()
     for z, image in zip(PLANES, images, strict=True):
         tifffile.imwrite(tmp_path / "tiffs" / name.format(f"{z:g}"), image)
@@ -69,6 +71,7 @@ def test_a_folder_becomes_a_stack_in_order(name, images, tmp_path):
 
 
 def test_what_does_not_fit_is_told_in_a_line(images, tmp_path):
+    """Fails where the tool ends with a traceback or leaves a file behind."""
     scipy.io.savemat(
         tmp_path / "bad.mat", {"Istack": np.moveaxis(images, 0, 2), "zvec": PLANES[:3]}
     )

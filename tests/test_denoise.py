@@ -28,6 +28,7 @@ def model():
 
 
 def test_a_sample_is_a_function_of_its_number():
+    """Fails where more than seed and number decides a sample, or both splits have the same ones."""
     problem = Denoise(0, families={"columns": 1, "lone_atoms": 1})
     ours, again = (fixed_set(problem, "train", 6, 32, 3) for _ in range(2))
     np.testing.assert_array_equal(ours[0], again[0])
@@ -36,6 +37,7 @@ def test_a_sample_is_a_function_of_its_number():
 
 
 def test_frames_come_in_their_own_scale(problem):
+    """Fails where frames do not have mean zero and deviation one, or targets another scale."""
     images, targets = fixed_set(problem, "train", 64, 64, 0)
     images = images[..., :1]
     np.testing.assert_allclose(images.mean((1, 2)), 0, atol=0.06)
@@ -50,6 +52,7 @@ def test_frames_come_in_their_own_scale(problem):
 
 
 def test_noise_is_as_strong_as_stated(problem):
+    """Fails where decibels are those of amplitudes, or blank frames are too few or too many."""
     images, targets = fixed_set(problem, "train", 200, 64, 0)
     images = images[..., :1]
     variance = targets.var((1, 2, 3))
@@ -63,6 +66,7 @@ def test_noise_is_as_strong_as_stated(problem):
 
 
 def test_photographs_come_early_and_every_second_time():
+    """Fails where photographs have other numbers than every second one of the first 40."""
     few = {"columns": 1, "blank": 1}
     problem = Denoise(photographs=40, families=few)
     plain = Denoise(photographs=0, families=few)
@@ -77,6 +81,7 @@ def test_photographs_come_early_and_every_second_time():
 
 @pytest.mark.parametrize("dose", [3.0, 0.05, 1e-3])
 def test_inference_scales_frames_as_training_does(problem, rng, dose):
+    """Fails where NumPy and TensorFlow scale differently, or a hot pixel sets the scale."""
     frame = rng.poisson(dose, (48, 48, 1)).astype(np.float32)
     frame[5, 7] = 500 * dose  # a hot pixel
     frame[9, 9] = 1
@@ -93,6 +98,7 @@ def test_inference_scales_frames_as_training_does(problem, rng, dose):
 
 
 def test_an_empty_frame_teaches_nothing(problem, rng):
+    """Fails where a frame without contrast is divided by zero, or its target is not zero."""
     target = tf.constant(rng.random((32, 32, 1)), tf.float32)
     for level in (0.0, 3.3):
         image, scale = problem.normalization.apply(tf.fill((32, 32, 1), level))
@@ -102,6 +108,7 @@ def test_an_empty_frame_teaches_nothing(problem, rng):
 
 
 def test_a_result_is_in_the_units_of_its_frame(model, rng):
+    """Fails where the mean or the deviation of the frame is not put back."""
     frame = rng.poisson(4.0, (64, 64)).astype(np.float32)
     answer = predict(model, frame)
     np.testing.assert_allclose(answer.mean(), frame.mean(), rtol=0.02)
@@ -109,17 +116,20 @@ def test_a_result_is_in_the_units_of_its_frame(model, rng):
 
 
 def test_a_blank_frame_comes_back_blank(model):
+    """Fails where a blank frame becomes NaN or gets a pattern."""
     for level in (0.0, 3.3, 1e5):
         np.testing.assert_allclose(predict(model, np.full((40, 50), level)), level, rtol=1e-6)
 
 
 def test_the_problem_is_known_by_its_card(model):
+    """Fails where an argument of the problem is lost in the card."""
     problem = from_card(model.card)
     assert problem.config() == model.card.config
     assert set(problem.families) == {"columns", "lattices", "blank"}
 
 
 def test_wrong_arguments_are_told():
+    """Fails where a negative number of photographs or an unknown family is taken."""
     with pytest.raises(InputError, match="negative"):
         Denoise(photographs=-1)
     with pytest.raises(InputError, match="cats"):
@@ -127,6 +137,7 @@ def test_wrong_arguments_are_told():
 
 
 def test_the_command_denoises_files_in_order(model, rng, tmp_path, capfd):
+    """Fails where the command changes the order, the type or the units of the frames."""
     frames = rng.poisson(3.0, (5, 40, 48)).astype(np.uint16)
     frames[2] = 7
     tifffile.imwrite(tmp_path / "frames.tif", frames, photometric="minisblack")
@@ -146,6 +157,7 @@ def test_the_command_denoises_files_in_order(model, rng, tmp_path, capfd):
 
 
 def test_models_are_listed(model, tmp_path, monkeypatch, capfd):
+    """Fails where a model in the folder of the weights is left out."""
     monkeypatch.setattr(saving, "WEIGHTS", tmp_path)
     for name in ("one", "two"):
         save(model, tmp_path / f"{name}.h5")
@@ -156,6 +168,7 @@ def test_models_are_listed(model, tmp_path, monkeypatch, capfd):
 
 
 def test_evaluation_stands_beside_the_best_blur(model):
+    """Fails where the blur is in another scale than the targets: zero would err less."""
     answers = evaluate(model, samples=6)
     assert set(answers) == {"network", "zero", "Gaussian blur"}
     blur, zero = (answers[name]["mae"]["image"] for name in ("Gaussian blur", "zero"))
@@ -164,6 +177,7 @@ def test_evaluation_stands_beside_the_best_blur(model):
 
 
 def test_a_black_picture_stays_finite(problem):
+    """Fails where a picture without light becomes NaN in one of the kinds of noise."""
     black = tf.zeros((32, 32, 1))
     for i in range(30):
         image = problem.detect(black, tf.constant([1, i], tf.int64))
@@ -172,7 +186,10 @@ def test_a_black_picture_stays_finite(problem):
 
 
 def test_a_large_frame_is_denoised_in_tiles_without_seams(model, rng):
-    """As smooth as the answers of which it is made, and each region in its own scale."""
+    """As smooth as the answers of which it is made, and each region in its own scale.
+
+    Fails where the tiles show seams or share one scale.
+    """
     y, x = np.mgrid[:90, :101]
     frame = rng.poisson(4 + 2 * np.sin(x / 5) * np.cos(y / 6)).astype(np.float32)
     frame[:, 60:] *= 100
@@ -189,6 +206,7 @@ def test_a_large_frame_is_denoised_in_tiles_without_seams(model, rng):
 
 @pytest.mark.parametrize(("length", "tile"), [(128, 128), (129, 128), (200, 128), (1024, 128)])
 def test_tiles_cover_a_length_and_overlap(length, tile):
+    """Fails where the tiles leave out the end, go beyond it, or do not overlap."""
     starts = tile_starts(length, tile)
     assert starts[0] == 0
     assert starts[-1] == length - tile

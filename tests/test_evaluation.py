@@ -9,6 +9,7 @@ from mcnn_keras.training.pipeline import fixed_set
 
 
 def test_metrics_agree_with_numpy(rng):
+    """Fails where a constant divides by zero, or the means of the channels count as correlation."""
     a, b = rng.standard_normal((2, 5, 6))
     assert mean_absolute_error(a, b) == pytest.approx(np.abs(a - b).mean())
     assert correlation(a, b) == pytest.approx(np.corrcoef(a.ravel(), b.ravel())[0, 1])
@@ -19,6 +20,7 @@ def test_metrics_agree_with_numpy(rng):
 
 
 def test_a_model_stands_beside_zero_and_tie(trained, phase_problem):
+    """Fails where the set is not that of the seed, or an error is not the mean absolute one."""
     answers = evaluate(trained.model, samples=6, seed=4)
     assert set(answers) == {"network", "zero", "transport of intensity"}
     images, targets = fixed_set(phase_problem, "test", 6, 32, 4)
@@ -31,5 +33,6 @@ def test_a_model_stands_beside_zero_and_tie(trained, phase_problem):
 
 
 def test_samples_must_be_positive(trained):
+    """Fails where a set without samples gives numbers."""
     with pytest.raises(InputError, match="samples"):
         evaluate(trained.model, samples=0)

@@ -16,6 +16,7 @@ def stack(rng):
 
 
 def test_inks_are_read_as_light(tmp_path):
+    """Fails where CMYK is read as light, so that dark becomes bright."""
     from PIL import Image
 
     dark = np.full((16, 16, 3), 30, np.uint8)
@@ -24,6 +25,7 @@ def test_inks_are_read_as_light(tmp_path):
 
 
 def test_every_format_gives_the_same_images(tmp_path, stack):
+    """Fails where a format changes values or type, or the named dataset is not the one read."""
     tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack")
     np.save(tmp_path / "a.npy", stack)
     with h5py.File(tmp_path / "a.h5", "w") as file:
@@ -40,6 +42,7 @@ def test_every_format_gives_the_same_images(tmp_path, stack):
 
 
 def test_colours_become_grey(tmp_path, rng):
+    """Fails where one channel, or another weighting, stands for the mean of the colours."""
     colour = rng.integers(0, 255, (20, 25, 3), np.uint8)
     iio.imwrite(tmp_path / "a.png", colour)
     tifffile.imwrite(tmp_path / "a.tif", colour, photometric="rgb")
@@ -48,6 +51,7 @@ def test_colours_become_grey(tmp_path, rng):
 
 
 def test_frames_appended_one_by_one_are_a_stack(tmp_path, stack):
+    """Fails where only the first page of a TIFF is read."""
     with tifffile.TiffWriter(tmp_path / "a.tif") as file:
         for image in stack:
             file.write(image)
@@ -55,6 +59,7 @@ def test_frames_appended_one_by_one_are_a_stack(tmp_path, stack):
 
 
 def test_compressed_tiffs_are_read(tmp_path, stack):
+    """Fails where compressed pages are left out or decoded wrongly."""
     from PIL import Image
 
     pages = [Image.fromarray(image) for image in stack]
@@ -65,6 +70,7 @@ def test_compressed_tiffs_are_read(tmp_path, stack):
 
 
 def test_three_frames_wide_is_not_colour(tmp_path, rng):
+    """Fails where three frames are averaged as the colours of one image."""
     planes = rng.random((3, 20, 25)).astype(np.float32)
     tifffile.imwrite(tmp_path / "a.tif", planes, photometric="minisblack")
     np.testing.assert_array_equal(read_images(tmp_path / "a.tif"), planes)
@@ -104,6 +110,7 @@ def broken_files(folder):
     ],
 )
 def test_what_is_no_image_is_refused_in_one_line(tmp_path, name, message):
+    """Fails where such a file gives an array, another exception, or a message of several lines."""
     broken_files(tmp_path)
     with pytest.raises(InputError, match=message) as caught:
         read_images(str(tmp_path / name))
@@ -111,6 +118,7 @@ def test_what_is_no_image_is_refused_in_one_line(tmp_path, name, message):
 
 
 def test_tiffs_carry_their_pixel_size(tmp_path, rng):
+    """Fails where the pixel size is turned over or in another unit, or one image is a stack."""
     images = rng.standard_normal((4, 12, 17)).astype(np.float32)
     axes = (Axis("frame", 4), Axis("height", 12, 0.31, 0, "um"), Axis("width", 17, 0.31, 0, "um"))
     write_recording(tmp_path / "a.tif", images, axes, labels=list("abcd"))
@@ -124,6 +132,7 @@ def test_tiffs_carry_their_pixel_size(tmp_path, rng):
 
 
 def test_pngs_show_the_range(tmp_path):
+    """Fails where the limits are not black and white."""
     image = np.linspace(-2, 3, 100).reshape(10, 10)
     write_png(tmp_path / "a.png", image, -2, 3)
     picture = iio.imread(tmp_path / "a.png")
@@ -132,6 +141,7 @@ def test_pngs_show_the_range(tmp_path):
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path):
+    """Fails where half a file replaces the old one, or a temporary file stays."""
     path = tmp_path / "a.txt"
     path.write_text("old")
     with pytest.raises(RuntimeError), replacing(path) as part:

@@ -58,6 +58,7 @@ def run(*arguments):
 
 class TestPlanes:
     def test_of_a_list_are_put_in_order(self, stack, phase):
+        """Fails where the planes are sorted and the images are not."""
         series = read_focal_series([str(stack)], [30, -30, 15, -15])
         assert series.defocus == (-30, -15, 15, 30)
         np.testing.assert_allclose(series.images, frames_of(phase)[..., [1, 3, 2, 0]], rtol=1e-6)
@@ -71,11 +72,13 @@ class TestPlanes:
         ],
     )
     def test_of_a_text_file_beside_it(self, stack, name, text):
+        """Fails where a separator or a comment is read wrongly, or frames lose their planes."""
         (stack.parent / name).write_text(text)
         assert read_focal_series([str(stack)]).defocus == tuple(PLANES)
         assert read_focal_series([str(stack)], frames=[3, 0]).defocus == (-30, 30)
 
     def test_of_its_own_axis(self, phase, tmp_path):
+        """Fails where nm are taken for um, or the offset of the axis is left out."""
         path = tmp_path / "stack.h5"
         axes = (Axis("defocus", 4, 15e3, -30e3, "nm"), Axis("y", 128, 0.5, 0, "um"),
                 Axis("x", 128, 0.5, 0, "um"))  # fmt: skip
@@ -85,6 +88,7 @@ class TestPlanes:
         assert series.pixel_size == pytest.approx(0.5)
 
     def test_pixels_that_are_not_square_are_refused(self, phase, tmp_path):
+        """Fails where one of two pixel sizes is used for both axes."""
         path = tmp_path / "stack.h5"
         axes = (Axis("z", 4, 15, -30, "um"), Axis("y", 128, 1.0, 0, "um"),
                 Axis("x", 128, 0.5, 0, "um"))  # fmt: skip
@@ -93,6 +97,7 @@ class TestPlanes:
             assert read_focal_series([str(path)]).pixel_size
 
     def test_of_one_file_each(self, stack, tmp_path):
+        """Fails where the planes are sorted and the files are not."""
         with open_recording(stack) as recording:
             frames = recording.read()
         for i, frame in enumerate(frames):
@@ -111,15 +116,18 @@ class TestPlanes:
         ],
     )
     def test_that_do_not_fit_are_told_of(self, stack, defocus, frames, message):
+        """Fails where missing, too few or repeated planes make a series all the same."""
         with pytest.raises(InputError, match=message):
             read_focal_series([str(stack)], defocus, frames)
 
     def test_of_a_file_that_holds_none(self, stack):
+        """Fails where a text without numbers gives another exception."""
         stack.with_suffix(".txt").write_text("far and near")
         with pytest.raises(InputError, match="holds no list of planes"):
             read_focal_series([str(stack)])
 
     def test_of_the_paper(self):
+        """Fails where the exponents or the signs of the paper's planes are others."""
         assert exponential_planes(4) == [-1.2956, -1.0, 1.0, 1.2956]
         for count, reach in ((4, 1.30), (8, 6.13), (10, 10.28), (32, 48.6)):
             planes = exponential_planes(count)
@@ -131,6 +139,7 @@ class TestPlanes:
 
 
 def test_flat_field_and_background_are_taken_out(phase, rng):
+    """Fails where the background stays in the flat field, or a dark one is divided by."""
     images = frames_of(phase)
     flat = 100 + 20 * np.hanning(128)[:, None] * np.ones(128)
     background = 5 * rng.random((128, 128))
@@ -162,6 +171,7 @@ def moving():
 
 class TestRegistration:
     def test_it_finds_shift_and_growth(self, moving):
+        """Fails where shift or growth has a wrong sign or size."""
         still, series, drift = moving
         mended, found = registered(series, OPTICS)
         # At the outermost plane: half a pixel, and as much at the rim by growth.
@@ -175,11 +185,13 @@ class TestRegistration:
         assert after < 0.25 * before
 
     def test_a_still_series_stays(self, moving):
+        """Fails where diffraction is taken for a drift."""
         found = registered(moving[0], OPTICS)[1]
         assert np.abs(found).max() * 60 < 0.3
         assert abs(found.growth) * 60 * 96 < 0.4
 
     def test_two_planes_are_shifted_alone(self, moving):
+        """Fails where a growth is made of two planes, which cannot tell it."""
         _, series, drift = moving
         pair = series._replace(images=series.images[..., [3, 4]], defocus=(-15.0, 15.0))
         found = registered(pair, OPTICS)[1]
@@ -187,6 +199,7 @@ class TestRegistration:
         assert abs(found.down - drift.down) * 15 < 0.3
 
     def test_frames_without_anything_in_common_are_refused(self, rng):
+        """Fails where a shift by a third of the field is believed."""
         noise = rng.random((64, 64, 2)).astype(np.float32)
         noise[..., 1] = np.roll(noise[..., 0], 20, axis=0)
         with pytest.raises(InputError, match="found in one another"):
@@ -196,6 +209,7 @@ class TestRegistration:
 class TestReconstruct:
     @pytest.mark.parametrize("method", METHODS)
     def test_every_method_retrieves_the_phase(self, method, phase):
+        """Fails where a method has a wrong sign or unit, or the amplitude is lost."""
         planes = [-8.0, -4.0, -2.0, 2.0, 4.0, 8.0]
         series = FocalSeries(frames_of(phase, planes), tuple(planes), ())
         answer, amplitude = reconstruct(method, series, OPTICS)
@@ -203,6 +217,7 @@ class TestReconstruct:
         assert (amplitude is not None) == (method == "iterative")
 
     def test_a_plane_in_focus_does_no_harm(self, phase):
+        """Fails where a plane at zero makes a method divide by zero."""
         planes = [-8.0, 0.0, 8.0]
         series = FocalSeries(frames_of(phase, planes), tuple(planes), ())
         for method in METHODS:
@@ -212,6 +227,7 @@ class TestReconstruct:
             reconstruct("tie", focus, OPTICS)
 
     def test_the_command_writes_phase_and_amplitude(self, stack, phase, tmp_path, capfd):
+        """Fails where the amplitude, the pixel size or the picture is missing."""
         stack.with_suffix(".txt").write_text(" ".join(map(str, PLANES)))
         output = tmp_path / "phase.tif"
         optics = ("--wavelength", 0.65, "--pixel-size", 0.5, "--numerical-aperture", 0.4)
@@ -225,11 +241,13 @@ class TestReconstruct:
         assert "from 4 planes (-30 to 30 um)" in capfd.readouterr().out
 
     def test_one_plane_is_enough_for_the_variational_method(self, phase):
+        """Fails where the variational method does not improve on its start."""
         series = FocalSeries(frames_of(phase, [-30.0]), (-30.0,), ())
         first, answer = (reconstruct(m, series, OPTICS)[0] for m in ("tie", "variational"))
         assert relative(answer, phase) < 0.5 * relative(first, phase)
 
     def test_a_networks_answer_is_made_to_agree(self, stack, phase, tmp_path, trained, capfd):
+        """Fails where a network's phase is not refined, or the plane it knows is not told."""
         planes = (-20.0, 30.0)
         frames = np.moveaxis(frames_of(phase, planes), -1, 0).astype(np.float32)
         tifffile.imwrite(stack, frames, photometric="minisblack")
@@ -245,6 +263,7 @@ class TestReconstruct:
         assert relative(np.load(tmp_path / "phase.npy"), phase) < 0.3
 
     def test_nothing_of_the_users_is_replaced(self, stack, trained, tmp_path, capfd):
+        """Fails where the command writes over its model, or over a picture beside the output."""
         model = trained.folder / "model.h5"
         before = model.read_bytes()
         planes = (x for z in PLANES for x in ("--defocus", z))
@@ -258,6 +277,7 @@ class TestReconstruct:
         assert capfd.readouterr().err.count("would replace") == 2
 
     def test_other_light_than_the_networks_is_told_of(self, stack, trained, tmp_path, capfd):
+        """Fails where another wavelength is not told of, or a model for light takes electrons."""
         options = ["--defocus", -20, "--defocus", 30, "--frames", "0,1", "--wavelength", 1.3,
                    "--pixel-size", 0.31, "--iterations", 1]  # fmt: skip
         options += ["--start", trained.folder / "model.h5"]
@@ -271,6 +291,7 @@ class TestReconstruct:
         assert "a model for light, and the series is of electrons" in capfd.readouterr().err
 
     def test_the_command_registers_and_divides(self, stack, tmp_path, capfd):
+        """Fails where the command does not take --flat, or passes over --register."""
         flat = tmp_path / "flat.npy"
         np.save(flat, np.full((128, 128), 2.0))
         code = run(
@@ -283,6 +304,7 @@ class TestReconstruct:
         assert np.load(tmp_path / "out.npy").shape == (128, 128)
 
     def test_electrons_have_their_lengths_in_angstrom(self, tmp_path, phase, capfd):
+        """Fails where nm of a file are not brought to Angstrom."""
         optics = Optics.electron(300e3, 0.5, 1.2e7)
         wave = tf.constant(np.exp(0.2j * phase).astype(np.complex64))
         planes = [-3000.0, -1500.0, 1500.0, 3000.0]
@@ -312,6 +334,7 @@ class TestReconstruct:
         ],
     )  # fmt: skip
     def test_wrong_input_is_told_in_a_line(self, stack, tmp_path, capfd, arguments, message):
+        """Fails where wrong input ends in a traceback or leaves a file behind."""
         optics = ("--wavelength", 0.65, "--pixel-size", 0.5)
         assert run("reconstruct", arguments[0], stack, "--output", tmp_path / "x.tif",
                    *arguments[1:], *optics) == 2  # fmt: skip

@@ -16,6 +16,7 @@ TINY = {"image_size": 32, "samples": 64, "epochs": 2, "filters": (8, 8), "branch
 
 @pytest.mark.parametrize("boundary", ["zero", "open"])
 def test_the_image_is_the_pictures_laplacian(boundary):
+    """Fails where the kernel, or what lies beyond the borders, is wrong."""
     images, targets = fixed_set(Laplacian(noise=0, boundary=boundary), "train", 4, 40, 0)
     assert targets.min() >= 0
     assert targets.max() <= 1
@@ -26,12 +27,14 @@ def test_the_image_is_the_pictures_laplacian(boundary):
 
 
 def test_noise_is_as_strong_as_stated():
+    """Fails where the noise is a variance, or is scaled by the image."""
     clean, noisy = (fixed_set(Laplacian(noise=n), "train", 8, 64, 0)[0] for n in (0, 0.05))
     np.testing.assert_allclose((noisy - clean).std(), 0.05, rtol=0.02)
 
 
 @pytest.mark.parametrize(("boundary", "mode"), [("zero", "constant"), ("open", "reflect")])
 def test_the_inverse_is_exact(rng, boundary, mode):
+    """Fails where the inverse belongs to another boundary, or the damping has no effect."""
     picture = rng.random((31, 44))
     image = scipy.ndimage.convolve(picture, np.array(KERNEL), mode=mode)
     known = picture if boundary == "zero" else picture - picture.mean()
@@ -41,6 +44,7 @@ def test_the_inverse_is_exact(rng, boundary, mode):
 
 
 def test_evaluation_sets_the_inverse_beside_the_network():
+    """Fails where the inverse is in another scale than the targets."""
     run = train(Laplacian(), precision="float32", **TINY)
     assert from_card(run.model.card).config() == Laplacian().config()
     answers = evaluate(run.model, samples=8)
@@ -51,6 +55,7 @@ def test_evaluation_sets_the_inverse_beside_the_network():
 
 
 def test_the_command_trains_it(tmp_path):
+    """Fails where the command does not know the problem."""
     words = "train laplacian --image-size 64 --samples 8 --epochs 1 --preset fast --output".split()
     with pytest.raises(SystemExit) as end:
         main([*words, str(tmp_path / "run")])
@@ -59,6 +64,7 @@ def test_the_command_trains_it(tmp_path):
 
 
 def test_wrong_arguments_are_told():
+    """Fails where negative noise or an unknown boundary is taken."""
     with pytest.raises(InputError, match="negative"):
         Laplacian(noise=-1)
     with pytest.raises(InputError, match="choose from zero, open"):

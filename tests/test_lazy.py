@@ -15,6 +15,7 @@ def frames(rng):
 
 
 def test_a_dask_array_makes_a_dask_array(trained, frames):
+    """Fails where the answer is computed at once, or chunks cut an image into pieces."""
     lazy = predict(trained.model, array.from_array(frames, chunks=(1, 2, 20, 20)))
     assert isinstance(lazy, array.Array)
     assert lazy.shape == frames.shape
@@ -24,6 +25,8 @@ def test_a_dask_array_makes_a_dask_array(trained, frames):
 
 
 def test_several_planes_are_refused(frames):
+    """Fails where single frames are given to a network for two planes."""
+
     class TwoPlanes:
         card = ModelCard(
             "phase", {}, Planes((-5.0, 5.0), (1.0, 1.0)), (Output("phase"),), Contrast(),
@@ -35,6 +38,7 @@ def test_several_planes_are_refused(frames):
 
 
 def test_workers_load_the_model_for_themselves(trained, exported, frames):
+    """Fails where a worker cannot load the file, or a model in memory fails without a reason."""
     distributed = pytest.importorskip("distributed")
     lazy = array.from_array(frames, chunks=(1, 1, -1, -1))
     with (
@@ -50,6 +54,7 @@ def test_workers_load_the_model_for_themselves(trained, exported, frames):
 
 
 def test_hyperspy_maps_it(trained, frames):
+    """Fails where `predict` does not take the images of HyperSpy's `map`."""
     signals = pytest.importorskip("hyperspy.signals")
     signal = signals.Signal2D(frames)
     signal.axes_manager[-1].scale = 0.2

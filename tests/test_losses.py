@@ -13,6 +13,7 @@ from mcnn_keras.training.losses import (
 
 
 def test_coarse_targets_are_area_averages(rng):
+    """Fails where targets are subsampled, or blurred, instead of averaged."""
     target = rng.standard_normal((1, 16, 24, 1)).astype(np.float32)
     for level, coarse in enumerate(coarse_targets(target, 3)):
         expected = area_average(target[0, :, :, 0], 2**level)
@@ -20,6 +21,7 @@ def test_coarse_targets_are_area_averages(rng):
 
 
 def test_errors_are_mean_absolute_errors_of_each_scale(rng):
+    """Fails where errors are squared, summed, or not kept for each scale and sample."""
     targets = [rng.standard_normal((2, 8 >> m, 8 >> m, 1)).astype(np.float32) for m in range(3)]
     outputs = [t + (m + 1) * 0.5 for m, t in enumerate(targets)]
     errors = multiscale_errors(outputs, targets).numpy()
@@ -27,6 +29,7 @@ def test_errors_are_mean_absolute_errors_of_each_scale(rng):
 
 
 def test_a_faded_out_scale_counts_as_its_coarser_neighbour(rng):
+    """Fails where a scale that is faded out adds an error of its own."""
     coarse = rng.standard_normal((1, 4, 4, 1)).astype(np.float32)
     enlarged = np.kron(coarse[0, :, :, 0], np.ones((2, 2)))[None, :, :, None]
     garbage = np.full((1, 8, 8, 1), 1e3, np.float32)
@@ -36,6 +39,7 @@ def test_a_faded_out_scale_counts_as_its_coarser_neighbour(rng):
 
 
 def test_constant_weights_are_one():
+    """Fails where a weight depends on the scale or the step."""
     np.testing.assert_array_equal(scale_weights("constant", 3, 5, 10), [1, 1, 1, 1])
 
 
@@ -43,10 +47,12 @@ def test_constant_weights_are_one():
     ("step", "expected"), [(0, [1, 2, 4, 8]), (50, [1, 1, 1, 1]), (100, [1, 0, 0, 0])]
 )
 def test_annealed_weights_end_as_a_unet(step, expected):
+    """Fails where coarse scales keep a weight to the end, or fine and coarse are swapped."""
     np.testing.assert_allclose(scale_weights("annealed", 3, step, 101), expected)
 
 
 def test_growth_starts_coarse_and_ends_whole():
+    """Fails where an output comes before the coarser one is whole, or after half of the run."""
     stages = [growth(3, step, 800) for step in range(800)]
     finest = [s for s, _ in stages]
     fades = [f for _, f in stages]

@@ -22,6 +22,7 @@ SMALL = {"filters": (4, 6, 8)}
     ],
 )
 def test_presets_are_as_large_as_they_claim(preset, low, high, branches):
+    """Fails where a preset has another size or another number of outputs."""
     model = MCNN(preset=preset)
     assert low <= model.count_params() <= high
     assert len(model.outputs) == branches + 1
@@ -33,6 +34,7 @@ def test_presets_are_as_large_as_they_claim(preset, low, high, branches):
 @pytest.mark.parametrize("scale", [1, 2])
 @pytest.mark.parametrize("branches", [0, 1, 3])
 def test_outputs_halve_from_the_full_size(cell, scale, branches):
+    """Fails where an output has the wrong size, channels or place, or the stride is wrong."""
     model = MCNN(2, 3, cell=cell, scale=scale, branches=branches, **SMALL)
     outputs = keras.tree.flatten(model(np.zeros((1, 16, 24, 2), np.float32)))
     assert [layer.name for layer in model.layers if layer.name.startswith("output_")]
@@ -45,6 +47,7 @@ def test_outputs_halve_from_the_full_size(cell, scale, branches):
 @pytest.mark.parametrize("cell", ["plain", "resnext", "xception"])
 @pytest.mark.parametrize("normalization", ["none", "batch", "group"])
 def test_every_weight_gets_a_gradient(cell, normalization, rng):
+    """Fails where a layer does not lead to an output, or the normalisation is left out."""
     model = MCNN(1, 1, cell=cell, normalization=normalization, branches=3, **SMALL)
     image = rng.standard_normal((2, 16, 16, 1)).astype(np.float32)
     with tf.GradientTape() as tape:
@@ -58,6 +61,7 @@ def test_every_weight_gets_a_gradient(cell, normalization, rng):
 
 
 def test_layer_names_are_stable():
+    """Fails where layers that other code refers to are renamed."""
     names = [layer.name for layer in MCNN(1, 1, branches=1, **SMALL).layers]
     for name in ("encoder_3_conv", "decoder_2_up", "output_1", "output_2"):
         assert name in names
@@ -65,6 +69,7 @@ def test_layer_names_are_stable():
 
 
 def test_the_coarse_outputs_share_the_way_to_the_full_one():
+    """Fails where a coarse output has more weights of its own than one layer."""
     model = MCNN(1, 1, branches=3, **SMALL)
     unet = MCNN(1, 1, branches=0, **SMALL)
     extra = model.count_params() - unet.count_params()
@@ -84,11 +89,13 @@ def test_the_coarse_outputs_share_the_way_to_the_full_one():
     ],
 )
 def test_unknown_choices_are_refused(arguments):
+    """Fails where an unknown choice is taken, or the message does not name the argument."""
     with pytest.raises(ValueError, match=next(iter(arguments))):
         MCNN(**{**SMALL, **arguments})
 
 
 def test_heads_stay_in_float32_under_mixed_precision():
+    """Fails where outputs are in bfloat16, other layers are not, or the policy stays set."""
     model = build({"branches": 1, **SMALL}, "bfloat16")
     assert keras.config.dtype_policy().name == "float32"
     outputs = model(np.zeros((1, 8, 8, 1), np.float32))
@@ -97,6 +104,7 @@ def test_heads_stay_in_float32_under_mixed_precision():
 
 
 def test_a_new_network_interpolates_without_a_checkerboard(rng):
+    """Fails where the first weights of the upsampling are not those of bilinear interpolation."""
     model = MCNN(2, 3, preset="fast")
     head = model.get_layer("output_1")
     half = rng.normal(size=(1, 16, 16, 24)).astype("float32")
@@ -108,6 +116,7 @@ def test_a_new_network_interpolates_without_a_checkerboard(rng):
 
 
 def test_the_discriminator_judges_each_scale():
+    """Fails where a scale is not judged, or its map has another size."""
     judge = discriminator(2, scales=3)
     images = [np.zeros((4, 64 >> k, 64 >> k, 2), np.float32) for k in range(3)]
     assert [tuple(j.shape) for j in judge(images)] == [(4, n, n, 1) for n in (8, 4, 2)]

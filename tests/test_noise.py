@@ -11,6 +11,7 @@ SEED = tf.constant([3, 4])
 
 @pytest.mark.parametrize("dose", [0.5, 8.0, 300.0])
 def test_poisson_has_the_mean_and_variance_of_counts(dose):
+    """Fails where the dose is not that of a pixel of value one, or the counts are not whole."""
     image = tf.fill((400, 400), 0.7)
     noisy = noise.poisson(image, dose, SEED).numpy()
     np.testing.assert_allclose(noisy.mean(), 0.7, rtol=0.02)
@@ -19,6 +20,7 @@ def test_poisson_has_the_mean_and_variance_of_counts(dose):
 
 
 def test_camera_has_the_variance_of_both_noises():
+    """Fails where one of the two noises is missing, or a deviation is taken for a variance."""
     image = tf.fill((400, 400), 1.5)
     noisy = noise.camera(image, 2000.0, 0.03, SEED).numpy()
     np.testing.assert_allclose(noisy.mean(), 1.5, rtol=1e-3)
@@ -26,6 +28,7 @@ def test_camera_has_the_variance_of_both_noises():
 
 
 def test_camera_is_close_to_poisson_where_counts_are_many():
+    """Fails where the normal limit has another width than the counts."""
     image = tf.fill((400, 400), 1.0)
     counted = np.sort(noise.poisson(image, 2000.0, SEED).numpy().ravel())
     normal = np.sort(noise.camera(image, 2000.0, 0.0, SEED).numpy().ravel())
@@ -45,12 +48,14 @@ def test_camera_is_close_to_poisson_where_counts_are_many():
     ],
 )
 def test_the_seed_decides(add):
+    """Fails where more than the seed decides the noise, or the seed is not used."""
     image = tf.ones((16, 16))
     np.testing.assert_array_equal(add(image, SEED), add(image, SEED))
     assert np.any(add(image, SEED) != add(image, SEED + 1))
 
 
 def test_line_jitter_moves_lines_as_wholes():
+    """Fails where pixels of a line move apart, or the lines have another deviation."""
     ramp = tf.tile(tf.range(64.0)[None], (200, 1))
     moved = noise.line_jitter(ramp, 0.8, SEED).numpy() - ramp.numpy()
     inner = moved[:, 4:-4]
@@ -59,12 +64,14 @@ def test_line_jitter_moves_lines_as_wholes():
 
 
 def test_line_offsets_are_one_for_each_line():
+    """Fails where an offset changes along its line, or the lines have another deviation."""
     added = noise.line_offsets(tf.zeros((500, 8)), 0.3, SEED).numpy()
     assert np.ptp(added, axis=1).max() == 0
     assert added[:, 0].std() == pytest.approx(0.3, rel=0.1)
 
 
 def test_afterglow_decays_along_the_scan_and_keeps_the_sum():
+    """Fails where light goes backwards, into another line or out of the sum."""
     point = np.zeros((3, 40), np.float32)
     point[1, 10] = 1
     smeared = noise.afterglow(tf.constant(point), 0.5).numpy()
@@ -78,6 +85,7 @@ def test_afterglow_decays_along_the_scan_and_keeps_the_sum():
 
 
 def test_hot_pixels_are_as_many_as_stated():
+    """Fails where the share of hot pixels or their greatest height is another one."""
     image = noise.hot_pixels(tf.zeros((500, 500)), 0.002, 30.0, SEED).numpy()
     assert (image > 0).mean() == pytest.approx(0.002, rel=0.15)
     assert 29 < image.max() <= 30

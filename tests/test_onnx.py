@@ -16,6 +16,7 @@ pytest.importorskip("onnxruntime")
 
 
 def test_onnx_answers_as_tensorflow_does(exported, trained, rng):
+    """Fails where the card, or the padding to the network's stride, is lost in the file."""
     model = load(exported)
     assert model.card == trained.model.card
     for shape in ((64, 64), (50, 61)):
@@ -27,6 +28,7 @@ def test_onnx_answers_as_tensorflow_does(exported, trained, rng):
 @pytest.mark.parametrize("cell", ["plain", "resnext", "xception"])
 @pytest.mark.parametrize("normalization", ["none", "batch", "group"])
 def test_every_cell_is_exported(cell, normalization, tmp_path, rng):
+    """Fails where the weights, padding or statistics of one kind of layer are exported wrongly."""
     arguments = {"filters": (4, 8), "cell": cell, "normalization": normalization, "branches": 1}
     arguments = {"input_channels": 2, "output_channels": 3, "scale": 2, **arguments}
     model = build(arguments)
@@ -43,6 +45,7 @@ def test_every_cell_is_exported(cell, normalization, tmp_path, rng):
 
 
 def test_tensorflow_is_never_imported(exported, tmp_path, rng):
+    """Fails where prediction with an ONNX file imports TensorFlow or Keras."""
     np.save(tmp_path / "a.npy", rng.random((40, 40)) + 1)
     code = (
         "import sys\n"
@@ -59,6 +62,7 @@ def test_tensorflow_is_never_imported(exported, tmp_path, rng):
 
 
 def test_what_is_no_exported_model_is_refused(tmp_path, trained):
+    """Fails where a missing or damaged file gives another exception, or a .h5 is exported to."""
     (tmp_path / "text.onnx").write_text("no model")
     for name, message in (("none.onnx", "not there"), ("text.onnx", "damaged or no ONNX file")):
         with pytest.raises(InputError, match=message):

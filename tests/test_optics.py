@@ -27,6 +27,7 @@ def smooth_wave(rng, size=64, spread=3.0):
 @pytest.mark.parametrize("z", [-500.0, 7.0, 500.0])
 @pytest.mark.parametrize(("pixel_size", "index"), [(0.31, 1.0), (0.1625, 1.518)])
 def test_transfer_function_agrees_with_float64(z, pixel_size, index):
+    """Fails where float32 loses the phase of far planes, or an axis or the index is wrong."""
     optics = Optics(0.65, pixel_size, None, index)
     ours = transfer_function((24, 33), [z], optics)[0]
     reference = reference_transfer_function((24, 33), z, 0.65, pixel_size, index)
@@ -34,6 +35,7 @@ def test_transfer_function_agrees_with_float64(z, pixel_size, index):
 
 
 def test_evanescent_waves_are_removed_and_leave_no_nan():
+    """Fails where evanescent waves pass, or the root of a negative number gives NaN."""
     # 0.2 um pixels sample frequencies far beyond 1 / 0.65 um.
     kernel = transfer_function((64, 64), [1e-3, 100.0], Optics(0.65, 0.2, None))
     assert np.isfinite(kernel).all()
@@ -45,6 +47,7 @@ def test_evanescent_waves_are_removed_and_leave_no_nan():
 
 
 def test_there_and_back_gives_the_wave(rng):
+    """Fails where propagation by -z does not undo that by z."""
     optics = Optics(0.65, 0.5, None)
     wave = smooth_wave(rng)
     there = propagate(tf.constant(wave), [80.0], optics)[0]
@@ -54,6 +57,7 @@ def test_there_and_back_gives_the_wave(rng):
 
 
 def test_energy_is_kept(rng):
+    """Fails where the factor of a transform, or the blur of the source, changes the energy."""
     optics = Optics(0.65, 0.5, None, coherence_angle=0.01)
     wave = smooth_wave(rng)
     stack = defocus_stack(tf.constant(wave), [-200.0, 30.0], optics).numpy()
@@ -61,6 +65,7 @@ def test_energy_is_kept(rng):
 
 
 def test_gaussian_beam_widens_as_the_closed_form_says():
+    """Fails where the wavelength, the pixel size or the distance has a wrong factor."""
     optics = Optics(0.65, 0.5, None)
     waist, n = 6.0, 256
     x = (np.arange(n) - n / 2) * optics.pixel_size
@@ -75,6 +80,7 @@ def test_gaussian_beam_widens_as_the_closed_form_says():
 
 
 def test_square_aperture_gives_the_fresnel_integrals():
+    """Fails where the phase of high frequencies is wrong, so that the fringes move."""
     from scipy.special import fresnel
 
     wavelength, pixel_size, side, z, n = 0.5, 1.0, 160.0, 2000.0, 1024
@@ -99,6 +105,7 @@ def test_square_aperture_gives_the_fresnel_integrals():
 @pytest.mark.filterwarnings("ignore:Interface:UserWarning")  # of nrefocus's optional back ends
 @pytest.mark.parametrize("z", [-108.0, 52.0, 500.0])
 def test_an_independent_package_agrees(rng, z):
+    """Fails where the index or the sign of the defocus enters wrongly."""
     nrefocus = pytest.importorskip("nrefocus")
     optics = Optics(0.65, 0.31, None, 1.33)
     wave = smooth_wave(rng, 96)
@@ -110,6 +117,7 @@ def test_an_independent_package_agrees(rng, z):
 
 
 def test_a_denser_weak_object_is_bright_downstream_as_the_transfer_says():
+    """Fails where the sign of the defocus or of the phase is wrong, so that contrast turns over."""
     # I - 1 = 2 phase sin(pi lambda z f^2 / n) for a weak sinusoidal phase in the paraxial limit.
     optics, n, periods, z = Optics(0.65, 0.5, None), 128, 4, 40.0
     f = periods / (n * optics.pixel_size)
@@ -121,6 +129,7 @@ def test_a_denser_weak_object_is_bright_downstream_as_the_transfer_says():
 
 
 def test_extended_source_is_the_average_of_tilted_ones(rng):
+    """Fails where the angle of the source is taken for another width, or in another unit."""
     angle, z, n = 0.02, 60.0, 64
     optics = Optics(0.65, 0.5, None, coherence_angle=angle)
     wave = smooth_wave(rng, n, 4.0)
@@ -138,6 +147,7 @@ def test_extended_source_is_the_average_of_tilted_ones(rng):
 
 
 def test_pupil_passes_up_to_the_aperture():
+    """Fails where the cut-off is at another frequency, or its edge is hard."""
     optics = Optics(0.65, 0.31, 0.3)
     f = np.fft.fftfreq(128, 0.31)
     sine = 0.65 * np.sqrt(f[:, None] ** 2 + f[None] ** 2)
@@ -149,6 +159,7 @@ def test_pupil_passes_up_to_the_aperture():
 
 
 def test_eager_equals_graph(rng):
+    """Fails where an optics' value cannot be a tensor, or tf.data computes something else."""
     wave = tf.constant(smooth_wave(rng))
 
     def forward(_):
@@ -159,12 +170,14 @@ def test_eager_equals_graph(rng):
 
 
 def test_coherence_envelope_is_one_in_focus():
+    """Fails where a source blurs a plane in focus, or the half spectrum has another shape."""
     values = coherence_envelope((8, 8), [0.0], Optics(coherence_angle=0.01))
     assert values.shape == (1, 8, 5)
     np.testing.assert_array_equal(values, 1)
 
 
 def test_spread_grows_with_defocus_and_aperture():
+    """Fails where the sine is taken for the tangent, or the farthest plane does not count."""
     optics = Optics(0.65, 0.31, 0.45)
     # 108 um times tan(asin(0.45)) in 0.31 um pixels.
     assert spread([-108.0], optics) == 176
@@ -184,6 +197,7 @@ def test_spread_grows_with_defocus_and_aperture():
     ],
 )
 def test_impossible_optics_are_refused(values):
+    """Fails where an impossible value is taken, or the message does not name it."""
     with pytest.raises(InputError, match=next(iter(values))):
         Optics(**values)
 
@@ -192,6 +206,7 @@ def test_impossible_optics_are_refused(values):
     "values", [{"wavelength": 650.0}, {"pixel_size": 3.1e-7}, {"coherence_angle": 2.0}]
 )
 def test_units_that_look_wrong_are_warned_of(values):
+    """Fails where nm, m or degrees pass in silence."""
     with pytest.warns(UserWarning, match="implausible"):
         Optics(**values)
 
@@ -213,10 +228,12 @@ class TestElectrons:
         return np.hypot(f[:, None], f), measured.real
 
     def test_the_wavelength_is_the_tabulated_one(self):
+        """Fails where the relativistic correction is left out, or the unit is not Angstrom."""
         assert Optics.electron(self.ENERGY, 0.2).wavelength == pytest.approx(0.019687, rel=1e-4)
 
     @pytest.mark.parametrize("defocus", [-583.0, -1200.0, 300.0])
     def test_a_weak_phase_shows_by_the_contrast_transfer_function(self, defocus):
+        """Fails where defocus or aberration has a wrong sign or factor."""
         optics = Optics.electron(self.ENERGY, 0.5, self.ABERRATION)
         f, measured = self.contrast(defocus, optics)
         chi = np.pi * self.WAVELENGTH * defocus * f**2
@@ -225,7 +242,10 @@ class TestElectrons:
         assert np.abs(measured - 2 * np.sin(chi))[inside].mean() < 0.02
 
     def test_scherzer_defocus_shows_atoms_dark_to_its_resolution(self):
-        """At -1.2 sqrt(C wavelength) one sign up to 0.66 C^(1/4) wavelength^(3/4)."""
+        """At -1.2 sqrt(C wavelength) one sign up to 0.66 C^(1/4) wavelength^(3/4).
+
+        Fails where the signs of defocus and aberration do not oppose each other.
+        """
         defocus = -1.2 * np.sqrt(self.ABERRATION * self.WAVELENGTH)
         f, measured = self.contrast(defocus, Optics.electron(self.ENERGY, 0.5, self.ABERRATION))
         resolution = 0.66 * self.ABERRATION**0.25 * self.WAVELENGTH**0.75
@@ -235,6 +255,7 @@ class TestElectrons:
         assert (measured[beyond] > 0).mean() > 0.9
 
     def test_a_source_damps_by_the_slope_of_the_phase_shift(self):
+        """Fails where the damping leaves out the aberration, or has another width."""
         angle, defocus = 2e-4, -583.0
         f, coherent = self.contrast(defocus, Optics.electron(self.ENERGY, 0.5, self.ABERRATION))
         _, damped = self.contrast(
@@ -248,6 +269,7 @@ class TestElectrons:
         )
 
     def test_units_that_do_not_fit_are_told_of(self):
+        """Fails where keV pass for eV, or a negative energy or an unknown unit is taken."""
         with pytest.warns(UserWarning, match="energies are in eV"):
             Optics.electron(300, 0.2)
         with pytest.raises(InputError, match="energy"):
@@ -256,6 +278,7 @@ class TestElectrons:
             Optics(unit="nm")
 
     def test_amplitude_projections_take_the_aberration_out(self):
+        """Fails where the projections leave out the aberration."""
         from mcnn_keras.focal_series import iterative_phase
 
         rng = np.random.default_rng(4)

@@ -14,6 +14,7 @@ from mcnn_keras.targets.pictures import PHOTOGRAPHS, Pictures
     "family", [*procedural.FAMILIES, procedural.mask], ids=lambda s: s.__name__
 )
 def test_procedural_pictures_follow_their_seed(family):
+    """Fails where values leave 0 to 1, a picture is flat, or more than the seed decides it."""
     picture = family(np.random.default_rng(5), 96)
     assert picture.shape == (96, 96)
     assert picture.dtype == np.float32
@@ -26,11 +27,13 @@ def test_procedural_pictures_follow_their_seed(family):
 
 @pytest.mark.parametrize("family", [procedural.cells, procedural.flakes, procedural.beads])
 def test_objects_lie_on_an_empty_background(family):
+    """Fails where the objects cover the field, or the background is not zero."""
     empty = [np.mean(family(np.random.default_rng(i), 96) == 0) for i in range(8)]
     assert np.median(empty) > 0.1
 
 
 def test_fractal_has_the_power_spectrum_it_claims():
+    """Fails where the exponent is that of amplitudes instead of powers."""
     field = procedural._fractal(np.random.default_rng(0), 512, 3.0)
     power = np.abs(np.fft.rfft2(field)) ** 2
     f = np.hypot(np.fft.fftfreq(512)[:, None], np.fft.rfftfreq(512)[None])
@@ -40,6 +43,7 @@ def test_fractal_has_the_power_spectrum_it_claims():
 
 
 def test_draws_follow_their_seed_and_differ():
+    """Fails where more than the seed decides a draw, draws are alike, or values leave 0 to 1."""
     pictures = Pictures("train")
     first = pictures.draw_object(tf.constant([0, 1]), 48)
     assert first.shape == (48, 48)
@@ -50,12 +54,14 @@ def test_draws_follow_their_seed_and_differ():
 
 
 def test_the_same_seed_makes_the_same_set_and_another_seed_another():
+    """Fails where the seed of a set is not used, or not the only thing that decides it."""
     same, other = Pictures("train", seed=1), Pictures("train", seed=2)
     np.testing.assert_array_equal(same.pictures, Pictures("train", seed=1).pictures)
     assert np.any(same.pictures != other.pictures)
 
 
 def test_training_and_test_pictures_come_from_different_sources():
+    """Fails where a picture is in both splits."""
     train, test = Pictures("train"), Pictures("test")
     assert not set(PHOTOGRAPHS["train"]) & set(PHOTOGRAPHS["test"])
     for unseen in test.pictures.numpy().astype(float):
@@ -64,6 +70,7 @@ def test_training_and_test_pictures_come_from_different_sources():
 
 
 def test_a_folder_of_any_pictures(tmp_path, rng):
+    """Fails where a format is not read, a broken file is fatal, or the splits share a picture."""
     for i in range(8):
         iio.imwrite(tmp_path / f"{i}.png", rng.integers(0, 255, (40 + i, 60, 3), np.uint8))
     np.save(tmp_path / "array.npy", rng.standard_normal((50, 30)))
@@ -78,6 +85,7 @@ def test_a_folder_of_any_pictures(tmp_path, rng):
 
 
 def test_a_useless_folder_is_refused(tmp_path):
+    """Fails where a folder that is missing, empty or unreadable gives another exception."""
     with pytest.raises(InputError, match="not a folder"):
         Pictures("train", tmp_path / "none")
     with pytest.raises(InputError, match="0 pictures"):

@@ -16,6 +16,7 @@ def draws(count, size=64, **options):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_gives_images(family):
+    """Fails where a family gives NaN, another range, or the same image for every seed."""
     images = draws(12, families={family: 1})
     assert np.isfinite(images).all()
     assert images.min() >= 0
@@ -28,11 +29,15 @@ def test_every_family_gives_images(family):
 
 
 def test_a_specimen_is_a_function_of_its_seed():
+    """Fails where more than the seed decides an image."""
     np.testing.assert_array_equal(draws(6), draws(6))
 
 
 def test_columns_have_the_stated_width_and_density():
-    """The authors' set: 32-pixel pitch and variance 5 to 50 at a zoom of one; both go with it."""
+    """The authors' set: 32-pixel pitch and variance 5 to 50 at a zoom of one; both go with it.
+
+    Fails where width or pitch does not go with the zoom.
+    """
     from scipy.ndimage import label, maximum_filter
 
     widths, counts = [], []
@@ -50,7 +55,10 @@ def test_columns_have_the_stated_width_and_density():
 
 @pytest.mark.parametrize("family", ["foils", "lattices"])
 def test_most_crystals_are_periodic(family):
-    """Their lattice shows as sharp peaks in the power spectrum."""
+    """Their lattice shows as sharp peaks in the power spectrum.
+
+    Fails where the atoms of most crystals do not repeat.
+    """
     peaks = []
     for image in draws(24, 128, families={family: 1}):
         window = np.hanning(128)[:, None] * np.hanning(128)

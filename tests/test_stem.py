@@ -15,6 +15,7 @@ from mcnn_keras.targets.crystals import CRYSTALS, atoms_within
 
 
 def test_wavelengths_are_the_tabulated_ones():
+    """Fails where the relativistic correction is left out, or the energy does not lead back."""
     # Kirkland, Advanced Computing in Electron Microscopy, table 2.1 (Angstrom).
     for energy, expected in ((100e3, 0.037014), (200e3, 0.025079), (300e3, 0.019687)):
         assert electron_wavelength(energy) == pytest.approx(expected, rel=2e-4)
@@ -22,6 +23,7 @@ def test_wavelengths_are_the_tabulated_ones():
 
 
 def test_an_unaberrated_probe_is_an_airy_disc():
+    """Fails where the probe has another radius or is not of unit power."""
     # Its transfer function is the overlap of two discs.
     wavelength, angle = electron_wavelength(200e3), 0.02
     u = np.linspace(0, 2.5, 200)
@@ -49,6 +51,7 @@ def test_an_unaberrated_probe_is_an_airy_disc():
     [(300e3, 0.021, -40.0, 0.0), (80e3, 0.030, 60.0, 2e4), (200e3, 0.0098, -480.0, 1e7)],
 )
 def test_an_aberrated_probe_agrees_with_a_fourier_transform(energy, angle, defocus, aberration):
+    """Fails where defocus or aberration has a wrong factor, or their signs do not fit."""
     wavelength = electron_wavelength(energy)
     n, pixel = 1024, wavelength / angle / 6
     f = np.fft.fftfreq(n, pixel)
@@ -64,6 +67,7 @@ def test_an_aberrated_probe_agrees_with_a_fourier_transform(energy, angle, defoc
 
 
 def test_projection_and_image_keep_the_scattering_power():
+    """Fails where weight is lost between pixels, or rows and columns are swapped."""
     rng = np.random.default_rng(0)
     positions = rng.uniform(5, 55, (40, 2)).astype(np.float32)
     weights = rng.uniform(0.1, 1, 40).astype(np.float32)
@@ -79,13 +83,17 @@ def test_projection_and_image_keep_the_scattering_power():
 
 
 def test_points_outside_are_left_out():
+    """Fails where atoms beyond the borders are wrapped around or drawn in."""
     positions = np.array([[-0.5, 3], [3, 99], [9.5, 3], [3, 3]], np.float32)
     projected = stem.project(positions, np.ones(4, np.float32), (10, 10)).numpy()
     assert projected.sum() == projected[3, 3] == 1
 
 
 def test_an_image_is_the_sum_of_its_atoms_probes():
-    """Against a sum in real space of Gaussians, at places between pixels."""
+    """Against a sum in real space of Gaussians, at places between pixels.
+
+    Fails where the source has its width in pixels, or its two axes are swapped.
+    """
     rng = np.random.default_rng(1)
     positions = rng.uniform(10, 54, (12, 2)).astype(np.float32)
     weights = rng.uniform(0.2, 1, 12).astype(np.float32)
@@ -101,6 +109,7 @@ def test_an_image_is_the_sum_of_its_atoms_probes():
 
 
 def test_heavier_atoms_are_brighter_by_the_stated_power():
+    """Fails where the power of the atomic number, or the element of unit power, is another one."""
     gold, carbon = stem.scattering(tf.constant([79.0, 6.0])).numpy()
     assert gold / carbon == pytest.approx((79 / 6) ** 1.7, rel=1e-4)
     assert stem.scattering(78.0) == 1
@@ -120,6 +129,7 @@ def test_heavier_atoms_are_brighter_by_the_stated_power():
     ],
 )
 def test_crystals_have_their_distances_and_densities(name, distance, density):
+    """Fails where a lattice constant or a place in the cell is wrong, or atoms are left out."""
     positions, elements = atoms_within(name, 20.0)
     assert np.linalg.norm(positions, axis=1).max() <= 20
     assert np.all(np.diff(np.linalg.norm(positions, axis=1)) >= -1e-5)
@@ -141,6 +151,7 @@ def test_crystals_have_their_distances_and_densities(name, distance, density):
     ],
 )
 def test_each_element_has_its_own_neighbours(name, centre, neighbour, distance):
+    """Fails where two elements of a crystal are exchanged."""
     positions, elements = atoms_within(name, 12.0)
     middle = positions[elements == centre][0]
     apart = np.linalg.norm(positions[elements == neighbour] - middle, axis=1)
@@ -148,6 +159,7 @@ def test_each_element_has_its_own_neighbours(name, centre, neighbour, distance):
 
 
 def test_layers_stay_one_layer():
+    """Fails where the layer is repeated along z, or sulphur lies at another height."""
     positions, elements = atoms_within("MoS2", 15.0)
     assert sorted(set(positions[:, 2].round(2))) == pytest.approx([-1.6, 0, 1.6])
     assert (elements == 16).sum() / (elements == 42).sum() == pytest.approx(
@@ -158,12 +170,16 @@ def test_layers_stay_one_layer():
 
 
 def test_an_unknown_crystal_is_refused():
+    """Fails where an unknown name gives another exception, or the message does not say it."""
     with pytest.raises(InputError, match="kryptonite"):
         atoms_within("kryptonite", 5.0)
 
 
 def test_a_thin_cluster_looks_as_multislice_has_it():
-    """Against abTEM (data_tools/adf_reference.py): platinum, four layers, and two lone atoms."""
+    """Against abTEM (data_tools/adf_reference.py): platinum, four layers, and two lone atoms.
+
+    Fails where the probe's width, the places or the contrast of the elements differ from it.
+    """
     reference = np.load(Path(__file__).parent / "data" / "pt_cluster_adf.npz")
     image, pixel = reference["image"], float(reference["pixel_size"])
     positions, elements = reference["positions"] / pixel, reference["elements"].astype(np.float32)

@@ -30,6 +30,7 @@ def images_of(phase, planes, optics):
 
 @pytest.mark.parametrize("planes", [[-4.0, 4.0], [8.0], [-8.0], [-8.0, -4.0, 4.0, 8.0]])
 def test_it_recovers_a_weak_smooth_phase(phase, planes, optics):
+    """Fails where the sign, the factor, or the slope through one or several planes is wrong."""
     images = images_of(phase, planes, optics)
     answer = tie(images, planes, optics, cutoff=1e-4, boundary="periodic")
     error = np.sqrt(np.mean((answer - phase) ** 2)) / phase.std()
@@ -38,12 +39,14 @@ def test_it_recovers_a_weak_smooth_phase(phase, planes, optics):
 
 
 def test_the_cutoff_damps_low_frequencies(phase, optics):
+    """Fails where the cutoff has no effect, or damps the high frequencies."""
     images = images_of(phase, [-4.0, 4.0], optics)
     faint = tie(images, [-4.0, 4.0], optics, cutoff=0.2, boundary="periodic")
     assert faint.std() < 0.1 * phase.std()
 
 
 def test_the_best_cutoff_is_better_than_its_neighbours(phase, optics, rng):
+    """Fails where the search keeps another cutoff than that of the lowest error."""
     images = images_of(phase, [8.0], optics)[None]
     images = images + 0.002 * rng.standard_normal(images.shape)
     answers, settings = best_tie(images, phase[None, ..., None], [8.0], optics)
@@ -55,5 +58,6 @@ def test_the_best_cutoff_is_better_than_its_neighbours(phase, optics, rng):
 
 
 def test_an_unknown_boundary_is_refused(optics):
+    """Fails where an unknown boundary passes for one of the two."""
     with pytest.raises(ValueError, match="boundary"):
         tie(np.ones((8, 8, 1)), [1.0], optics, 0.1, boundary="wall")

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from scipy import integrate
 
 from mcnn_keras import InputError
 from mcnn_keras.physics import wall
@@ -10,12 +9,14 @@ from mcnn_keras.physics.wall import Scene, grid, irradiance_matrix, transport_ma
 
 
 def test_the_first_cell_is_left_and_up():
+    """Fails where rows and columns are swapped, or up is down."""
     points = grid(0.4, 0.2, (2, 4))
     np.testing.assert_allclose(points[0], (-0.15, 0.05))
     np.testing.assert_allclose(points[-1], (0.15, -0.05))
 
 
 def test_a_wide_uniform_screen_lights_the_wall_with_pi():
+    """Fails where the area of a cell or a factor of pi is missing."""
     # Lambert: the irradiance by a half-space of radiance one is pi.
     screen = grid(200.0, 200.0, (1000, 1000))
     total = irradiance_matrix(np.zeros((1, 2)), screen, 0.04, 1.0, 0.0).sum()
@@ -24,6 +25,7 @@ def test_a_wide_uniform_screen_lights_the_wall_with_pi():
 
 @pytest.mark.parametrize("falloff", [0.0, 0.5, 2.0])
 def test_a_round_screen_has_its_closed_form(falloff):
+    """Fails where the fall-off is another power of the cosine."""
     # The integral of cos^(2 + m) / r^2 over a disc: 2 pi / (2 + m) (1 - cos^(2 + m) of its rim).
     radius, distance = 0.3, 0.5
     screen = grid(0.6, 0.6, (800, 800))
@@ -36,6 +38,7 @@ def test_a_round_screen_has_its_closed_form(falloff):
 
 
 def test_a_single_pixel_fades_with_the_fourth_power_of_the_cosine():
+    """Fails where one of the two cosines, or the inverse square, is missing."""
     wall = np.array([[0.0, 0.0], [0.3, 0.0], [0.0, 0.4]])
     lit = irradiance_matrix(wall, np.zeros((1, 2)), 1e-6, 0.4, 0.0)[:, 0]
     np.testing.assert_allclose(lit[0], 1e-6 / 0.4**2)
@@ -43,6 +46,7 @@ def test_a_single_pixel_fades_with_the_fourth_power_of_the_cosine():
 
 
 def test_light_that_leaves_the_screen_falls_on_the_wall():
+    """Fails where light is lost or made between screen and wall."""
     # Energy: a Lambertian cell of area A sends pi A; a wide wall gets all of it.
     side, n = 60.0, 1500
     wall = grid(side, side, (n, n))
@@ -51,6 +55,7 @@ def test_light_that_leaves_the_screen_falls_on_the_wall():
 
 
 def test_light_goes_both_ways_alike():
+    """Fails where rows and columns are mixed up, or more than the distance of two points counts."""
     # Reciprocity: with a Lambertian panel, screen and wall may be exchanged.
     a, b = grid(0.3, 0.2, (3, 4)), grid(0.5, 0.3, (4, 5))
     forth = irradiance_matrix(a, b, 1.0, 0.3, 0.0)
@@ -58,6 +63,10 @@ def test_light_goes_both_ways_alike():
 
 
 def test_the_matrix_is_the_double_sum():
+    """With (s + 1) / (2 pi) the lobe sends back its share: the integral of cos^s over directions.
+
+    Fails where cells, camera or mirrored ray are misplaced, or the lobe has a wrong factor.
+    """
     scene = Scene(falloff=0.7, glossy=0.3, diffuse=0.5, sharpness=12.0, camera=(0.05, 0.12))
     matrix = transport_matrix(scene, (3, 4), (2, 3))
     area = scene.width * scene.height / 12
@@ -80,17 +89,8 @@ def test_the_matrix_is_the_double_sum():
             np.testing.assert_allclose(matrix[i, j], expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("sharpness", [0.0, 20.0])
-def test_the_lobe_sends_back_its_share(sharpness):
-    # At right angles: the integral of brdf cos over the directions of the camera.
-    lobe, _ = integrate.quad(
-        lambda t: 2 * np.pi * np.sin(t) * (sharpness + 1) / (2 * np.pi) * np.cos(t) ** sharpness,
-        0, np.pi / 2,
-    )  # fmt: skip
-    np.testing.assert_allclose(lobe, 1.0, rtol=1e-6)
-
-
 def test_a_mirror_shows_the_screen_where_it_should():
+    """Fails where the mirror image is turned over or shifted."""
     # A sharp lobe: wall point p shows the screen's point 2 p - camera.
     scene = Scene(diffuse=0, glossy=1, sharpness=4000, camera=(0.0, 0.0), view=1.0)
     matrix = transport_matrix(scene, (17, 31))
@@ -109,11 +109,13 @@ def test_a_mirror_shows_the_screen_where_it_should():
     ],
 )
 def test_impossible_scenes_are_refused(wrong, message):
+    """Fails where an impossible scene gives a matrix."""
     with pytest.raises(InputError, match=message):
         transport_matrix(Scene(**wrong), (2, 2))
 
 
 def test_the_filter_inverts_a_scene_without_noise(monkeypatch, rng):
+    """Fails where the filter has another scale than the view, or a wrong offset."""
     monkeypatch.setattr(wall, "NOISE", 1e-7)
     scene, shape = Scene(distance=0.1), (3, 5)
     matrix, offset = wall.screen_filter(scene, shape, 1.0)
@@ -123,12 +125,17 @@ def test_the_filter_inverts_a_scene_without_noise(monkeypatch, rng):
 
 
 def test_the_filter_leaves_the_mean_where_it_sees_nothing(monkeypatch):
+    """Fails where the answer to noise alone is not the mean screen."""
     monkeypatch.setattr(wall, "NOISE", 1e4)
     matrix, offset = wall.screen_filter(Scene(), (3, 5), 0.7)
     np.testing.assert_allclose(matrix @ np.ones(15) + offset, wall.MEAN, atol=1e-4)
 
 
 def test_no_other_linear_filter_errs_less(rng):
+    """Against least squares on 40,000 screens of the stated statistics.
+
+    Fails where a covariance or the vignetting is left out of the filter.
+    """
     scene, shape = Scene(), (4, 7)
     matrix, offset = wall.screen_filter(scene, shape, 0.7)
     cells = grid(7 / 4, 1.0, shape)
