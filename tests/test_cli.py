@@ -44,6 +44,7 @@ def run_apart(*arguments, **options):
 
 
 def test_the_whole_way(tmp_path, capfd, rng):
+    """Fails where a command cannot use the files of the one before, or a run is written over."""
     folder = tmp_path / "run"
     assert run(*TRAIN, "--output", folder) == 0
     assert "test MAE" in capfd.readouterr().out
@@ -69,6 +70,7 @@ def test_the_whole_way(tmp_path, capfd, rng):
 
 
 def test_simulate_writes_the_pairs(tmp_path):
+    """Fails where a pair lacks a plane or has an empty target, or the file names other planes."""
     arguments = "simulate phase --defocus -20 --defocus 20 --image-size 32 --samples 3".split()
     assert run(*arguments, "--output", tmp_path / "pairs.h5") == 0
     with h5py.File(tmp_path / "pairs.h5") as file:
@@ -116,6 +118,7 @@ def test_simulate_writes_the_pairs(tmp_path):
     ],
 )
 def test_wrong_input_is_told_in_one_line(arguments, tmp_path, capfd, monkeypatch):
+    """Fails where wrong input ends in a traceback or several lines, or leaves a file behind."""
     monkeypatch.chdir(tmp_path)
     assert run(*arguments.split()) == 2
     told = capfd.readouterr().err.strip().splitlines()
@@ -137,6 +140,7 @@ def test_implausible_units_are_warned_of_in_one_line(tmp_path, rng):
 
 
 def test_every_command_shows_an_example(capfd):
+    """Fails where the help of a command shows no example of its use."""
     commands = [
         ["train", "phase"], ["predict"], ["evaluate"], ["simulate", "phase"], ["info"], ["denoise"],
         ["export"], ["reconstruct"], ["compare", "phase"], ["train", "denoise"], ["models"],
@@ -234,6 +238,7 @@ def test_interrupting_keeps_a_checkpoint(tmp_path, rng):
 
 
 def test_help_and_import_leave_tensorflow_alone():
+    """Fails where the import or --help loads TensorFlow or Keras, which takes seconds."""
     code = (
         "import sys, mcnn_keras\n"
         "from mcnn_keras.cli import main\n"

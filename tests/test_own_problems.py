@@ -41,6 +41,7 @@ def installed(monkeypatch):
 
 
 def test_an_object_with_three_attributes_is_enough(rng):
+    """Fails where train, predict or evaluate needs a method that only a `Problem` has."""
     run = train(Doubling(3.0), **TINY)
     assert run.model.card.problem == "doubling"
     assert run.model.card.config == {"factor": 3.0, "word": "none"}
@@ -51,6 +52,8 @@ def test_an_object_with_three_attributes_is_enough(rng):
 
 
 def test_what_lacks_one_is_told():
+    """Fails where an object without a forward model is taken, or a bare `Problem` is refused."""
+
     class Half:
         name = "half"
 
@@ -63,6 +66,7 @@ def test_what_lacks_one_is_told():
 
 
 def test_another_packages_problem_is_offered(installed, tmp_path, capfd):
+    """Fails where the commands do not list an entry point's problem, or lose its arguments."""
     words = "train doubling --set factor=4 --set word=some --image-size 64 --samples 8 --epochs 1"
     with pytest.raises(SystemExit) as end:
         main([*words.split(), "--preset", "fast", "--output", str(tmp_path / "run")])
@@ -78,6 +82,7 @@ def test_another_packages_problem_is_offered(installed, tmp_path, capfd):
 
 
 def test_its_wrong_arguments_are_told_in_one_line(installed, tmp_path, capfd):
+    """Fails where a wrong --set ends in a traceback, or in more than one line."""
     for words, message in (("--set speed=4", "cannot be made"), ("--set speed", "NAME=VALUE")):
         with pytest.raises(SystemExit) as end:
             main(["train", "doubling", *words.split(), "--output", str(tmp_path / "run")])

@@ -30,6 +30,7 @@ def folders(tmp_path, rng):
 
 
 def test_windows_of_a_pair_belong_together(folders):
+    """Fails where an image and its target are cut from two places, or a window comes twice."""
     problem = Paired(*folders)
     assert problem.report == ["12 pairs: 10 train, 2 test"]
     images, targets = fixed_set(problem, "train", 40, 32, 0)
@@ -44,12 +45,14 @@ def test_windows_of_a_pair_belong_together(folders):
 
 
 def test_the_training_set_is_seen_with_mean_zero_and_deviation_one(folders):
+    """Fails where images or targets keep their mean or deviation, or get each other's."""
     images, targets = fixed_set(Paired(*folders), "train", 200, 32, 0)
     for array in (images, targets):
         np.testing.assert_allclose([array.mean(), array.std()], [0, 1], atol=0.1)
 
 
 def test_the_splits_share_no_pair_and_are_stable(folders):
+    """Fails where a pair is in both splits, or a second reading splits the folder differently."""
     problem, again = Paired(*folders), Paired(*folders)
     values = []
     for split in ("train", "test"):
@@ -63,6 +66,7 @@ def test_the_splits_share_no_pair_and_are_stable(folders):
 
 
 def test_what_is_left_out_is_told(folders):
+    """Fails where a lonely, broken or odd file is dropped in silence, or ends the reading."""
     images, targets = folders
     np.save(images / "lonely.npy", np.ones((40, 40)))
     np.save(targets / "broken.npy", np.ones((40, 40)))
@@ -79,6 +83,7 @@ def test_what_is_left_out_is_told(folders):
 
 
 def test_a_folder_of_pairs_trains_and_predicts(folders, tmp_path, capfd):
+    """Fails where a network learns nothing from pairs, or answers in other values than theirs."""
     images, targets = folders
     with pytest.raises(SystemExit) as end:
         main([
@@ -104,6 +109,7 @@ def test_a_folder_of_pairs_trains_and_predicts(folders, tmp_path, capfd):
 
 
 def test_colours_stay_colours(tmp_path, rng):
+    """Fails where colours are averaged to grey, or the answer lacks one or its double size."""
     for folder in ("images", "targets"):
         (tmp_path / folder).mkdir()
     for i in range(5):
@@ -128,6 +134,7 @@ def test_colours_stay_colours(tmp_path, rng):
 
 
 def test_pictures_of_8_bits_stay_within_them(tmp_path, rng):
+    """Fails where answers leave 0..255, a PNG is stretched, or errors are not grey levels."""
     images, targets = tmp_path / "images", tmp_path / "targets"
     for folder in (images, targets):
         folder.mkdir()
@@ -161,6 +168,7 @@ def test_pictures_of_8_bits_stay_within_them(tmp_path, rng):
 
 
 def test_datasets_of_one_file_are_pairs(tmp_path, rng):
+    """Fails where an image gets the target of another number, or its channels are mixed up."""
     images = rng.random((6, 20, 24, 2)).astype(np.float32)
     with h5py.File(tmp_path / "pairs.h5", "w") as file:
         for name, array in (("x", images), ("y", images[..., 0] + images[..., 1])):
@@ -180,6 +188,7 @@ def test_datasets_of_one_file_are_pairs(tmp_path, rng):
 
 
 def test_plain_datasets_have_their_channels_last(tmp_path, rng):
+    """Fails where the last axis of a plain dataset is taken for the images' width."""
     images = rng.random((6, 20, 24, 3)).astype(np.float32)
     with h5py.File(tmp_path / "pairs.h5", "w") as file:
         file["x"], file["y"] = images, images[..., 0]
@@ -188,6 +197,7 @@ def test_plain_datasets_have_their_channels_last(tmp_path, rng):
 
 
 def test_what_cannot_be_paired_is_refused(folders, tmp_path):
+    """Fails where a missing folder, one without pairs, or too large a window is accepted."""
     with pytest.raises(InputError, match="not a folder"):
         Paired(folders[0], tmp_path / "none")
     (tmp_path / "empty").mkdir()
@@ -198,6 +208,7 @@ def test_what_cannot_be_paired_is_refused(folders, tmp_path):
 
 
 def test_whole_images_are_filled_up_as_inference_does(folders):
+    """Fails where the mirrored border differs from side to side, or sizes are mixed in silence."""
     images, targets = folders
     problem = Paired(images, targets, whole=True)
     assert (

@@ -14,6 +14,7 @@ def take(problem, batches, **options):
 
 
 def test_a_stream_can_start_anywhere(phase_problem):
+    """Fails where a stream that starts late has other samples than the whole one has there."""
     whole = take(phase_problem, 3)
     late = take(phase_problem, 1, start=8)
     np.testing.assert_array_equal(whole[2][0], late[0][0])
@@ -21,12 +22,14 @@ def test_a_stream_can_start_anywhere(phase_problem):
 
 
 def test_batches_hold_the_samples_in_order(phase_problem):
+    """Fails where the samples, or their order, depend on the batch size."""
     singles = take(phase_problem, 4, batch_size=1)
     batch = take(phase_problem, 1)[0]
     np.testing.assert_array_equal(np.concatenate([image for image, _ in singles]), batch[0])
 
 
 def test_a_fixed_set_comes_again_in_another_order(phase_problem):
+    """Fails where an epoch lacks or repeats a sample, or keeps the order of the one before."""
     epochs = take(phase_problem, 4, samples=8, fresh=False)
     first = np.concatenate([epochs[0][0], epochs[1][0]])
     second = np.concatenate([epochs[2][0], epochs[3][0]])
@@ -37,17 +40,20 @@ def test_a_fixed_set_comes_again_in_another_order(phase_problem):
 
 
 def test_fresh_samples_never_come_again(phase_problem):
+    """Fails where the second epoch repeats samples of the first."""
     images = np.concatenate([image for image, _ in take(phase_problem, 4, samples=8)])
     assert len(np.unique(images.sum((1, 2, 3)))) == 16
 
 
 def test_seeds_and_splits_differ(phase_problem):
+    """Fails where two seeds, or training and test, share samples."""
     base = take(phase_problem, 1)[0][0]
     assert np.all(np.any(base != take(phase_problem, 1, seed=1)[0][0], axis=(1, 2, 3)))
     assert np.all(np.any(base != take(phase_problem, 1, split="test")[0][0], axis=(1, 2, 3)))
 
 
 def test_fixed_set_is_the_start_of_the_stream(phase_problem):
+    """Fails where the set in memory has other samples than the stream of its split and seed."""
     images, targets = fixed_set(phase_problem, "test", 3, 32, 5)
     batch = take(phase_problem, 1, split="test", seed=5)[0]
     np.testing.assert_array_equal(images, batch[0][:3])
@@ -55,6 +61,8 @@ def test_fixed_set_is_the_start_of_the_stream(phase_problem):
 
 
 def test_mixed_sizes_take_every_fourth_batch_larger(phase_problem):
+    """Fails where the wrong batches are large, or a batch depends on where the stream began."""
+
     def batches(step, count):
         mixed = mixed_stream(phase_problem, 4, 32, seed=0, step=step)
         return list(mixed.take(count).as_numpy_iterator())

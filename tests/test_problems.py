@@ -12,6 +12,7 @@ SEED = tf.constant([0, 7], tf.int64)
 
 
 def test_a_sample_is_a_function_of_its_seed(phase_problem):
+    """Fails where a sample changes from call to call, or not with its seed and split."""
     image, _, target = phase_problem.sample(SEED, 32)
     again = phase_problem.sample(SEED, 32)
     np.testing.assert_array_equal(image, again[0])
@@ -22,6 +23,7 @@ def test_a_sample_is_a_function_of_its_seed(phase_problem):
 
 @pytest.mark.parametrize("amplitude", [False, True])
 def test_shapes_and_conventions(optics, amplitude):
+    """Fails where a channel is missing, a mean is kept, or an amplitude is not of unit power."""
     problem = Phase([-20.0, 5.0, 30.0], optics, amplitude=amplitude)
     image, target = problem.network_pair(problem.sample(SEED, 48))
     image = image[..., :3]
@@ -34,7 +36,7 @@ def test_shapes_and_conventions(optics, amplitude):
 
 
 def test_the_image_is_what_the_target_makes(optics):
-    """Without noise and variation the image is the defocused intensity of the target's wave."""
+    """Fails where, without noise, an image is not the defocused intensity of the target's wave."""
     quiet = {key: (1.0, 1.0) if key == "aperture" else (0.0, 0.0) for key in RANGES}
     quiet |= {"dose": (1e12, 1e12 + 1)}
     problem = Phase([-20.0], optics, phase_span=(1.0, 1.0 + 1e-6), ranges=quiet)
@@ -52,6 +54,7 @@ def test_the_image_is_what_the_target_makes(optics):
 
 
 def test_stated_ranges_hold(phase_problem):
+    """Fails where a phase spans more than is stated, or all spans are alike."""
     spans = []
     for i in range(40):
         target = phase_problem.sample(tf.constant([1, i], tf.int64), 32).target
@@ -66,17 +69,20 @@ def test_stated_ranges_hold(phase_problem):
     [([], "no defocus"), ([0.0], "out of focus"), ([5, 5], "twice"), ([float("nan")], "nan")],
 )
 def test_impossible_planes_are_refused(defocus, message):
+    """Fails where no plane, one in focus, twice the same or one that is no number is accepted."""
     with pytest.raises(InputError, match=message):
         Phase(defocus)
 
 
 @pytest.mark.parametrize("span", [(0, 1), (3, 1), (1, float("inf"))])
 def test_impossible_spans_are_refused(span):
+    """Fails where a span that begins at zero, goes downwards or never ends is accepted."""
     with pytest.raises(InputError, match="phase_span"):
         Phase(-5, phase_span=span)
 
 
 def test_config_brings_the_problem_back():
+    """Fails where `from_config` loses an argument, or accepts a name that no problem has."""
     problem = Phase(
         [-52, 52], Optics(0.5, 0.2), amplitude=True, input="intensity", phase_span=(1, 6)
     )
@@ -102,6 +108,7 @@ class Enlarge(Problem):
 
 
 def test_margins_are_cut_alike_from_images_and_larger_targets():
+    """Fails where as many pixels are cut from a target twice as large as from its image."""
     image, _, target = Enlarge().sample(SEED, 8)
     assert image.shape == (8, 8, 1)
     assert target.shape == (16, 16, 1)
@@ -109,12 +116,14 @@ def test_margins_are_cut_alike_from_images_and_larger_targets():
 
 
 def test_a_model_that_enlarges_trains_and_predicts(tiny, rng):
+    """Fails where a network that enlarges does not train, or answers in the image's size."""
     run = train(Enlarge(), **tiny)
     assert run.model.card.scale == 2
     assert predict(run.model, rng.random((40, 50))).shape == (80, 100)
 
 
 def test_focus_errors_stay_on_their_side_of_focus(optics):
+    """Fails where a drawn focus error takes a plane through focus, which turns its contrast."""
     # A plane a tenth of a um from focus: its phase contrast keeps its sign in every sample.
     problem = Phase([0.1], optics)
     told = problem.conditions(SEED)
@@ -128,7 +137,8 @@ def test_focus_errors_stay_on_their_side_of_focus(optics):
 
 
 def test_electrons_are_a_problem_too(tiny, tmp_path):
-    """Lengths in Angstrom: a thin specimen, underfocused, with spherical aberration."""
+    """Fails where Angstrom are taken for um, or the card loses the optics of electrons."""
+    # A thin specimen, underfocused, with spherical aberration; lengths are in Angstrom.
     optics = Optics.electron(300e3, 0.3, 1.2e7, aperture_angle=0.02)
     problem = Phase([-600.0, -2000.0], optics, phase_span=(0.05, 0.5))
     image = problem.sample(tf.constant([1, 2], tf.int64), 32).image

@@ -24,6 +24,7 @@ def small_runs(monkeypatch):
 
 
 def test_the_problem_of_ones_own_trains_and_predicts(small_runs, tmp_path, monkeypatch):
+    """Fails where the README's problem of one's own does not run as it is printed."""
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     code = next(block for block in blocks if "class Deblur" in block)
@@ -34,6 +35,7 @@ def test_the_problem_of_ones_own_trains_and_predicts(small_runs, tmp_path, monke
 
 
 def test_other_programs_use_it(rng, tmp_path, monkeypatch):
+    """Fails where the README's HyperSpy and Zarr code does not run, or its two ways disagree."""
     hyperspy = pytest.importorskip("hyperspy.api")
     zarr = pytest.importorskip("zarr")
     monkeypatch.chdir(tmp_path)

@@ -63,6 +63,7 @@ def by_another_reader(path):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("dtype", ["uint16", "float32"])
 def test_values_and_pixel_sizes_reach_other_programs(name, dtype, frames, tmp_path):
+    """Fails where another program reads other values, another type or other pixel sizes."""
     available(name)
     if name.endswith("spy"):
         pytest.importorskip("hyperspy")
@@ -77,6 +78,7 @@ def test_values_and_pixel_sizes_reach_other_programs(name, dtype, frames, tmp_pa
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_was_written_is_read_again(name, frames, tmp_path):
+    """Fails where values, axes or the title are lost between writing and reading."""
     available(name)
     if name.endswith("mrc"):
         pytest.importorskip("rsciio")
@@ -100,6 +102,7 @@ def test_what_was_written_is_read_again(name, frames, tmp_path):
 
 @pytest.mark.parametrize("name", [n for n in NAMES if not n.endswith("mrc")])
 def test_two_axes_between_the_frames_stay_apart(name, frames, tmp_path):
+    """Fails where time and depth are merged into one axis of frames."""
     available(name)
     axes = (Axis("time", 2), Axis("z", 3, 4.0, 0.0, "nm"), *FIELD)
     write_recording(tmp_path / name, frames, axes)
@@ -109,6 +112,7 @@ def test_two_axes_between_the_frames_stay_apart(name, frames, tmp_path):
 
 
 def test_planes_that_come_last_are_read_as_planes(tmp_path, rng):
+    """Fails where a last axis of channels is taken for the width of the images."""
     samples = rng.random((3, 8, 9, 2)).astype(np.float32)
     with h5py.File(tmp_path / "a.h5", "w") as file:
         array = file.create_dataset("images", data=samples)
@@ -122,6 +126,7 @@ def test_planes_that_come_last_are_read_as_planes(tmp_path, rng):
 
 
 def test_frames_are_chosen_by_number(frames, tmp_path):
+    """Fails where chosen frames come in the file's order, or a number beyond the end is taken."""
     np.save(tmp_path / "a.npy", frames)
     with open_recording(tmp_path / "a.npy") as recording:
         np.testing.assert_array_equal(recording.chosen([4, 0]).read(), frames[[4, 0]])
@@ -130,6 +135,7 @@ def test_frames_are_chosen_by_number(frames, tmp_path):
 
 
 def test_impossible_scales_are_not_believed():
+    """Fails where a negative scale, or one without a unit, is believed, or a unit is misread."""
     assert axis("x", 3, -1.0, 0, "nm")[2:] == (None, 0.0, "")
     assert axis("x", 3, 1.0, 5, None)[2:] == (None, 0.0, "")
     assert axis("x", 3, 2.0, 5, "µm")[2:] == (2.0, 5.0, "um")
@@ -138,6 +144,7 @@ def test_impossible_scales_are_not_believed():
 
 
 def test_the_inputs_type_is_kept_where_it_holds_the_result(tmp_path, rng):
+    """Fails where the input's type loses values of the result, or another is taken untold."""
     told = []
     bright = 1000 * rng.random((2, 20, 25)).astype(np.float32)
     assert default_type(tmp_path / "a.tif", bright, np.uint16, told.append) == "uint16"
@@ -149,12 +156,14 @@ def test_the_inputs_type_is_kept_where_it_holds_the_result(tmp_path, rng):
 
 
 def test_integers_are_rounded_and_clipped(tmp_path):
+    """Fails where values are cut off instead of rounded, or wrap around at the type's limits."""
     values = np.array([[[-3.0, 0.6, 254.6, 300.0]]], np.float32)
     write_recording(tmp_path / "a.npy", values, dtype="uint8")
     np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), [[0, 1, 255, 255]])
 
 
 def test_what_cannot_be_written_is_told(frames, tmp_path):
+    """Fails where an ending or a type that cannot be written leaves a file behind."""
     with pytest.raises(InputError, match=r"\.jpg; choose"):
         write_recording(tmp_path / "a.jpg", frames)
     with pytest.raises(InputError, match="cannot hold int64"):
@@ -163,6 +172,7 @@ def test_what_cannot_be_written_is_told(frames, tmp_path):
 
 
 def test_a_microscopes_file_of_several_images_asks_which(tmp_path, rng):
+    """Fails where one of several images is taken unasked, or the named one loses its pixel size."""
     pytest.importorskip("rsciio")
     images = {"HAADF": rng.random((8, 9)), "BF": rng.random((8, 9))}
     with h5py.File(tmp_path / "scan.emd", "w") as file:
@@ -184,6 +194,7 @@ def test_a_microscopes_file_of_several_images_asks_which(tmp_path, rng):
 
 @pytest.mark.parametrize("names", ["zt", "tcz", "cz", "zo", "tzco", "o"])
 def test_axes_keep_their_meaning_in_tiffs(names, tmp_path, rng):
+    """Fails where time, depth or channels come back under another name or in another order."""
     sizes = dict(zip("tzco", (2, 3, 4, 5), strict=True))
     whole = {"t": "time", "z": "z", "c": "channel", "o": "output"}
     outer = [
@@ -208,6 +219,7 @@ def test_axes_keep_their_meaning_in_tiffs(names, tmp_path, rng):
     ("scale", "units"), [(0.5, "1/Å"), (0.5, "°"), (2e-10, "m"), (2e10, "pm"), (0.2, "A")]
 )
 def test_any_unit_comes_back_from_a_tiff(scale, units, tmp_path):
+    """Fails where the scale of a unit that TIFF does not know is lost or changed."""
     field = (Axis("height", 8, scale, 0.0, units), Axis("width", 9, scale, 0.0, units))
     write_recording(tmp_path / "a.tif", np.ones((1, 8, 9), np.float32), field)
     with open_recording(tmp_path / "a.tif") as recording:
@@ -219,6 +231,7 @@ def test_any_unit_comes_back_from_a_tiff(scale, units, tmp_path):
 
 
 def test_compressed_tiffs_keep_their_axes(tmp_path, rng):
+    """Fails where compressed frames are read from a wrong place, or lose their axes."""
     frames = rng.integers(0, 99, (3, 20, 24), np.uint16)
     tifffile.imwrite(
         tmp_path / "a.ome.tif", frames, compression="zlib", ome=True,
@@ -231,6 +244,7 @@ def test_compressed_tiffs_keep_their_axes(tmp_path, rng):
 
 
 def test_thumbnails_and_odd_samples_are_not_taken_for_frames(tmp_path, rng):
+    """Fails where a thumbnail is read as a frame, or the five samples of a pixel as its width."""
     frames = rng.random((4, 30, 40)).astype(np.float32)
     with tifffile.TiffWriter(tmp_path / "thumb.tif") as file:
         file.write(frames[0, ::4, ::4])
@@ -247,6 +261,7 @@ def test_thumbnails_and_odd_samples_are_not_taken_for_frames(tmp_path, rng):
 
 
 def test_damaged_data_in_the_middle_are_told(tmp_path, rng):
+    """Fails where damaged data end in a decoder's error that names no file."""
     frames = rng.random((4, 30, 40)).astype(np.float32)
     tifffile.imwrite(tmp_path / "a.tif", frames, compression="zlib", photometric="minisblack")
     data = bytearray((tmp_path / "a.tif").read_bytes())

@@ -33,6 +33,7 @@ def recorded(tmp_path, rng):
 
 
 def test_pairs_are_cut_mirrored_scaled_and_split(recorded, tmp_path):
+    """Fails where a photograph is cut off centre or not mirrored, or the split is another one."""
     result = run("prepare_reflection", recorded, tmp_path / "ready", "--size", 32, 18, "--test", 2)
     assert result.returncode == 0, result.stderr
     ready = tmp_path / "ready"
@@ -51,6 +52,7 @@ def test_pairs_are_cut_mirrored_scaled_and_split(recorded, tmp_path):
     [((), "5 pairs, of which 256"), (("--test", 1, "--size", 64, 36), "smaller --size")],
 )
 def test_pairs_that_do_not_do_are_told_of(recorded, tmp_path, arguments, message):
+    """Fails where too few or too small pairs make a set, or end in a traceback."""
     result = run("prepare_reflection", recorded, tmp_path / "ready", *arguments)
     assert result.returncode == 2
     assert message in result.stderr
@@ -102,6 +104,7 @@ class TestCapture:
         os.close(write)
 
     def test_screen_and_camera_are_recorded_together(self, pictures, camera, display, tmp_path):
+        """Fails where pairs come at another rate or skip frames, or the film leaves a border."""
         result = run(
             "capture_reflection", pictures, tmp_path / "pairs", "--camera", camera,
             "--pairs", 5, "--rate", 1.7, DISPLAY=display,
@@ -126,6 +129,7 @@ class TestCapture:
         assert len(seen) >= 2
 
     def test_an_interrupted_recording_is_kept(self, pictures, camera, display, tmp_path):
+        """Fails where Ctrl-C loses the pairs so far, or tells another number of them."""
         process = subprocess.Popen(
             [sys.executable, TOOLS / "capture_reflection.py", pictures, tmp_path / "pairs",
              "--camera", str(camera), "--rate", "10", "--pairs", "500"],
@@ -151,6 +155,7 @@ class TestCapture:
     def test_what_is_missing_is_told_in_a_line(
         self, pictures, camera, display, tmp_path, arguments, message
     ):
+        """Fails where a missing camera, screen or film ends in a traceback, or leaves a folder."""
         options = {"--camera": camera, "DISPLAY": display, "source": pictures, **arguments}
         source, screen = options.pop("source"), options.pop("DISPLAY")
         flat = [text for option in options.items() for text in option]

@@ -27,6 +27,7 @@ def image(rng):
 
 
 def test_the_card_tells_all(path):
+    """Fails where the card lacks a setting, range, version or error of its run."""
     card = read_card(path)
     assert card.problem == "phase"
     assert card.config["defocus"] == [-20.0]
@@ -42,6 +43,7 @@ def test_the_card_tells_all(path):
 
 
 def test_saving_and_loading_changes_nothing(trained, image, tmp_path):
+    """Fails where a weight or a field of the card changes on the way through a file."""
     save(trained.model, tmp_path / "copy.h5")
     save(load(tmp_path / "copy.h5"), tmp_path / "again.h5")
     again = load(tmp_path / "again.h5")
@@ -51,6 +53,7 @@ def test_saving_and_loading_changes_nothing(trained, image, tmp_path):
 
 
 def test_keras_opens_the_file_too(path, trained, image):
+    """Fails where Keras's own loader refuses the file, or its model answers otherwise."""
     model = keras.models.load_model(path, compile=False)
     np.testing.assert_allclose(model(image)[0], trained.model(image)[0], atol=1e-6)
 
@@ -66,7 +69,7 @@ def test_keras_opens_the_file_without_this_package(path):
 
 
 def test_loading_never_runs_what_the_file_says(path, tmp_path):
-    """A file whose Keras config holds code: our loader does not even read it."""
+    """Fails where loading reads the file's Keras config, which can hold code."""
     evil = tmp_path / "evil.h5"
     evil.write_bytes(path.read_bytes())
     with h5py.File(evil, "r+") as file:
@@ -75,6 +78,7 @@ def test_loading_never_runs_what_the_file_says(path, tmp_path):
 
 
 def test_half_precision_weights_load(path, tmp_path, trained, image):
+    """Fails where weights that are stored in float16 are refused or misread."""
     half = tmp_path / "half.h5"
     half.write_bytes(path.read_bytes())
     with h5py.File(half, "r+") as file:
@@ -123,12 +127,14 @@ def damaged(path, tmp_path, kind):
     ],
 )
 def test_damaged_files_are_refused_in_one_line(path, tmp_path, kind, message):
+    """Fails where a damaged file ends in an error of HDF5 or Keras, or in several lines."""
     with pytest.raises(InputError, match=message) as caught:
         load(damaged(path, tmp_path, kind))
     assert "\n" not in str(caught.value)
 
 
 def test_only_h5_names_and_models_with_a_card_are_saved(trained, tmp_path):
+    """Fails where a file is written that `load` would refuse."""
     with pytest.raises(InputError, match=r"\.h5"):
         save(trained.model, tmp_path / "model.keras")
     with pytest.raises(InputError, match="no card"):
@@ -139,6 +145,7 @@ def test_only_h5_names_and_models_with_a_card_are_saved(trained, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", ["paper", "paper-bottleneck"])
 def test_the_large_presets_save_and_load(preset, tmp_path, phase_problem, tiny):
+    """Fails where a network of the paper's size loses weights on the way through a file."""
     settings = {**tiny, "filters": None, "branches": None, "image_size": 128, "preset": preset}
     run = train(phase_problem, **{**settings, "samples": 2, "batch_size": 2, "epochs": 1})
     save(run.model, tmp_path / "large.h5")
@@ -147,12 +154,14 @@ def test_the_large_presets_save_and_load(preset, tmp_path, phase_problem, tiny):
 
 
 def test_a_loaded_model_computes_in_the_precision_asked_for(path, trained, image):
+    """Fails where bfloat16 is not used, or changes more than the last digits."""
     model = load(path, precision="bfloat16")
     assert model.get_layer("encoder_1_conv").compute_dtype == "bfloat16"
     np.testing.assert_allclose(model(image)[0], trained.model(image)[0], atol=0.05)
 
 
 def test_shipped_models_are_known_by_name(path, tmp_path, monkeypatch):
+    """Fails where a shipped model's name is not known, or a misspelt one does not list it."""
     monkeypatch.setattr(saving, "WEIGHTS", tmp_path)
     (tmp_path / "cells.h5").write_bytes(path.read_bytes())
     assert list(saving.shipped()) == ["cells"]
@@ -177,6 +186,7 @@ def test_a_model_by_name_is_loaded_once(path, tmp_path, monkeypatch, rng):
 
 
 def test_every_shipped_model_loads_and_tells_where_it_comes_from():
+    """Fails where a shipped model does not tell its command or problem, or takes too much space."""
     total = 0
     for name, file in saving.shipped().items():
         card = load(name).card

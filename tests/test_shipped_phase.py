@@ -15,6 +15,7 @@ from mcnn_keras.training.pipeline import measurements
 # Two planes are nearly what transport of intensity needs; one is not.
 @pytest.mark.parametrize(("name", "share"), [("phase-108", 0.5), ("phase-52+52", 0.7)])
 def test_it_beats_the_best_transport_of_intensity(name, share):
+    """Fails where a shipped model is hardly better than transport of intensity, or than zero."""
     answers = evaluate(load(name), samples=6, seed=7)
     network, transport = (answers[n]["mae"]["phase"] for n in ("network", "transport of intensity"))
     assert network < share * transport
@@ -22,6 +23,7 @@ def test_it_beats_the_best_transport_of_intensity(name, share):
 
 
 def test_the_command_inverts_a_picture_by_the_models_name(tmp_path, capfd):
+    """Fails where other pixels pass untold, or the answer to a camera's counts is no phase."""
     problem = from_card(read_card("phase-108"))
     sample = next(iter(measurements(problem, "test", 256, seed=8)))
     # A camera's counts, and the pixels of other optics.

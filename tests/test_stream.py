@@ -37,6 +37,7 @@ def frames(rng):
 
 
 def test_each_frame_comes_back_at_its_place(one_plane, trained, frames, tmp_path):
+    """Fails where frames are lost or swapped where one batch ends and the next begins."""
     np.save(tmp_path / "in.npy", frames)
     out, _ = predict_files(
         one_plane, [str(tmp_path / "in.npy")], tmp_path / "out.npy", batch_size=7
@@ -48,6 +49,7 @@ def test_each_frame_comes_back_at_its_place(one_plane, trained, frames, tmp_path
 
 
 def test_an_interrupted_run_goes_on_where_it_stopped(one_plane, frames, tmp_path, monkeypatch):
+    """Fails where a frame that a kill cut short is taken for a whole one, or work is done twice."""
     np.save(tmp_path / "in.npy", frames)
     inputs = [str(tmp_path / "in.npy")]
     whole, _ = predict_files(one_plane, inputs, tmp_path / "whole.npy", batch_size=4)
@@ -78,6 +80,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(one_plane, frames, tmp_path
 
 
 def test_what_is_left_of_other_inputs_is_not_gone_on_with(one_plane, frames, tmp_path):
+    """Fails where frames of another recording are taken for the first ones of this."""
     folder = tmp_path / ".out.npy.unfinished"
     folder.mkdir()
     (folder / "identity.json").write_text('{"inputs": "others"}')
@@ -88,6 +91,7 @@ def test_what_is_left_of_other_inputs_is_not_gone_on_with(one_plane, frames, tmp
 
 
 def test_a_killed_command_goes_on(exported, rng, tmp_path):
+    """Fails where a kill leaves half a result, or --resume leaves frames out."""
     frames = rng.random((4000, 32, 32)).astype(np.float32) + 1
     np.save(tmp_path / "in.npy", frames)
     command = [
@@ -110,6 +114,7 @@ def test_a_killed_command_goes_on(exported, rng, tmp_path):
 
 
 def test_one_bad_file_does_not_stop_the_others(one_plane, frames, tmp_path, capfd):
+    """Fails where an unreadable file ends the run, or the run does not tell of it at the end."""
     folder = tmp_path / "day"
     folder.mkdir()
     for i in range(3):
@@ -128,6 +133,7 @@ def test_one_bad_file_does_not_stop_the_others(one_plane, frames, tmp_path, capf
 
 
 def test_patterns_name_files(one_plane, frames, tmp_path):
+    """Fails where a pattern is taken for a file's name, or one that fits no file is passed over."""
     for i in range(2):
         np.save(tmp_path / f"in{i}.npy", frames[i])
     out = predict_files(one_plane, [str(tmp_path / "in*.npy")], tmp_path / "out")
@@ -137,6 +143,7 @@ def test_patterns_name_files(one_plane, frames, tmp_path):
 
 
 def test_pixels_other_than_the_models_are_told(one_plane, frames, tmp_path):
+    """Fails where other pixels pass untold or are lost, or the offered command does not run."""
     told = []
     for size in (0.31, 0.5):
         tifffile.imwrite(
@@ -170,6 +177,7 @@ def test_pixels_other_than_the_models_are_told(one_plane, frames, tmp_path):
 
 
 def test_images_far_larger_than_those_of_training_are_told(one_plane, rng, tmp_path):
+    """Fails where an image twice as wide as in training passes without a warning."""
     told = []
     for size in (TINY["image_size"], 2 * TINY["image_size"]):
         np.save(tmp_path / "in.npy", rng.random((size, size)) + 1)
@@ -181,6 +189,7 @@ def test_images_far_larger_than_those_of_training_are_told(one_plane, rng, tmp_p
 
 
 def test_large_images_in_tiles_are_as_in_one_piece(optics, rng):
+    """Fails where tiles see less around them than the network looks, which leaves seams."""
     model = train(Phase([-20.0], optics, input="intensity"), **TINY).model
     stack = rng.random((1, 200, 232, 1)).astype(np.float32) + 1
     whole = predict_stack(model, stack)
@@ -194,6 +203,8 @@ def test_large_images_in_tiles_are_as_in_one_piece(optics, rng):
 
 
 def test_the_receptive_radius_is_that_of_the_layers():
+    """Fails where the reach is measured too short, or along one axis alone."""
+
     class Blur:
         """A five-pixel average in place of a network."""
 
@@ -212,6 +223,7 @@ def test_the_receptive_radius_is_that_of_the_layers():
 
 
 def test_images_are_inverted_as_they_appear(one_plane, frames, tmp_path, monkeypatch):
+    """Fails where a file is inverted while it is being written, or not once it is whole."""
     from mcnn_keras.inference import watch as module
     from mcnn_keras.models.saving import read_card
 
@@ -250,6 +262,7 @@ def test_images_are_inverted_as_they_appear(one_plane, frames, tmp_path, monkeyp
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="tells no peak of memory")
 def test_memory_does_not_grow_with_the_recording(exported, tmp_path):
+    """Fails where all frames, or all results, are held in memory."""
     code = (
         "import sys\n"
         "from mcnn_keras.inference.stream import predict_files\n"
@@ -271,6 +284,7 @@ def test_memory_does_not_grow_with_the_recording(exported, tmp_path):
 
 
 def test_a_video_shows_input_result_truth_and_difference(one_plane, frames, tmp_path):
+    """Fails where the video lacks a frame or a panel, or a truth of another length is taken."""
     np.save(tmp_path / "in.npy", frames[:5])
     np.save(tmp_path / "truth.npy", frames[:5] - 1)
     names = ([str(tmp_path / "in.npy")], tmp_path / "out.npy")
@@ -300,6 +314,7 @@ def test_a_video_shows_input_result_truth_and_difference(one_plane, frames, tmp_
 
 
 def test_a_full_disk_does_not_lose_what_was_computed(one_plane, frames, tmp_path, monkeypatch):
+    """Fails where frames that a full disk could not take are lost, or computed again."""
     np.save(tmp_path / "in.npy", frames)
     names = ([str(tmp_path / "in.npy")], tmp_path / "out.tif")
 
@@ -317,6 +332,7 @@ def test_a_full_disk_does_not_lose_what_was_computed(one_plane, frames, tmp_path
 
 
 def test_measurements_of_several_outputs_are_resumed_whole(tmp_path):
+    """Fails where half a measurement counts as one, or another model's frames are kept."""
     shape = (12, 4, 5)
     frames = np.arange(240, dtype=np.float32).reshape(shape)
     spool = Spool(tmp_path / "a.npy", shape, {}, together=2)
@@ -331,6 +347,7 @@ def test_measurements_of_several_outputs_are_resumed_whole(tmp_path):
 
 
 def test_a_resumed_folder_goes_on_at_the_file_where_it_stopped(one_plane, frames, tmp_path):
+    """Fails where finished files are made again, or one that has changed since is not."""
     for i in range(3):
         np.save(tmp_path / f"in{i}.npy", frames[i : i + 2])
     inputs, told = [str(tmp_path / "in*.npy")], []
@@ -346,6 +363,7 @@ def test_a_resumed_folder_goes_on_at_the_file_where_it_stopped(one_plane, frames
 
 
 def test_results_of_one_name_are_kept_apart(one_plane, frames, tmp_path):
+    """Fails where files that differ in their ending alone replace each other's results."""
     np.save(tmp_path / "a.npy", frames[0])
     tifffile.imwrite(tmp_path / "a.tif", frames[1])
     written = predict_files(one_plane, [str(tmp_path / "a.*")], tmp_path / "out")
@@ -355,6 +373,7 @@ def test_results_of_one_name_are_kept_apart(one_plane, frames, tmp_path):
 def test_the_output_is_refused_before_anything_is_computed(
     one_plane, frames, tmp_path, monkeypatch
 ):
+    """Fails where an impossible output is found only once the frames are computed."""
     np.save(tmp_path / "in.npy", frames[0])
     monkeypatch.setattr(stream, "prepared", None)
     (tmp_path / "folder.tif").mkdir()
@@ -366,6 +385,7 @@ def test_the_output_is_refused_before_anything_is_computed(
 
 
 def test_three_photographs_of_a_camera_are_three_planes(tmp_path, rng):
+    """Fails where the colours of a photograph are taken for planes, or planes for colours."""
     network = {"input_channels": 3, "output_channels": 1, "scale": 1}
     planes = Planes((-5.0, 2.0, 5.0), (0.5, 0.5, 0.5))
     card = ModelCard("phase", {}, planes, (Output("phase"),), Contrast(), network,

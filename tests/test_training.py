@@ -42,6 +42,7 @@ def assert_same_weights(a, b):
 
 
 def test_a_run_leaves_its_files(trained):
+    """Fails where a run lacks a file, leaves a temporary one, or miscounts its steps."""
     names = {path.name for path in trained.folder.iterdir()}
     assert names == {
         "checkpoints", "config.json", "examples.png", "history.csv", "model.h5", "report.html",
@@ -54,6 +55,7 @@ def test_a_run_leaves_its_files(trained):
 
 
 def test_training_learns_what_zero_and_the_input_do_not_know():
+    """Fails where a constant, or the blurred image itself, is as good as the trained network."""
     settings = {"image_size": 32, "samples": 128, "epochs": 16, "filters": (8, 16), "branches": 2}
     run = train(Blur(), precision="float32", learning_rate=5e-3, **settings)
     metrics = run.model.card.metrics
@@ -64,10 +66,12 @@ def test_training_learns_what_zero_and_the_input_do_not_know():
 
 
 def test_the_same_run_twice_is_the_same(tiny):
+    """Fails where samples, first weights or their updates depend on more than the seed."""
     assert_same_weights(train(Blur(), **tiny), train(Blur(), **tiny))
 
 
 def test_a_run_starts_from_given_weights(phase_problem, tiny, trained):
+    """Fails where weights stay at their random start, or those of another network are taken."""
     start = str(trained.folder / "model.h5")
     options = tiny | {"learning_rate": 1e-12, "start": start}
     again = train(phase_problem, **options)
@@ -79,6 +83,7 @@ def test_a_run_starts_from_given_weights(phase_problem, tiny, trained):
 
 
 def test_a_start_without_a_first_layer_gives_its_channels_no_weight(tiny, tmp_path):
+    """Fails where channels that the start did not know change its answer."""
     options = tiny | {"learning_rate": 1e-12}
     before = train(Blur(), output=tmp_path / "before", **options)
     start = str(tmp_path / "before" / "model.h5")
@@ -91,6 +96,7 @@ def test_a_start_without_a_first_layer_gives_its_channels_no_weight(tiny, tmp_pa
 
 
 def test_a_start_whose_last_layer_does_not_overlap_answers_the_same(tiny, tmp_path, monkeypatch):
+    """Fails where a smaller last kernel is refused, or is put into the larger one off centre."""
     options = tiny | {"learning_rate": 1e-12}
     with monkeypatch.context() as context:
         context.setattr(build, "HEAD_KERNEL", 2)
@@ -104,6 +110,7 @@ def test_a_start_whose_last_layer_does_not_overlap_answers_the_same(tiny, tmp_pa
 
 
 def test_another_seed_is_another_run(tiny):
+    """Fails where the seed is passed over."""
     a, b = train(Blur(), **tiny), train(Blur(), seed=1, **tiny)
     assert any(np.any(x != y) for x, y in zip(weights(a), weights(b), strict=True))
 
@@ -118,6 +125,7 @@ def test_another_seed_is_another_run(tiny):
     ],
 )
 def test_a_resumed_run_ends_as_one_never_stopped(tiny, tmp_path, monkeypatch, step, options):
+    """Fails where a checkpoint lacks what the next step needs, or a batch comes twice."""
     options = tiny | options
     whole = train(Blur(), **options)
     advance = loop.Trainer._advance
@@ -140,6 +148,7 @@ def test_a_resumed_run_ends_as_one_never_stopped(tiny, tmp_path, monkeypatch, st
 
 
 def test_resuming_a_finished_run_changes_nothing(phase_problem, tiny, trained):
+    """Fails where a finished run is trained further."""
     again = train(phase_problem, output=trained.folder, resume=True, **tiny)
     assert_same_weights(trained, again)
 
@@ -158,6 +167,7 @@ train(Blur(), output={output!r}, **settings)
 
 
 def test_a_killed_run_resumes_exactly(tiny, tmp_path):
+    """Fails where a kill leaves half a checkpoint, or one whose parts are of different steps."""
     settings = {**tiny, "samples": 80}
     code = KILLED.format(tests=os.path.dirname(__file__), output=str(tmp_path / "run"))
     process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", code])
@@ -174,6 +184,7 @@ def test_a_killed_run_resumes_exactly(tiny, tmp_path):
 
 
 def test_two_replicas_give_the_losses_of_one(tiny):
+    """Fails where losses or gradients are summed or averaged wrongly over the devices."""
     both = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
     one = train(Blur(), **tiny)
     two = train(Blur(), strategy=both, **tiny)
@@ -189,6 +200,7 @@ def test_two_replicas_give_the_losses_of_one(tiny):
     [{"growing": True}, {"branches": 0}, {"precision": "bfloat16"}, {"normalization": "batch"}],
 )
 def test_variants_train(tiny, options):
+    """Fails where a variant does not train, or its final weights are not in float32."""
     run = train(Blur(), **{**tiny, **options})
     assert np.isfinite(run.history[-1]["test_mae"])
     assert run.model.output_names[0].startswith("output_1")
@@ -196,6 +208,7 @@ def test_variants_train(tiny, options):
 
 
 def test_growing_leaves_the_fine_outputs_alone_at_first(tiny, monkeypatch):
+    """Fails where a growing network learns its fine outputs from the start, or never."""
     used = []
     compile_step = loop.Trainer._compile
 
@@ -209,12 +222,14 @@ def test_growing_leaves_the_fine_outputs_alone_at_first(tiny, monkeypatch):
 
 
 def test_a_collapsed_network_is_told_of(tiny, monkeypatch):
+    """Fails where a run goes on to its end with a constant answer."""
     monkeypatch.setattr(loop.Trainer, "test_answer", lambda self: np.zeros_like(self.test[1]))
     with pytest.raises(TrainingStopped, match="collapsed"):
         train(Blur(), **{**tiny, "epochs": 6})
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(tiny, tmp_path):
+    """Fails where a run goes on without numbers, or saves them over a good checkpoint."""
     with pytest.raises(TrainingStopped, match="learning-rate"):
         train(Blur(), output=tmp_path / "run", **{**tiny, "epochs": 20}, learning_rate=1e30)
     checkpoint = tmp_path / "run" / "checkpoints" / "latest.npz"
@@ -242,17 +257,20 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(tiny, tmp_path)
 def test_impossible_settings_are_refused_before_anything_is_written(
     phase_problem, tiny, tmp_path, options, message
 ):
+    """Fails where an impossible setting is accepted, or found after the folder is made."""
     with pytest.raises(InputError, match=message):
         train(phase_problem, output=tmp_path / "run", **{**tiny, **options})
     assert not (tmp_path / "run").exists()
 
 
 def test_a_folder_with_a_run_is_not_written_over(phase_problem, tiny, trained):
+    """Fails where a new run replaces the one that is in its folder."""
     with pytest.raises(InputError, match="--resume"):
         train(phase_problem, output=trained.folder, **tiny)
 
 
 def test_resuming_wants_the_same_run(phase_problem, tiny, trained, tmp_path):
+    """Fails where a run is resumed with other settings, or begun where there is none."""
     with pytest.raises(InputError, match="epochs 2, not 5"):
         train(phase_problem, output=trained.folder, resume=True, **{**tiny, "epochs": 5})
     with pytest.raises(InputError, match="no run to resume"):
@@ -262,6 +280,7 @@ def test_resuming_wants_the_same_run(phase_problem, tiny, trained, tmp_path):
 
 
 def test_damaged_run_folders_are_told_of(phase_problem, tiny, trained, tmp_path):
+    """Fails where a damaged checkpoint or config ends in an error of NumPy or JSON."""
     import shutil
 
     shutil.copytree(trained.folder, tmp_path / "run")
@@ -276,18 +295,21 @@ def test_damaged_run_folders_are_told_of(phase_problem, tiny, trained, tmp_path)
 
 
 def test_divergence_is_told_of(tiny, monkeypatch):
+    """Fails where a run goes on to its end with errors far above a constant answer's."""
     monkeypatch.setattr(loop.Trainer, "test_answer", lambda self: self.test[1] + 1e3)
     with pytest.raises(TrainingStopped, match="diverged"):
         train(Blur(), **{**tiny, "epochs": 6})
 
 
 def test_the_saved_model_is_the_trained_one(trained):
+    """Fails where the file holds the weights of another step than the run's model."""
     again = load(trained.folder / "model.h5")
     image = np.random.default_rng(0).random((1, 32, 32, 4), np.float32)
     np.testing.assert_array_equal(again(image)[0], trained.model(image)[0])
 
 
 def test_squared_errors_are_learned_too():
+    """Fails where a network does not learn from squared errors."""
     settings = {"image_size": 32, "samples": 128, "epochs": 8, "filters": (8, 16), "branches": 2}
     run = train(Blur(), precision="float32", learning_rate=5e-3, loss="squared", **settings)
     metrics = run.model.card.metrics

@@ -10,6 +10,7 @@ TUTORIAL = Path(__file__).parent.parent / "experiments" / "tutorial.ipynb"
 
 @pytest.mark.slow
 def test_the_tutorial_runs():
+    """Fails where a cell raises an error, or the tutorial's network learns next to nothing."""
     matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("Agg")
     names = {}
