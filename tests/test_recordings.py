@@ -160,6 +160,10 @@ def test_integers_are_rounded_and_clipped(tmp_path):
     values = np.array([[[-3.0, 0.6, 254.6, 300.0]]], np.float32)
     write_recording(tmp_path / "a.npy", values, dtype="uint8")
     np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), [[0, 1, 255, 255]])
+    for dtype in ("uint16", "int32", "uint32", "int64", "uint64"):
+        write_recording(tmp_path / "a.npy", np.full((1, 1, 1), 3e19, np.float32), dtype=dtype)
+        largest = int(np.load(tmp_path / "a.npy")[0, 0])
+        assert np.iinfo(dtype).max * (1 - 1e-15) < largest <= np.iinfo(dtype).max
 
 
 def test_what_cannot_be_written_is_told(frames, tmp_path):

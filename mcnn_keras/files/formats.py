@@ -259,8 +259,11 @@ class Converted:
         values = np.asarray(self.frames[frames])
         if self.dtype.kind in "ui":
             limits = np.iinfo(self.dtype)
-            # float32 cannot represent the upper limits of 32-bit integers; float64 can.
-            values = np.clip(np.round(values.astype(np.float64)), limits.min, limits.max)
+            # float32 cannot represent the upper limits of 32-bit integers; float64 can. It cannot
+            # represent those of 64 bits: the number before is the largest that does not wrap.
+            high = float(limits.max)
+            high = np.nextafter(high, 0) if high > limits.max else high
+            values = np.clip(np.round(values.astype(np.float64)), limits.min, high)
         return values.astype(self.dtype)
 
     def __iter__(self) -> Iterator[np.ndarray]:
