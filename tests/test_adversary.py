@@ -26,6 +26,7 @@ class TestAdversary:
         trainer._advance(next(iter(batches)))
 
     def test_it_is_frozen_while_the_network_learns(self, trainer, monkeypatch):
+        """Fails where the network's own step changes the discriminator, too."""
         monkeypatch.setattr(trainer.adversary, "learn", lambda *arguments: None)
         judge, network = (m.get_weights() for m in (trainer.adversary.model, trainer.model))
         self.step(trainer)
@@ -36,6 +37,7 @@ class TestAdversary:
         )
 
     def test_it_learns_in_its_own_step_alone(self, trainer):
+        """Fails where the discriminator does not learn, or its step changes the network."""
         images, targets = trainer.test
         outputs = trainer.model(images)
         scales = loop.coarse_targets(tf.constant(targets), trainer.branches)
@@ -56,8 +58,8 @@ class TestAdversary:
         for a, b in zip(network, trainer.model.get_weights(), strict=True):
             np.testing.assert_array_equal(a, b)
 
-    def test_it_pulls_the_network_towards_targets(self, trainer):
-        """Its gradient moves the outputs to what it takes for targets."""
+    def test_its_judgement_reaches_the_network(self, trainer):
+        """Fails where no gradient of the discriminator's judgement reaches the network."""
         images, _ = trainer.test
         with tf.GradientTape() as tape:
             error = tf.reduce_sum(trainer.adversary.error(trainer.model(images)))
@@ -65,6 +67,7 @@ class TestAdversary:
         assert any(g is not None and np.abs(g).max() > 0 for g in gradients)
 
     def test_a_resumed_run_ends_as_one_never_stopped(self, tmp_path, monkeypatch):
+        """Fails where a checkpoint lacks the discriminator or its optimiser."""
         whole = train(Blur(), adversarial=0.1, **TINY)
         advance = loop.Trainer._advance
 
