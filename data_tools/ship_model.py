@@ -10,6 +10,7 @@ weights is far below what training leaves undecided, and the script prints what 
 
 import argparse
 import json
+import tempfile
 from pathlib import Path
 
 import h5py
@@ -18,7 +19,7 @@ import numpy as np
 import mcnn_keras as mcnn
 from mcnn_keras.evaluation import evaluate
 from mcnn_keras.files import replacing
-from mcnn_keras.models.saving import ATTRIBUTE, read_card
+from mcnn_keras.models.saving import ATTRIBUTE
 
 parser = argparse.ArgumentParser()
 parser.add_argument("model", type=Path)
@@ -28,7 +29,8 @@ parser.add_argument("--description", required=True, help="a line for `mcnn-keras
 parser.add_argument("--metrics", type=Path, help="a .json of measured quality, for the card")
 arguments = parser.parse_args()
 
-card = read_card(arguments.model)
+model = mcnn.load(arguments.model)
+card = model.card
 card.command, card.description = arguments.command, arguments.description
 # Where a run started is told by the file's name: its folder is this machine's.
 training = card.training
@@ -38,6 +40,7 @@ while training is not None:
     training = training.get("before")
 if arguments.metrics:
     card.metrics["measured"] = json.loads(arguments.metrics.read_text())
+json.dumps(card.asdict(), allow_nan=False)  # NaN is not JSON: refuse it
 
 
 def copy_halved(source, target):
@@ -54,13 +57,17 @@ def copy_halved(source, target):
             target.create_dataset(name, data=halved)
 
 
-with (
-    replacing(arguments.output) as part,
-    h5py.File(arguments.model) as source,
-    h5py.File(part, "w") as target,
-):
-    copy_halved(source, target)
-    target.attrs[ATTRIBUTE] = card.to_json()
+with tempfile.TemporaryDirectory() as folder:
+    # Saved anew, so that a file of an earlier format becomes one of the present format.
+    whole = Path(folder) / "model.h5"
+    mcnn.save(model, whole)
+    with (
+        replacing(arguments.output) as part,
+        h5py.File(whole) as source,
+        h5py.File(part, "w") as target,
+    ):
+        copy_halved(source, target)
+        target.attrs[ATTRIBUTE] = card.to_json()
 
 print(f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.1f} MB")
 for path in (arguments.model, arguments.output):
