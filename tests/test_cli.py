@@ -107,6 +107,7 @@ def test_simulate_writes_the_pairs(tmp_path):
         "evaluate nowhere.h5",
         "info nowhere.h5",
         "simulate phase --defocus 5 --output pairs.txt",
+        "simulate phase --defocus 5 --image-size 0 --output pairs.h5",
         "simulate phase --defocus 5 --output nowhere/pairs.h5",
         "export nowhere.h5 --output a.onnx",
         "export denoise --output nowhere/a.onnx",

@@ -91,4 +91,5 @@ def test_a_file_of_sixty_lines_is_a_problem(dropped_in, tmp_path, capfd):
     assert run("simulate", "sharpen", "--samples", 2, "--set", "width=5", "--output",
                tmp_path / "pairs.h5") == 0  # fmt: skip
     with h5py.File(tmp_path / "pairs.h5") as file:
+        assert file["images"].shape == (2, 64, 64, 1)  # the size of the problem's recipe
         assert file["images"][()].max() > 50  # as measured, not as the network sees it

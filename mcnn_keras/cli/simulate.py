@@ -118,15 +118,14 @@ def write_samples(name: str, group: type[ProblemOptions], values: dict[str, Any]
     from ..errors import InputError
     from ..files import HDF5_SUFFIXES, replacing
     from ..files.arrays import axis_attributes
-    from ..problems.recipes import RECIPES
     from ..training.settings import Settings
 
-    size = asked.image_size or RECIPES.get(name, {}).get("image_size", Settings().image_size)
     output = Path(asked.output)
     if output.suffix not in HDF5_SUFFIXES:
         raise InputError(f"the output {output} does not end in .h5; name it like pairs.h5")
-    if asked.samples < 1 or size < 1:
-        raise InputError(f"samples {asked.samples} and image_size {size} must be at least 1")
+    for kind, value in (("samples", asked.samples), ("image_size", asked.image_size)):
+        if value is not None and value < 1:
+            raise InputError(f"{kind} is {value}; it must be at least 1")
     if not output.absolute().parent.is_dir():
         raise InputError(f"the folder {output.parent} is not there; make it first")
     import_tensorflow()
@@ -137,6 +136,7 @@ def write_samples(name: str, group: type[ProblemOptions], values: dict[str, Any]
     from ..training.pipeline import measurements
 
     problem = described(name, options)
+    size = asked.image_size or Settings(**problem.recipe).image_size
     stream = measurements(problem, asked.split, size, asked.seed or 0).take(asked.samples)
     with replacing(output) as part, h5py.File(part, "w") as file:
         for i, sample in enumerate(stream.as_numpy_iterator()):
