@@ -70,7 +70,6 @@ class PhaseOptions(RangeOptions, PictureOptions, OpticsOptions, ProblemOptions):
     def arguments(self, started: dict[str, Any] | None = None) -> dict[str, Any]:
         """Planes, optics and the rest, as far as they were given."""
         from ..focal_series.series import exponential_planes
-        from ..physics.optics import Optics
 
         found: dict[str, Any] = {"defocus": list(self.defocus)} if self.defocus else {}
         if self.planes is not None:
@@ -79,7 +78,7 @@ class PhaseOptions(RangeOptions, PictureOptions, OpticsOptions, ProblemOptions):
             found["optics"] = self.for_training()
             found.setdefault("defocus", [])
         elif self.changes():
-            found["optics"] = Optics(**{**started["optics"], **self.changes()})
+            found["optics"] = {**started["optics"], **self.changes()}
         for name in ("amplitude", "input", "phase_span", "pictures"):
             if name in self.given():
                 found[name] = getattr(self, name)
@@ -263,6 +262,4 @@ def described(name: str, options: ProblemOptions, started: dict[str, Any] | None
     config = {**started, **arguments}
     if ranges:
         config["ranges"] = {**started.get("ranges", {}), **ranges}
-    if hasattr(config.get("optics"), "asdict"):
-        config["optics"] = config["optics"].asdict()
     return from_config(name, config)

@@ -113,7 +113,7 @@ def measured(
 ) -> tuple[Any, Any]:
     """The focal series and the optics that inputs and options describe, corrected, registered."""
     from ..files import pixel_length, read_images
-    from ..files.instrument import instrument_of
+    from ..files.instrument import told_beside
     from ..focal_series.series import corrected, read_focal_series
     from ..inference.planning import expanded
 
@@ -127,7 +127,7 @@ def measured(
     }
     series = corrected(series, **fields)
     own = pixel_length(series.axes, unit)
-    told = instrument_of(names[0], unit, strict=False)
+    told = told_beside(names[0], unit, strict=False)
     known, source = dict(told.optics), told.source
     if own is not None:
         known["pixel_size"], source = own, source or "the file"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,12 @@ class Instrument:
     optics: dict[str, float] = field(default_factory=dict)
 
 
-def instrument_of(name: str | Path, unit: str = "um", strict: bool = True) -> Instrument:
+def instrument_of(
+    name: str | Path,
+    unit: str = "um",
+    strict: bool = True,
+    axes: Sequence[Axis] | None = None,
+) -> Instrument:
     """What a file, or a text file beside it, tells of planes and optics.
 
     Parameters
@@ -59,27 +65,52 @@ def instrument_of(name: str | Path, unit: str = "um", strict: bool = True) -> In
     strict : bool
         Whether a text file that holds no list of planes is refused, or passed over as a text about
         something else.
+    axes : sequence of Axis, optional
+        The file's axes without height and width, where they are known already; by default the file
+        is opened for them.
 
     Raises
     ------
     InputError
         If the file cannot be opened, or (strict) the text file beside it cannot be understood.
     """
-    told = Instrument()
-    try:
-        told = _sidecar(name, unit) or told
-    except InputError:
-        if strict:
-            raise
-    if told.defocus is None:
+    told = told_beside(name, unit, strict)
+    if told.defocus is not None:
+        return told
+    if axes is None:
         with open_recording(name) as recording:
-            planes = planes_of_axis(recording.axes[:-2], unit)
-        if planes is not None:
-            told = Instrument(tuple(planes), "the file's axis", told.optics)
-    return told
+            axes = recording.axes[:-2]
+    planes = planes_of_axis(axes, unit)
+    return told if planes is None else Instrument(tuple(planes), "the file's axis", told.optics)
 
 
-def planes_of_axis(outer: tuple[Axis, ...] | list[Axis], unit: str) -> list[float] | None:
+def told_beside(name: str | Path, unit: str = "um", strict: bool = True) -> Instrument:
+    """What a text file beside a file tells; nothing where there is none.
+
+    Parameters
+    ----------
+    name, unit, strict :
+        As for `instrument_of`. The file itself is not opened.
+
+    Raises
+    ------
+    InputError
+        If (strict) the text file cannot be understood.
+    """
+    path = Path(split_name(name)[0])
+    for suffix in SIDECARS:
+        beside = path.with_suffix(suffix)
+        if beside.is_file() and beside != path:
+            try:
+                return _read(beside, unit)
+            except InputError:
+                if strict:
+                    raise
+                break
+    return Instrument()
+
+
+def planes_of_axis(outer: Sequence[Axis], unit: str) -> list[float] | None:
     """The planes, in a unit, of a file whose last outer axis is one of focus; None where not."""
     if not outer or outer[-1].name.lower() not in FOCUS_AXES or outer[-1].units not in LENGTHS:
         return None
@@ -88,15 +119,6 @@ def planes_of_axis(outer: tuple[Axis, ...] | list[Axis], unit: str) -> list[floa
         return None
     factor = LENGTHS[axis.units] / LENGTHS[unit]
     return [(axis.offset + i * axis.scale) * factor for i in range(axis.size)]
-
-
-def _sidecar(name: str | Path, unit: str) -> Instrument | None:
-    path = Path(split_name(name)[0])
-    for suffix in SIDECARS:
-        beside = path.with_suffix(suffix)
-        if beside.is_file() and beside != path:
-            return _read(beside, unit)
-    return None
 
 
 def _read(path: Path, unit: str) -> Instrument:

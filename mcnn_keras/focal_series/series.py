@@ -85,10 +85,10 @@ def read_focal_series(
                     f"{axes[0].size}x{axes[1].size}; crop them to one size"
                 )
             read.append(recording.read())
-        if not defocus:
-            own = instrument_of(name, unit)
-            told.append(own.defocus)
-            source = own.source
+            if not defocus:
+                own = instrument_of(name, unit, axes=recording.axes[:-2])
+                told.append(own.defocus)
+                source = own.source
     images = np.concatenate(read)
     planes = list(defocus or ()) or _all_planes(names, told, len(images))
     chosen = range(len(images)) if frames is None else frames

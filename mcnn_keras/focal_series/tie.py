@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from ..errors import InputError
 from ..metrics import mean_absolute_error
+from ..physics import waves
 from ..physics.intensity_transport import phase_gain, slope_weights
 from ..physics.optics import Optics
 
@@ -139,9 +140,8 @@ def spectrum_of(image: np.ndarray, boundary: str) -> np.ndarray:
 
 def squared_frequencies(shape: Sequence[int], pixel_size: float, boundary: str) -> np.ndarray:
     """The squared spatial frequency of each element of `spectrum_of`, in 1 / um^2."""
-    height, width = _extended(shape, boundary)
-    fy, fx = np.fft.fftfreq(height, pixel_size), np.fft.rfftfreq(width, pixel_size)
-    return fy[:, None] ** 2 + fx[None] ** 2
+    whole = _extended(shape, boundary)
+    return waves.squared_frequencies(whole, pixel_size)[:, : whole[1] // 2 + 1]
 
 
 def solution(

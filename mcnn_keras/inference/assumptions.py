@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..files.instrument import instrument_of
+from ..files.instrument import told_beside
 from ..files.recording import LENGTHS, Axis, pixel_length
 from ..models import ModelCard, Planes
 from ..physics.electrons import electron_energy
@@ -91,7 +91,7 @@ def compare_text(card: ModelCard, name: str, say: Callable[[str], Any]) -> None:
         Takes a line.
     """
     if isinstance(card.inputs, Planes):
-        told = instrument_of(name, card.inputs.unit, strict=False)
+        told = told_beside(name, card.inputs.unit, strict=False)
         _compare(card, told.optics, told.source, say)
 
 

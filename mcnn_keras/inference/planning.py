@@ -234,11 +234,12 @@ def _in_order(
         return tuple(group[i] for i in match_planes(planes, told, group[0])), frames
     name = group[0]
     with open_recording(name) as recording:
-        images, outer = len(recording), [a.size for a in recording.axes[:-2]]
+        images, axes = len(recording), recording.axes[:-2]
+    outer = [a.size for a in axes]
     chosen = list(range(images)) if frames is None else frames
     if any(not 0 <= i < images for i in chosen):
         return group, frames  # what is not there is told of when it is read
-    own = instrument_of(name, planes.unit, strict=False).defocus
+    own = instrument_of(name, planes.unit, strict=False, axes=axes).defocus
     told = defocus or list(own or ())
     # A recording in time of focal series: the planes are those of each of its measurements.
     if frames is None and len(outer) > 1 and len(told) == outer[-1] != images:

@@ -13,6 +13,7 @@ import tensorflow as tf
 from ..channels import network_input
 from ..errors import InputError
 from ..models import Channels, Normalization, Output
+from ..models.normalization import KINDS
 from ..physics.arrays import Array
 from ..targets.pictures import SPLITS
 
@@ -242,20 +243,13 @@ def as_problem(thing: Any) -> Problem:
             "100) divides images by 100"
         )
     own = getattr(thing, "normalization", None)
-    if own is not None and (not isinstance(own, Normalization) or type(own).kind not in _kinds()
-                            or _kinds()[type(own).kind] is not type(own)):  # fmt: skip
+    if own is not None and type(own) not in KINDS.values():
         raise InputError(
             f"the normalization of the problem {thing.name!r} is a {type(own).__name__}, which no "
             "card can hold; choose from mcnn_keras.models: Normalization, Contrast, FrameScale, "
             "Fixed"
         )
     return thing if isinstance(thing, Problem) else _Adapted(thing)
-
-
-def _kinds() -> dict[str, type[Normalization]]:
-    from ..models.normalization import KINDS
-
-    return KINDS
 
 
 def inputs_of(problem: Problem, channels: int) -> Any:

@@ -11,7 +11,7 @@ import tensorflow as tf
 from ..errors import InputError
 from ..models import Output
 from ..physics.arrays import Array
-from ..targets.pictures import Pictures
+from ..targets.pictures import PicturesOfSplits
 from .base import Baseline, Problem
 from .recipes import RECIPES
 
@@ -68,7 +68,7 @@ class Laplacian(Problem):
         self.margin = int(boundary == "open")
         self.pictures_from = None if pictures is None else str(pictures)
         self.pictures_seed = pictures_seed
-        self._pictures: dict[str, Pictures] = {}
+        self._pictures = PicturesOfSplits(self.pictures_from, pictures_seed)
         self._kernel = tf.constant(KERNEL)[..., None, None]
 
     @property
@@ -93,8 +93,6 @@ class Laplacian(Problem):
 
     def targets(self, seed: Array, size: int, split: str) -> Array:
         """A picture, (size, size, 1), in 0..1."""
-        if split not in self._pictures:
-            self._pictures[split] = Pictures(split, self.pictures_from, self.pictures_seed)
         return self._pictures[split].draw(seed, size)[..., None]
 
     def observe(self, target: Array, seed: Array, **conditions: Array) -> Array:

@@ -18,7 +18,7 @@ from ..physics.arrays import Array
 from ..physics.optics import Optics
 from ..physics.waves import defocus_stack, spread
 from ..targets.draws import between
-from ..targets.pictures import Pictures
+from ..targets.pictures import PicturesOfSplits
 from .base import Baseline, Problem
 from .ranges import checked_ranges
 from .recipes import RECIPES
@@ -121,7 +121,7 @@ class Phase(Problem):
         self.outputs = tuple(found if self.amplitude else found[:1])
         self.normalization = Contrast([o.role for o in self.outputs])
         self.channels = {"name": "focus_estimates"} if input == "physical" else None
-        self._pictures: dict[str, Pictures] = {}
+        self._pictures = PicturesOfSplits(self.pictures_from, pictures_seed)
 
     @property
     def inputs(self) -> Planes:
@@ -153,16 +153,10 @@ class Phase(Problem):
 
         return {} if self.amplitude else {"transport of intensity": tie}
 
-    def pictures(self, split: str) -> Pictures:
-        """The target pictures of a split, made when first asked for."""
-        if split not in self._pictures:
-            self._pictures[split] = Pictures(split, self.pictures_from, self.pictures_seed)
-        return self._pictures[split]
-
     def targets(self, seed: Array, size: int, split: str) -> Array:
         """Phase in rad and amplitude of an object, (size, size, 2)."""
         seeds = tf.unstack(tf.random.split(seed, 3))
-        pictures = self.pictures(split)
+        pictures = self._pictures[split]
         shape = pictures.draw_object(seeds[0], size)
         span, strength, share = tf.unstack(tf.random.stateless_uniform((3,), seeds[2]))
         phase = between(span, *self.phase_span, logarithmic=True) * shape

@@ -14,7 +14,7 @@ from ..models import Channels, Normalization
 from ..physics.arrays import Array
 from ..physics.wall import Scene, transport_matrix, vignetting
 from ..targets.draws import between
-from ..targets.pictures import SPLITS, Pictures
+from ..targets.pictures import SPLITS, PicturesOfSplits
 from .base import Baseline, Problem, Sample
 from .paired import COLOURS, FULL, filled
 from .ranges import checked_ranges
@@ -86,7 +86,7 @@ class Reflection(Problem):
         self.ranges = checked_ranges(ranges, RANGES)
         self.pictures_from = None if pictures is None else str(pictures)
         self.pictures_seed = pictures_seed
-        self._pictures: dict[str, Pictures] = {}
+        self._pictures = PicturesOfSplits(self.pictures_from, pictures_seed)
         cells = (CELLS * 9 // 16, CELLS)
         with tf.init_scope():  # captured by tf.data's functions, rather than copied into them
             self._transport = tf.constant(transport_matrix(self.scene, cells))
@@ -138,8 +138,6 @@ class Reflection(Problem):
 
     def targets(self, seed: Array, size: int, split: str) -> Array:
         """A colour picture, (9/16 size, size, 3), in 0..1."""
-        if split not in self._pictures:
-            self._pictures[split] = Pictures(split, self.pictures_from, self.pictures_seed)
         seeds = tf.unstack(tf.random.split(seed, 3))
         height = even_height(size)
         first, second = (self._pictures[split].draw(s, size)[:height, :, None] for s in seeds[:2])

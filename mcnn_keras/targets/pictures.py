@@ -136,6 +136,25 @@ class Pictures:
         return tf.cond(cut < 0.4, cell, lambda: picture)
 
 
+class PicturesOfSplits:
+    """The target pictures of both splits, each made when it is first asked for.
+
+    Parameters
+    ----------
+    folder, seed :
+        As for `Pictures`.
+    """
+
+    def __init__(self, folder: str | Path | None = None, seed: int = 0) -> None:
+        self._folder, self._seed = folder, seed
+        self._made: dict[str, Pictures] = {}
+
+    def __getitem__(self, split: str) -> Pictures:
+        if split not in self._made:
+            self._made[split] = Pictures(split, self._folder, self._seed)
+        return self._made[split]
+
+
 def _window(pictures: Array, seed: Array, size: int, first: Array, last: Array) -> Array:
     """Cut a rotated, scaled, perhaps mirrored window of `size` pixels from pictures[first:last]."""
     seeds = tf.unstack(tf.random.split(seed, 2))

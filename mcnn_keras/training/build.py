@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from collections.abc import Sequence
 from typing import Any
@@ -65,8 +66,8 @@ def start_from(model: keras.Model, path: str) -> dict[str, Any]:
     if further > 0 and start.card.channels is None:
         weights[0] = np.pad(weights[0], ((0, 0), (0, 0), (0, further), (0, 0)))
     wanted, given = (
-        [(v.path.split("/", 1)[-1], tuple(w.shape)) for v, w in zip(m.weights, arrays, strict=True)]
-        for m, arrays in ((model, model.weights), (start, weights))
+        [(v.path.split("/", 1)[-1], tuple(w.shape)) for v, w in zip(m.weights, values, strict=True)]
+        for m, values in ((model, model.weights), (start, weights))
     )
     if wanted != given:
         differ = next((a for a, b in zip(given, wanted, strict=False) if a != b), "more layers")
@@ -129,7 +130,7 @@ def make_card(
     outputs = tuple(problem.outputs)
     if len(outputs) != network["output_channels"]:  # one name for a problem of several channels
         outputs = tuple(
-            type(outputs[0])(f"{outputs[0].name} {i}", outputs[0].unit, outputs[0].role)
+            dataclasses.replace(outputs[0], name=f"{outputs[0].name} {i}")
             for i in range(network["output_channels"])
         )
     card = ModelCard(

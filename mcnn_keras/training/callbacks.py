@@ -23,7 +23,7 @@ class Callbacks:
         That is trained.
     settings : Settings
         Of the run.
-    optimizer : keras.optimizers.Optimizer, optional
+    optimizer : keras.optimizers.Optimizer
         Of the run.
     """
 
@@ -32,7 +32,7 @@ class Callbacks:
         callbacks: Sequence[keras.callbacks.Callback],
         model: keras.Model,
         settings: Settings,
-        optimizer: Any = None,
+        optimizer: Any,
     ) -> None:
         self.settings, self.model = settings, model
         # Callbacks look for it there; set aside from Keras, which would save it with the model.

@@ -149,8 +149,7 @@ def _train(
         if settings.adversarial > 0:
             outputs = len(model.outputs)
             adversary = Adversary(network["output_channels"], outputs, settings.learning_rate)
-    trainer = Trainer(problem, settings, strategy, model, optimizer, folder, adversary)
-    trainer.callbacks = Callbacks(callbacks, model, settings, optimizer)
+    trainer = Trainer(problem, settings, strategy, model, optimizer, folder, adversary, callbacks)
     require_divisible(trainer.test[0].shape[1:3], stride(model))
     if folder is not None and not resume:
         folder.create(_config(problem, settings, precision))
@@ -182,6 +181,7 @@ class Trainer:
         optimizer: keras.optimizers.Optimizer,
         folder: RunFolder | None,
         adversary: Adversary | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> None:
         self.problem, self.settings, self.strategy = problem, settings, strategy
         self.model, self.optimizer, self.folder = model, optimizer, folder
@@ -190,7 +190,7 @@ class Trainer:
         self.step = 0
         self.sums = np.zeros(2)
         self.history: list[dict[str, Any]] = []
-        self.callbacks = Callbacks((), model, settings)
+        self.callbacks = Callbacks(callbacks, model, settings, optimizer)
         samples = min(TEST_SAMPLES, settings.samples)
         self.test = fixed_set(problem, "test", samples, settings.image_size, settings.seed)
         self._compiled: dict[tuple[int, int], Any] = {}
