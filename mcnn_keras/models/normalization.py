@@ -168,11 +168,10 @@ class FrameScale(Normalization):
         mean = _moments(xp.reshape(image, [-1]))[0]
         # Nothing can be told from an empty frame, and nothing is to be learned from it.
         seen = deviation > 1e-6 * abs(mean)
-        factor = xp.where(seen, 1.0 / xp.maximum(deviation, _like(deviation, 1e-12)),
-                          _like(deviation, 0.0))  # fmt: skip
+        factor = xp.where(seen, 1.0 / xp.maximum(deviation, 1e-12), 0.0)
         scaled = xp.cast((image - mean) * factor, "float32")
         return scaled, {
-            "mean": mean, "factor": factor, "deviation": xp.where(seen, deviation, 0 * deviation),
+            "mean": mean, "factor": factor, "deviation": xp.where(seen, deviation, 0.0),
             "scaled": scaled,
         }  # fmt: skip
 
@@ -289,10 +288,6 @@ def _moments(values: Array) -> tuple[Array, Array]:
     # The sum of squares by one product, without a copy in float64.
     square = float(np.dot(centred, centred)) / centred.size
     return float(mean), square**0.5
-
-
-def _like(value: Array, number: float) -> Array:
-    return number if not arrays.is_tensor(value) else arrays.Tensors.cast(number, "float32")
 
 
 def _f32(values: Sequence[float]) -> np.ndarray:
