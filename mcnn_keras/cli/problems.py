@@ -100,10 +100,16 @@ class DenoiseOptions(RangeOptions, PictureOptions, ProblemOptions):
         help="What the network is given beside the frame: the frame filtered by its own spectrum, "
         "four blurred copies, or nothing.  [default: spectral-wiener]",
     )  # fmt: skip
+    window: int | None = option(
+        "--window", type=int, metavar="N",
+        help="Frames of a movie that the network sees, odd: two before and two after the one that "
+        "it answers; 1 for single frames.  [default: 5]",
+    )  # fmt: skip
 
     def arguments(self, started: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Photographs and channels, as far as they were given."""
-        found = {n: v for n, v in self.given().items() if n in ("photographs", "pictures")}
+        """Photographs, window and channels, as far as they were given."""
+        own = ("photographs", "pictures", "window")
+        found = {n: v for n, v in self.given().items() if n in own}
         if self.first_layer is not None:
             none = self.first_layer == "none"
             found["channels"] = None if none else self.first_layer.replace("-", "_")

@@ -67,9 +67,9 @@ class Channels:
 
 @dataclass(frozen=True)
 class Frames:
-    """`window` frames of one channel that follow in time; the answer is the middle one's.
+    """A frame of one channel; a network of a `window` above one sees its neighbours in time, too.
 
-    A window of one is a single frame.
+    The answer is the middle frame's. Neighbours that are not there count as missing.
     """
 
     kind: ClassVar[str] = "frames"
@@ -77,8 +77,8 @@ class Frames:
 
     @property
     def count(self) -> int:
-        """The number of images."""
-        return self.window
+        """The number of images that a measurement consists of; neighbours come from its series."""
+        return 1
 
 
 Inputs = Planes | Channels | Frames

@@ -136,60 +136,87 @@ class FrameScale(Normalization):
     clean frame in the same scale; its mean is set to the frame's, as noise changes it by less than
     any network can know.
 
+    Pixels that are not numbers say nothing of the specimen: they count for no scale and become
+    zero, the mean. Of several frames the middle one gives the deviation; it becomes the first
+    channel, its neighbours follow in their order, each less its own mean.
+
     Parameters
     ----------
     outliers : float
         The share of the highest and of the lowest pixels that say nothing of a frame's scale.
+    missing : bool
+        Whether a last channel tells where pixels of the middle frame are missing.
     """
 
     kind = "frame"
     mean_free = True
     per_frame = True
 
-    def __init__(self, outliers: float = 1e-3) -> None:
+    def __init__(self, outliers: float = 1e-3, missing: bool = False) -> None:
         super().__init__()
-        self.outliers = float(outliers)
+        self.outliers, self.missing = float(outliers), bool(missing)
 
     def apply(self, image: Array) -> tuple[Array, Any]:
-        """The scaled frame, and its mean, deviation, least and most."""
+        """The scaled frames, and the middle one's mean, deviation, least and most."""
         xp = arrays.of(image)
         image = xp.cast(image, "float32")
-        values = xp.reshape(image, [-1])
+        middle_of = int(image.shape[-1]) // 2
+        order = [middle_of, *(k for k in range(int(image.shape[-1])) if k != middle_of)]
+        channels = [_seen(image[..., k : k + 1]) for k in order]
+        frame, seen = channels[0]
+        values, weights = xp.reshape(frame, [-1]), xp.reshape(seen, [-1])
+        share = xp.mean(weights)
+        # A frame without a single pixel is as empty as one of a single value.
+        share = xp.maximum(share, 1e-12)
+        mean = xp.mean(values) / share
+        # Missing pixels lie at the mean of the others, among the quantiles and without weight.
+        frame = xp.where(seen > 0, frame, xp.cast(mean, "float32"))
+        values = xp.reshape(frame, [-1])
         count = max(1, int(self.outliers * int(values.shape[0])))
         low, high = xp.extremes(values, count)
         middle, deviation = _moments(xp.clip(values, low, high))
         whole = _moments(values)[1]
         reach = [xp.maximum(abs(q - middle), 3 * deviation) for q in (low, high)]
-        drawn = xp.clip(image, middle - 2 * reach[0], middle + 2 * reach[1])
+        ends = middle - 2 * reach[0], middle + 2 * reach[1]
         # Where nearly all pixels are empty, the few counts are no outliers but all there is.
         sparse = deviation <= 1e-6 * whole
-        image = xp.where(sparse, image, drawn)
+        frame = xp.where(sparse, frame, xp.clip(frame, *ends))
         deviation = xp.where(sparse, whole, deviation)
-        mean = _moments(xp.reshape(image, [-1]))[0]
+        mean = _moments(xp.reshape(frame, [-1]))[0]
+        deviation = deviation / xp.sqrt(share)
         # Nothing can be told from an empty frame, and nothing is to be learned from it.
-        seen = deviation > 1e-6 * abs(mean)
-        factor = xp.where(seen, 1.0 / xp.maximum(deviation, 1e-12), 0.0)
-        scaled = xp.cast((image - mean) * factor, "float32")
-        return scaled, {
-            "mean": mean, "factor": factor, "deviation": xp.where(seen, deviation, 0.0),
-            "scaled": scaled,
+        varies = deviation > 1e-6 * abs(mean)
+        factor = xp.where(varies, 1.0 / xp.maximum(deviation, 1e-12), 0.0)
+        scaled = xp.cast((frame - mean) * factor, "float32")
+        parts = [scaled]
+        for neighbour, there in channels[1:]:
+            # Less its own mean, as the beam may have flickered, and drawn in likewise.
+            own = xp.mean(neighbour) / xp.maximum(xp.mean(there), 1e-12)
+            away = neighbour - xp.cast(own, "float32")
+            drawn = xp.where(sparse, away, xp.clip(away, ends[0] - mean, ends[1] - mean))
+            parts.append(xp.cast(drawn * factor, "float32") * there)
+        if self.missing:
+            parts.append(1.0 - seen)
+        return parts[0] if len(parts) == 1 else xp.concat(parts, axis=-1), {
+            "mean": mean, "factor": factor, "deviation": xp.where(varies, deviation, 0.0),
+            "scaled": scaled, "seen": seen / xp.cast(share, "float32"),
         }  # fmt: skip
 
     def target(self, target: Array, scale: Any) -> Array:
         """The clean frame in the noisy one's scale; what is drawn in there is drawn in here."""
         xp = arrays.of(target, scale["scaled"])
-        target = (target - xp.mean(target, axis=PIXELS)) * scale["factor"]
+        target = (target - xp.mean(target * scale["seen"], axis=PIXELS)) * scale["factor"]
         low, high = xp.extent(scale["scaled"])
         return xp.clip(xp.cast(target, "float32"), low, high)
 
     def restore(self, answer: np.ndarray, scale: Any) -> np.ndarray:
         """The answer in the frame's own scale."""
         deviation, mean = float(scale["deviation"]), float(scale["mean"])
-        return (answer - answer.mean((0, 1))) * deviation + mean
+        return (answer - (answer * scale["seen"]).mean((0, 1))) * deviation + mean
 
     def config(self) -> dict[str, Any]:
         """As a card holds it."""
-        return {"kind": self.kind, "outliers": self.outliers}
+        return {"kind": self.kind, "outliers": self.outliers, "missing": self.missing}
 
 
 class Fixed(Normalization):
@@ -275,6 +302,13 @@ def _require_light(image: np.ndarray, mean: np.ndarray) -> None:
             )
         if np.ptp(image[..., channel]) == 0:
             raise InputError(f"image {channel + 1} is constant ({value:.4g}); it shows no object")
+
+
+def _seen(frame: Array) -> tuple[Array, Array]:
+    """A frame with zero for what is not a number, and one where it is a number."""
+    xp = arrays.of(frame)
+    seen = xp.cast(xp.isfinite(frame), "float32")
+    return xp.where(seen > 0, frame, xp.zeros_like(frame)), seen
 
 
 def _moments(values: Array) -> tuple[Array, Array]:

@@ -61,6 +61,7 @@ def MCNN(
     depth: int | None = None,
     full_size_filters: int | None = None,
     head_kernel: int = 4,
+    gated: bool = False,
     name: str = "mcnn",
 ) -> keras.Model:
     """Build a multi-scale convolutional network for an image-to-image problem.
@@ -91,6 +92,10 @@ def MCNN(
     head_kernel : {4, 2}
         Kernel size of the transposed convolution that makes this full-size output. With 4, the
         contributions of neighbouring features overlap.
+    gated : bool
+        The full-size output is answer + gate (input - answer): the gate, 0 to 1 at each pixel,
+        lets through what needs no mending. The input that passes is a learned sum of the input's
+        channels, which starts as the first one.
 
     Returns
     -------
@@ -114,6 +119,8 @@ def MCNN(
     normalization = normalization or "none"
     _choice("normalization", normalization, dict.fromkeys(("none", "batch", "group")))
     _choice("scale", scale, {1: None, 2: None})
+    if gated and scale != 1:
+        raise ValueError("gated=True needs a target of the input's size, scale=1")
     _choice("head_kernel", head_kernel, {4: None, 2: None})
     encoder, decoder = _choice("cell", settings["cell"], CELLS)
     filters, depth = list(settings["filters"]), settings["depth"]
@@ -140,13 +147,22 @@ def MCNN(
     for m in range(decoders, 0, -1):
         level = m - 1 - int(math.log2(scale))
         if m == 1 and not settings["full_size_filters"]:
-            outputs[1] = _sub_pixel_head(x, output_channels, normalization, head_kernel)
+            x = convolve(x, 8 * output_channels, normalization, "decoder_1")
+            outputs[1] = _sub_pixel_head(x, output_channels, head_kernel)
+            if gated:
+                gate = layers.Conv2DTranspose(
+                    output_channels, head_kernel, strides=2, padding="same", **_gate_start()
+                )(x)
+                outputs[1] = _gated(image, outputs[1], gate)
             break
         channels = filters[level - 1] if level > 0 else full_size_filters
         blocks = depth if level > 0 else 0
         x = decoder(x, skips.get(level), channels, blocks, normalization, f"decoder_{m}")
         if m <= branches + 1:
             outputs[m] = _head(x, output_channels, m)
+            if m == 1 and gated:
+                gate = layers.Conv2D(output_channels, 3, padding="same", **_gate_start())(x)
+                outputs[1] = _gated(image, outputs[1], gate)
     return keras.Model(image, [outputs[m] for m in sorted(outputs)], name=name)
 
 
@@ -205,9 +221,8 @@ def _head(x: Any, channels: int, m: int) -> Any:
     return layers.Conv2D(channels, 3, padding="same", dtype="float32", name=f"output_{m}")(x)
 
 
-def _sub_pixel_head(x: Any, channels: int, normalization: str, kernel: int) -> Any:
+def _sub_pixel_head(x: Any, channels: int, kernel: int) -> Any:
     # Each pixel at half the size makes four pixels of the output (Shi et al., 2016).
-    x = convolve(x, 8 * channels, normalization, "decoder_1")
     head = layers.Conv2DTranspose(
         channels, kernel, strides=2, padding="same", dtype="float32", name="output_1"
     )
@@ -218,6 +233,28 @@ def _sub_pixel_head(x: Any, channels: int, normalization: str, kernel: int) -> A
     share = (share[:, None] * share)[..., None, None]
     head.kernel.assign(kernel / 2 * share * head.kernel[:1, :1])
     return answer
+
+
+def _gate_start() -> dict[str, Any]:
+    # It starts nearly closed, and the same everywhere.
+    return {
+        "dtype": "float32", "name": "gate_1", "kernel_initializer": "zeros",
+        "bias_initializer": keras.initializers.Constant(-4.0),
+    }  # fmt: skip
+
+
+def _gated(image: Any, answer: Any, gate: Any) -> Any:
+    """Let through what needs no mending: answer + gate (input - answer)."""
+    channels = answer.shape[-1]
+    passed = layers.Conv2D(channels, 1, dtype="float32", name="passed_1")
+    through = passed(image)
+    start = ops.zeros(passed.kernel.shape)
+    first = ops.eye(passed.kernel.shape[2], channels)
+    passed.kernel.assign(start + first)
+    gate = layers.Activation("sigmoid", dtype="float32", name="gate_1_act")(gate)
+    change = layers.Subtract(dtype="float32", name="gate_1_change")([through, answer])
+    change = layers.Multiply(dtype="float32", name="gate_1_let")([gate, change])
+    return layers.Add(dtype="float32", name="gated_1")([answer, change])
 
 
 def _choice(argument: str, value: Any, choices: Mapping[Any, Any]) -> Any:

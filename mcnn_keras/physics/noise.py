@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import tensorflow as tf
 
 from .arrays import Array
+
+# Pixels to which a slow detector's signal is passed on.
+TAIL = 24
 
 
 def poisson(image: Array, dose: Array, seed: Array) -> Array:
@@ -126,3 +132,111 @@ def hot_pixels(image: Array, share: Array, height: Array, seed: Array) -> Array:
     """
     u = tf.random.stateless_uniform(tf.shape(image), seed)
     return image + tf.where(u < share, height * u / share, 0.0)
+
+
+def filtered(image: Array, down: Array, across: Array, decay: Array) -> Array:
+    """Correlate noise, of mean zero, between pixels; its variance stays if it was white.
+
+    Parameters
+    ----------
+    image : (height, width) tensor
+        Noise alone.
+    down, across : float or tensor
+        Standard deviations of a Gaussian point spread, in pixels, up to 3.
+    decay : float or tensor
+        Of what a pixel passes to the next one along the scan, as a slow detector does: 0 to 0.95.
+
+    Returns
+    -------
+    tf.Tensor
+        (height, width), float32.
+    """
+    reach = 9
+    t = np.arange(-reach, reach + 1, dtype=np.float32)
+    column = tf.exp(-(t**2) / (2 * tf.maximum(down, 0.05) ** 2))
+    row = tf.exp(-(t**2) / (2 * tf.maximum(across, 0.05) ** 2))
+    # Noise has no direction: the order in time of a pixel's followers does not matter.
+    tail = decay ** np.arange(TAIL, dtype=np.float32)
+    image = tf.pad(image, ((reach, reach), (reach + TAIL - 1, reach)), mode="SYMMETRIC")
+    for kernel, shape in ((column, (-1, 1, 1, 1)), (row, (1, -1, 1, 1)), (tail, (1, -1, 1, 1))):
+        kernel /= tf.sqrt(tf.reduce_sum(kernel**2))
+        image = tf.nn.conv2d(
+            image[None, ..., None] if image.shape.rank == 2 else image,
+            tf.reshape(kernel, shape), 1, "VALID",
+        )  # fmt: skip
+    return image[0, ..., 0]
+
+
+def resampled(image: Array, factor: Array, turn: Array, cubic: Array) -> Array:
+    """Noise of a frame that was enlarged, or turned, after it was recorded.
+
+    Parameters
+    ----------
+    image : (size, size) tensor
+        Noise alone, of deviation one.
+    factor : float or tensor
+        By which it was enlarged, 1 to 3.
+    turn : float or tensor
+        In rad, by linear interpolation.
+    cubic : bool tensor
+        Whether it was enlarged by cubic interpolation, or by linear.
+
+    Returns
+    -------
+    tf.Tensor
+        (size, size), float32, of deviation one.
+    """
+    size = image.shape[0]
+    kept = tf.cast(tf.math.ceil(size / factor), tf.int32)
+    part = image[:kept, :kept, None]
+    image = tf.where(
+        cubic,
+        tf.image.resize(part, (size, size), "bicubic"),
+        tf.image.resize(part, (size, size), "bilinear"),
+    )
+    centre, cos, sin = (size - 1) / 2, tf.cos(turn), tf.sin(turn)
+    transform = tf.stack([
+        cos, sin, centre * (1 - cos - sin), -sin, cos, centre * (1 + sin - cos), 0.0, 0.0
+    ])  # fmt: skip
+    image = tf.raw_ops.ImageProjectiveTransformV3(
+        images=image[None], transforms=transform[None], output_shape=(size, size),
+        interpolation="BILINEAR", fill_mode="REFLECT", fill_value=0.0,
+    )[0, ..., 0]  # fmt: skip
+    image = tf.reshape(image, (size, size))
+    return image / tf.maximum(tf.math.reduce_std(image), 1e-6)
+
+
+def missing_places(seed: Array, size: int) -> Array:
+    """Pixels of a frame that say nothing of the specimen: lines, crosses, rims, burned-in marks.
+
+    Parameters
+    ----------
+    seed : (2,) int tensor
+    size : int
+        Height and width in pixels.
+
+    Returns
+    -------
+    tf.Tensor
+        (size, size), bool, of one kind of fault.
+    """
+    u = tf.unstack(tf.random.stateless_uniform((8,), seed))
+    y, x = np.mgrid[:size, :size].astype(np.float32)
+    kind = tf.cast(u[0] * 5, tf.int32)
+    width = 1.0 + tf.floor(u[1] ** 2 * 16)
+    start_y, start_x = tf.floor(u[2] * size), tf.floor(u[3] * size)
+    down = (y >= start_y) & (y < start_y + width)
+    across = (x >= start_x) & (x < start_x + width)
+    turn, middle = 2 * math.pi * u[4], (size - 1) / 2
+    side = (y - middle) * tf.sin(turn) + (x - middle) * tf.cos(turn)
+    high, wide = 4.0 + 0.25 * size * u[5], 4.0 + 0.4 * size * u[6]
+    box = (y >= start_y) & (y < start_y + high) & (x >= start_x) & (x < start_x + wide)
+    round_ = ((y - start_y) / high) ** 2 + ((x - start_x) / high) ** 2 < 1
+    return tf.switch_case(kind, [
+        # Flyback at the left, or a few columns or rows anywhere.
+        lambda: tf.where(u[7] < 0.5, x < width, tf.where(u[7] < 0.8, across, down)),
+        lambda: across | down,
+        lambda: side > (0.42 + 0.25 * u[5]) * size,  # the corner of a turned frame
+        lambda: (y < width * u[5]) | (x < width * u[6]),  # the rims of a shifted one
+        lambda: tf.where(u[7] < 0.6, box, round_),
+    ])  # fmt: skip

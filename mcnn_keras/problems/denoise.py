@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from ..errors import InputError
 from ..models import Frames, FrameScale, Output
 from ..physics import noise
 from ..physics.arrays import Array
-from ..targets import specimens
+from ..targets import sequences, specimens
 from ..targets.draws import between
-from ..targets.pictures import Pictures
+from ..targets.pictures import PicturesOfSplits
+from ..targets.sequences import SEQUENCES
 from ..targets.specimens import FAMILIES, Specimens
 from .base import Baseline, Problem, Sample
 from .ranges import checked_ranges
@@ -24,22 +26,34 @@ from .recipes import RECIPES
 # What differs from one frame to another.
 RANGES = {
     "contrast_snr": (-16.0, 9.0),  # dB: variance of the clean frame to that of the noise
+    "good_snr": (9.0, 42.0),  # dB, of good frames
     "counting": (0.3, 1.0),  # share of the noise's variance that is counting noise
     "background": (0.0, 1.0),  # counts beside the image's, in means of the image
-    "jitter": (0.0, 0.6),  # pixels
+    "inverted": (0.3, 1.0),  # contrast of a bright field
+    "gamma": (0.5, 2.0),  # of a tone curve
+    "jitter": (0.0, 3.0),  # pixels
     "decay": (0.0, 0.6),  # of the afterglow
     "spill": (0.0, 1.0),  # of each pixel into the next
+    "point_spread": (0.35, 1.6),  # of the noise, pixels
+    "slow_detector": (0.3, 0.92),  # of the noise, passed from a pixel to the next
+    "enlarged": (1.1, 3.0),  # after recording
+    "turned": (0.0, 0.3),  # after recording, rad
     "line_offsets": (0.0, 0.4),  # deviations of the noise
-    "hot_share": (1e-5, 5e-4),  # of the pixels
+    "hot_share": (1e-5, 1e-2),  # of the pixels
     "hot_height": (5.0, 40.0),  # deviations of the noise
+    "clipped_ends": (0.0, 0.02),  # share of the pixels, at either end
 }
 # In how many of the frames each of these happens.
 CHANCES = {
-    "counting_alone": 0.55, "jitter": 0.3, "decay": 0.15, "spill": 0.3, "line_offsets": 0.25,
-    "hot": 0.2, "clipped": 0.25,
+    "good": 0.2, "counting_alone": 0.55, "jitter": 0.3, "decay": 0.12, "spill": 0.2,
+    "point_spread": 0.2, "slow_detector": 0.1, "both": 0.08, "resampled": 0.14,
+    "line_offsets": 0.2, "hot": 0.2, "clipped": 0.25, "missing": 0.15, "inverted": 0.15,
+    "tone": 0.15, "bytes": 0.1, "ends": 0.08, "flipped": 0.5, "turned_over": 0.12,
 }  # fmt: skip
 # Counting noise is drawn exactly up to this mean rate and from its normal limit above.
 MOST_COUNTS = 30.0
+# Hot pixels higher than this, in deviations of the noise, are found before any network sees them.
+FOUND_HOT = 8.0
 # Standard deviations, in pixels, of the blurs to compare with.
 BLURS = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6)
 CHANNELS = ("spectral_wiener", "low_pass", None)
@@ -66,12 +80,16 @@ class Denoise(Problem):
     channels : {'spectral_wiener', 'low_pass', None}
         What the network is given beside the frame: the frame after Wiener's filter, made from its
         own spectrum; or four blurred copies, as in the paper; or nothing.
+    window : int
+        Frames of a movie that the network sees, odd: the one that it answers in their middle. The
+        network then also sees which pixels are missing; half of the samples have no neighbours.
+        With 1 it sees the frame alone.
 
     Raises
     ------
     InputError
-        If the number of photographs is negative, or a family, a range or the channels are not
-        known.
+        If the number of photographs is negative, a family, a range or the channels are not known,
+        or the window is even.
 
     Notes
     -----
@@ -82,9 +100,6 @@ class Denoise(Problem):
     name = "denoise"
     recipe = RECIPES["denoise"]
     outputs = (Output("image", "", "image"),)
-    inputs = Frames(1)
-    normalization = FrameScale()
-
     def __init__(
         self,
         photographs: int | None = None,
@@ -93,6 +108,7 @@ class Denoise(Problem):
         pictures: str | Path | None = None,
         pictures_seed: int = 0,
         channels: str | None = "spectral_wiener",
+        window: int = 5,
     ) -> None:
         if photographs is not None and photographs < 0:
             raise InputError(f"photographs {photographs} is negative; give a number of samples")
@@ -103,16 +119,19 @@ class Denoise(Problem):
             raise InputError(
                 f"the family {unknown[0]!r} is not known; choose from {', '.join(FAMILIES)}"
             )
-        self.ranges = checked_ranges(ranges, RANGES | specimens.RANGES)
+        self.ranges = checked_ranges(ranges, RANGES | specimens.RANGES | SEQUENCES)
         self.pictures_from = None if pictures is None else str(pictures)
         self.pictures_seed = pictures_seed
         if channels not in CHANNELS:
             raise InputError(f"the channels {channels!r} are not known; choose from {CHANNELS}")
         self.channels = {"name": channels} if channels else None
-        self._specimens = Specimens(self.families, self.ranges)
-        self._pictures = (
-            Pictures("train", self.pictures_from, pictures_seed) if self.photographs else None
-        )
+        if window < 1 or window % 2 == 0:
+            raise InputError(f"a window of {window} frames has no middle one; give 1, 3, 5, ...")
+        self.window = int(window)
+        self.inputs = Frames(self.window)
+        self.normalization = FrameScale(missing=self.window > 1)
+        self._pictures = PicturesOfSplits(self.pictures_from, pictures_seed)
+        self._specimens = Specimens(self.families, self.ranges, self._pictures)
 
     def for_run(self, samples: int) -> Denoise:
         """With the photographs' number, where it was left to the run."""
@@ -138,7 +157,7 @@ class Denoise(Problem):
         return {"Gaussian blur": blur}
 
     def sample(self, seed: Array, size: int, split: str = "train") -> Sample:
-        """One frame and the clean one, see `Problem.sample`."""
+        """Frames and the clean one, see `Problem.sample`."""
         if split == "train" and self.photographs:
             # Known from the sample's number alone, so that the order of samples does not matter.
             number = seed[1]
@@ -148,61 +167,98 @@ class Denoise(Problem):
                 lambda: self._photograph(seed, size),
                 lambda: self._specimen(seed, size, split),
             )
-            return Sample(image, {}, target)
-        return super().sample(seed, size, split)
+        else:
+            image, target = self._specimen(seed, size, split)
+        image, target = _turned_over(image, target, tf.random.fold_in(seed, 8))
+        return Sample(image, {}, target)
 
     def _specimen(self, seed: Array, size: int, split: str) -> tuple[Array, Array]:
         image, _, target = super().sample(seed, size, split)
         return image, target
 
     def _photograph(self, seed: Array, size: int) -> tuple[Array, Array]:
-        assert self._pictures is not None
-        seeds = tf.unstack(tf.random.split(tf.random.fold_in(seed, 7), 2))
-        picture = self._pictures.draw(seed, size)[..., None]
-        image, _, target = self._measured(picture, size, seeds[0], seeds[1], {})
+        seeds = tf.unstack(tf.random.split(tf.random.fold_in(seed, 7), 3))
+        picture = self._pictures["train"].draw(seed, size)
+        frames = sequences.around(self.ranges, picture, seeds[2], self.window)
+        image, _, target = self._measured(frames, size, seeds[0], seeds[1], {})
         return image, target
 
     def targets(self, seed: Array, size: int, split: str) -> Array:
-        """A clean image, its maximum one, (size, size, 1)."""
-        return self._specimens.draw(seed, size)[..., None]
+        """A clean image, its maximum one, among its neighbours in time, (size, size, window)."""
+        seeds = tf.unstack(tf.random.split(seed, 3))
+        clean = self._shown(self._specimens.draw(seeds[0], size, split), seeds[1])
+        return sequences.around(self.ranges, clean, seeds[2], self.window)
+
+    def _shown(self, clean: Array, seed: Array) -> Array:
+        """As the instrument shows it: with a tone curve, or as dark objects on a bright ground."""
+        u = tf.unstack(tf.random.stateless_uniform((4,), seed))
+        gamma = between(u[0], *self.ranges["gamma"], logarithmic=True)
+        clean = tf.cond(u[1] < CHANCES["tone"], lambda: clean**gamma, lambda: clean)
+        contrast = between(u[2], *self.ranges["inverted"])
+        return tf.where(u[3] < CHANCES["inverted"], 1.0 - contrast * clean, clean)
 
     def observe(self, target: Array, seed: Array, **conditions: Array) -> Array:
-        """The image as an unsteady scan finds it."""
+        """The frames as an unsteady scan finds them."""
         seeds = tf.unstack(tf.random.split(seed, 2))
-        chance, jitter = tf.unstack(tf.random.stateless_uniform((2,), seeds[0]))
-        jitter = between(jitter, *self.ranges["jitter"])
-        image = tf.cond(
+        chance, strength = tf.unstack(tf.random.stateless_uniform((2,), seeds[0]))
+        # Mostly little; the strongest displace lines by several pixels.
+        jitter = between(strength**2, *self.ranges["jitter"])
+
+        return tf.cond(
             chance < CHANCES["jitter"],
-            lambda: noise.line_jitter(target[..., 0], jitter, seeds[1]),
-            lambda: target[..., 0],
+            lambda: _each(target, seeds[1], lambda f, s: noise.line_jitter(f, jitter, s)),
+            lambda: target,
         )
-        return image[..., None]
+
+    def answer(self, target: Array) -> Array:
+        """The middle frame."""
+        middle = self.window // 2
+        return target[..., middle : middle + 1]
 
     def detect(self, image: Array, seed: Array) -> Array:
-        """Counting noise, read-out noise, and the detector's faults."""
-        seeds = tf.unstack(tf.random.split(seed, 6))
-        u = tf.unstack(tf.random.stateless_uniform((13,), seeds[0]))
-        image = image[..., 0]
-        signal = tf.math.reduce_variance(image)
+        """Counting noise, read-out noise, and the detector's faults, of each frame that there is.
+
+        What belongs to the instrument is the same in all frames of a sample. Pixels that the
+        search for faults finds before prediction are not numbers.
+        """
+        seeds = tf.unstack(tf.random.split(seed, 3))
+        u = tf.unstack(tf.random.stateless_uniform((22,), seeds[0]))
+        middle = image[..., self.window // 2]
+        signal = tf.math.reduce_variance(middle)
         # An empty frame has no contrast to compare with: its mean stands for it.
-        signal = tf.where(signal > 1e-8, signal, 0.02 * tf.reduce_mean(image) ** 2 + 1e-8)
-        snr = between(u[0], *self.ranges["contrast_snr"])
+        signal = tf.where(signal > 1e-8, signal, 0.02 * tf.reduce_mean(middle) ** 2 + 1e-8)
+        snr = tf.where(
+            u[13] < CHANCES["good"],
+            between(u[0], *self.ranges["good_snr"]),
+            between(u[0], *self.ranges["contrast_snr"]),
+        )
         variance = signal * 10.0 ** (-snr / 10.0)
+        background = tf.where(u[3] < 0.5, 0.0, between(u[4], *self.ranges["background"]))
+        image += background * tf.reduce_mean(middle)
+        mean = tf.maximum((1.0 + background) * tf.reduce_mean(middle), 1e-6)
+        image = _each(image, seeds[1], lambda f, s: self._frame(f, mean, variance, u, s))
+        missing = tf.cond(
+            u[14] < CHANCES["missing"],
+            lambda: noise.missing_places(seeds[2], image.shape[0]),
+            lambda: tf.zeros(image.shape[:2], tf.bool),
+        )
+        return tf.where(missing[..., None], math.nan, image)
+
+    def _frame(self, image: Array, mean: Array, variance: Array, u: Any, seed: Array) -> Array:
+        """One frame of a sample, whose instrument `u` has drawn."""
+        seeds = tf.unstack(tf.random.split(seed, 5))
         share = tf.where(
             u[1] < CHANCES["counting_alone"], 1.0, between(u[2], *self.ranges["counting"])
         )
-        background = tf.where(u[3] < 0.5, 0.0, between(u[4], *self.ranges["background"]))
-        image += background * tf.reduce_mean(image)
         # The dose at which counting makes its share of the variance.
-        dose = tf.maximum(tf.reduce_mean(image), 1e-6) / (share * variance)
+        dose, clean, deviation = mean / (share * variance), image, tf.sqrt(variance)
         image = tf.cond(
-            dose * tf.reduce_mean(image) < MOST_COUNTS,
-            lambda: noise.poisson(image, dose, seeds[1]),
-            lambda: noise.camera(image, dose, 0.0, seeds[1]),
+            dose * mean < MOST_COUNTS,
+            lambda: noise.poisson(clean, dose, seeds[0]),
+            lambda: noise.camera(clean, dose, 0.0, seeds[0]),
         )
-        deviation = tf.sqrt(variance)
         image += tf.sqrt(1.0 - share) * deviation * tf.random.stateless_normal(
-            image.shape, seeds[2]
+            image.shape, seeds[1]
         )  # fmt: skip
         image = tf.case([
             (u[5] < CHANCES["decay"],
@@ -210,18 +266,66 @@ class Denoise(Problem):
             (u[5] > 1.0 - CHANCES["spill"],
              lambda: noise.afterglow(image, between(u[6], *self.ranges["spill"]), taps=2)),
         ], default=lambda: image)  # fmt: skip
+        image = self._correlated(image, clean, mean, share, variance, u[15:20])
         offsets = between(u[7], *self.ranges["line_offsets"]) * deviation
         offsets = tf.where(u[8] < CHANCES["line_offsets"], offsets, 0.0)
-        image = noise.line_offsets(image, offsets, seeds[3])
-        hot = between(u[9], *self.ranges["hot_share"], logarithmic=True)
+        image = noise.line_offsets(image, offsets, seeds[2])
         image = tf.cond(
-            u[10] < CHANCES["hot"],
-            lambda: noise.hot_pixels(
-                image, hot, between(u[12], *self.ranges["hot_height"]) * deviation, seeds[4]
-            ),
-            lambda: image,
+            u[10] < CHANCES["hot"], lambda: self._hot(image, deviation, u, seeds[3]), lambda: image
         )
-        return tf.where(u[11] < CHANCES["clipped"], tf.maximum(image, 0.0), image)[..., None]
+        image = tf.where(u[11] < CHANCES["clipped"], tf.maximum(image, 0.0), image)
+        return tf.cond(
+            u[20] < CHANCES["bytes"] + CHANCES["ends"], lambda: self._bytes(image, u), lambda: image
+        )
+
+    def _correlated(
+        self, image: Array, clean: Array, mean: Array, share: Array, variance: Array, u: Any
+    ) -> Array:
+        """The frame with its noise correlated between pixels, in some."""
+        limits = np.cumsum([CHANCES[n] for n in ("point_spread", "slow_detector", "both",
+                                                 "resampled")])  # fmt: skip
+        width = between(u[1], *self.ranges["point_spread"])
+        decay = between(u[2], *self.ranges["slow_detector"])
+
+        def spread(down: Array, across: Array, passed: Array) -> Array:
+            return clean + noise.filtered(image - clean, down, across, passed)
+
+        def resampled() -> Array:
+            # Enlarging moves noise to other places: it keeps the variance that it has there.
+            own = tf.sqrt(variance * (share * tf.maximum(clean, 0.0) / mean + 1.0 - share))
+            white = (image - clean) / tf.maximum(own, 0.05 * tf.sqrt(variance))
+            factor = between(u[1], *self.ranges["enlarged"])
+            factor = tf.where(u[3] < 0.7, factor, 1.0)
+            turn = tf.where(u[3] < 0.4, 0.0, between(2 * u[2] - 1, 0.0, self.ranges["turned"][1]))
+            return clean + own * noise.resampled(white, factor, turn, u[4] < 0.5)
+
+        across = tf.where(u[3] < 0.3, 2.0 * width, width)
+        return tf.case([
+            (u[0] < limits[0], lambda: spread(width, width, 0.0)),
+            (u[0] < limits[1], lambda: spread(0.0, 0.0, decay)),
+            (u[0] < limits[2], lambda: spread(width, across, decay * u[4])),
+            (u[0] < limits[3], resampled),
+        ], default=lambda: image)  # fmt: skip
+
+    def _hot(self, image: Array, deviation: Array, u: Any, seed: Array) -> Array:
+        """Hot pixels, of which the high ones are found and missing."""
+        share = between(u[9], *self.ranges["hot_share"], logarithmic=True)
+        height = between(u[12], *self.ranges["hot_height"]) * deviation
+        hot = noise.hot_pixels(image, share, height, seed)
+        found = (hot - image > FOUND_HOT * deviation) & (u[2] < 0.8) & (self.window > 1)
+        return tf.where(found, math.nan, hot)
+
+    def _bytes(self, image: Array, u: Any) -> Array:
+        """Eight bits for a frame, with its ends clipped in some."""
+        seen = tf.math.is_finite(image)
+        known = tf.where(seen, image, tf.reduce_mean(tf.boolean_mask(image, seen)))
+        ends = tf.where(u[20] < CHANCES["ends"], u[21] * self.ranges["clipped_ends"][1], 0.0)
+        ordered = tf.sort(tf.reshape(known, [-1]))
+        last = ordered.shape[0] - 1
+        place = tf.cast(ends * last, tf.int32)
+        low, high = ordered[place], ordered[last - place]
+        step = tf.maximum((high - low) / 255.0, 1e-12)
+        return low + step * tf.round((tf.clip_by_value(image, low, high) - low) / step)
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON can hold them."""
@@ -232,4 +336,40 @@ class Denoise(Problem):
             "pictures": self.pictures_from,
             "pictures_seed": self.pictures_seed,
             "channels": self.channels["name"] if self.channels else None,
+            "window": self.window,
         }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Denoise:
+        """The problem that `config` describes; one without a window saw single frames."""
+        return cls(**{"window": 1, **config})
+
+
+def _each(frames: Array, seed: Array, change: Callable[[Array, Array], Array]) -> Array:
+    """Change each frame of (size, size, window) that is there, by a seed of its own."""
+    shape = frames.shape[:2]
+
+    def one(numbered: tuple[Array, Array]) -> Array:
+        frame, own = tf.ensure_shape(numbered[0], shape), tf.random.fold_in(seed, numbered[1])
+        return tf.cond(tf.math.is_finite(frame[0, 0]), lambda: change(frame, own), lambda: frame)
+
+    # A loop in the graph, which is built once for all frames.
+    first = tf.transpose(frames, (2, 0, 1))
+    changed = tf.map_fn(one, (first, tf.range(frames.shape[2])), fn_output_signature=tf.float32)
+    return tf.ensure_shape(tf.transpose(changed, (1, 2, 0)), frames.shape)
+
+
+def _turned_over(image: Array, target: Array, seed: Array) -> tuple[Array, Array]:
+    """A sample as files hold it: mirrored in half of them, rows for columns in a few."""
+    u = tf.unstack(tf.random.stateless_uniform((3,), seed))
+    both = tf.concat([image, target], axis=-1)
+    for axis in (0, 1):
+        mirrored = u[axis] < CHANCES["flipped"]
+        both = tf.cond(
+            mirrored, lambda b=both, axis=axis: tf.reverse(b, [axis]), lambda b=both: b
+        )
+    both = tf.cond(
+        u[2] < CHANCES["turned_over"], lambda: tf.transpose(both, (1, 0, 2)), lambda: both
+    )
+    both = tf.ensure_shape(both, (*target.shape[:2], image.shape[-1] + target.shape[-1]))
+    return both[..., : image.shape[-1]], both[..., image.shape[-1] :]

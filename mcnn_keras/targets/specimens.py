@@ -18,14 +18,15 @@ import tensorflow as tf
 from ..physics import stem
 from ..physics.arrays import Array
 from ..physics.electrons import electron_wavelength
-from . import columns
+from . import columns, scenes
 from .crystals import CRYSTALS, LAYERS, atoms_within, cell_vectors
 from .draws import Ranges, between
+from .pictures import PicturesOfSplits
 
 # Percentage of specimens in each family.
 FAMILIES = {
-    "columns": 18, "lattices": 18, "clusters": 24, "foils": 16, "lone_atoms": 12, "particles": 4,
-    "blank": 8,
+    "columns": 12, "lattices": 19, "clusters": 20, "foils": 14, "lone_atoms": 9, "particles": 5,
+    "islands": 5, "facets": 3, "texture": 3, "fringes": 4, "pictures": 4, "blank": 6,
 }  # fmt: skip
 # Ranges of the values that differ between instruments and specimens.
 RANGES = {
@@ -44,6 +45,7 @@ RANGES = {
     "displacement": (0.03, 0.12),  # of each atom from its site, standard deviation
     "vacancies": (0.0, 0.06),  # share of the atoms
     "particle": (0.03, 0.25),  # radius, as a share of the field
+    **scenes.SCENES,
 }
 # Share of uncorrected lenses, and the pixel size up to which there are none: with finer pixels
 # their wide probes would reach beyond the margin.
@@ -74,6 +76,8 @@ class Specimens:
         Relative frequency of each family, by its name in `FAMILIES`, which is the default.
     ranges : dict of str to (float, float), optional
         Ranges of the values that differ between instruments and specimens; `RANGES` by default.
+    pictures : PicturesOfSplits, optional
+        Where the family `pictures` takes its photographs from; the bundled ones by default.
 
     Notes
     -----
@@ -86,8 +90,12 @@ class Specimens:
     """
 
     def __init__(
-        self, families: Mapping[str, float] | None = None, ranges: Ranges | None = None
+        self,
+        families: Mapping[str, float] | None = None,
+        ranges: Ranges | None = None,
+        pictures: PicturesOfSplits | None = None,
     ) -> None:
+        self.pictures = pictures or PicturesOfSplits()
         self.families = dict(families or FAMILIES)
         self.ranges = dict(ranges or RANGES)
         tables = [atoms_within(name, REACH) for name in CRYSTALS]
@@ -105,7 +113,7 @@ class Specimens:
             self._zones = tf.constant(np.array(zones, np.float32))
             self._layers = tf.constant(layers)
 
-    def draw(self, seed: Array, size: int) -> Array:
+    def draw(self, seed: Array, size: int, split: str = "train") -> Array:
         """One image.
 
         Parameters
@@ -113,6 +121,8 @@ class Specimens:
         seed : (2,) int tensor
         size : int
             Height and width in pixels.
+        split : {'train', 'test'}
+            Of the photographs.
 
         Returns
         -------
@@ -124,7 +134,10 @@ class Specimens:
         limits = np.cumsum([self.families[name] for name in names], dtype=np.float64)
         u = tf.random.stateless_uniform((), seeds[0])
         family = tf.searchsorted(np.float32(limits / limits[-1]), u[None], side="right")[0]
-        draws = [getattr(self, f"_{name}") for name in names]
+        draws = [
+            self.pictures[split].draw if name == "pictures" else getattr(self, f"_{name}")
+            for name in names
+        ]
         branches = [functools.partial(draw, seeds[1], size) for draw in draws]
         picture = tf.maximum(tf.switch_case(tf.minimum(family, len(names) - 1), branches), 0.0)
         highest = tf.reduce_max(picture)
@@ -214,6 +227,18 @@ class Specimens:
         picture = tf.reduce_sum(tf.where(present[:, None, None], height, 0.0), axis=0)
         tilt = y * tf.sin(2 * math.pi * turn) + x * tf.cos(2 * math.pi * turn)
         return picture + 0.1 * ground * (1.0 + slope * tilt)
+
+    def _islands(self, seed: Array, size: int) -> Array:
+        return scenes.islands(self.ranges, seed, size)
+
+    def _facets(self, seed: Array, size: int) -> Array:
+        return scenes.facets(self.ranges, seed, size)
+
+    def _texture(self, seed: Array, size: int) -> Array:
+        return scenes.texture(self.ranges, seed, size)
+
+    def _fringes(self, seed: Array, size: int) -> Array:
+        return scenes.fringes(self.ranges, seed, size)
 
     def _crystal(self, seed: Array, reach: Array) -> tuple[Array, Array]:
         """Rotated atoms of a random crystal within a radius of its centre, and their elements."""

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..errors import InputError
-from ..models import ModelCard, Tile
+from ..models import Frames, ModelCard, Tile
 from ..models.card import OVERLAP, TILE, card_from
 from ..models.saving import load, versions
 from ..network import build, preset_settings, receptive_radius
@@ -22,6 +22,8 @@ from .settings import Settings
 
 # Of the full-size output's layer; a card tells it, since there are models with another.
 HEAD_KERNEL = 4
+# Layers that a model without a gate does not have.
+GATE = ("gate_1", "passed_1")
 
 
 def build_model(network: dict[str, Any], precision: str) -> keras.Model:
@@ -57,26 +59,48 @@ def start_from(model: keras.Model, path: str) -> dict[str, Any]:
     that a last layer of a smaller kernel does not overlap with.
     """
     start = load(path)
-    weights = [
-        np.pad(value, ((1, 1), (1, 1), (0, 0), (0, 0)))
-        if variable.path.endswith("output_1/kernel") and value.shape[0] == 2 else value
-        for variable, value in zip(start.weights, start.get_weights(), strict=True)
-    ]  # fmt: skip
-    further = model.weights[0].shape[2] - weights[0].shape[2]
-    if further > 0 and start.card.channels is None:
-        weights[0] = np.pad(weights[0], ((0, 0), (0, 0), (0, further), (0, 0)))
-    wanted, given = (
-        [(v.path.split("/", 1)[-1], tuple(w.shape)) for v, w in zip(m.weights, values, strict=True)]
-        for m, values in ((model, model.weights), (start, weights))
-    )
-    if wanted != given:
-        differ = next((a for a, b in zip(given, wanted, strict=False) if a != b), "more layers")
-        raise InputError(
-            f"the weights of {path} do not fit this network ({differ}); train with the model's "
-            "own preset, branches, cell, normalization and number of planes, or without start"
-        )
-    model.set_weights(weights)
+    pairs = zip(start.weights, start.get_weights(), strict=True)
+    given = {_place(variable): value for variable, value in pairs}
+    first = next(iter(given))
+    given[first] = _further_channels(given[first], start.card, model.weights[0].shape[2])
+    values = []
+    for variable in model.weights:
+        name, shape = _place(variable), tuple(variable.shape)
+        value = given.pop(name, None)
+        if value is None and name.split("/")[0] in GATE:
+            value = variable.numpy()
+        elif value is not None and name == "output_1/kernel" and value.shape[0] < shape[0]:
+            value = np.pad(value, ((1, 1), (1, 1), (0, 0), (0, 0)))
+        if value is None or value.shape != shape:
+            raise _unfit(path, f"{name} of {None if value is None else value.shape}, not {shape}")
+        values.append(value)
+    if given:
+        raise _unfit(path, f"{next(iter(given))} has no place")
+    model.set_weights(values)
     return start.card.training
+
+
+def _further_channels(kernel: np.ndarray, card: ModelCard, channels: int) -> np.ndarray:
+    """The first kernel with weights of zero for input channels that its model did not have."""
+    further = channels - kernel.shape[2]
+    if further <= 0 or not (card.channels is None or isinstance(card.inputs, Frames)):
+        return kernel
+    zeros = np.zeros((*kernel.shape[:2], further, kernel.shape[3]), kernel.dtype)
+    # Fixed channels stay the last ones; what a measurement has more comes before them.
+    own = kernel.shape[2] if card.channels is None else card.image_channels
+    return np.concatenate([kernel[:, :, :own], zeros, kernel[:, :, own:]], axis=2)
+
+
+def _place(variable: Any) -> str:
+    """A variable's layer and its name there, such as ``output_1/kernel``."""
+    return "/".join(variable.path.split("/")[-2:])
+
+
+def _unfit(path: str, differ: str) -> InputError:
+    return InputError(
+        f"the weights of {path} do not fit this network ({differ}); train with the model's "
+        "own preset, branches, cell, normalization and number of planes, or without start"
+    )
 
 
 def network_arguments(problem: Problem, settings: Settings, sample: Sample) -> dict[str, Any]:
@@ -101,6 +125,7 @@ def network_arguments(problem: Problem, settings: Settings, sample: Sample) -> d
         "normalization": settings.normalization,
         "scale": scale,
         "head_kernel": HEAD_KERNEL,
+        "gated": settings.gated,
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import InputError
 
-LOSSES = ("absolute", "squared")
+LOSSES = ("absolute", "squared", "root")
 LOSS_WEIGHTS = ("constant", "annealed")
 PRECISIONS = ("auto", "float32", "bfloat16")
 
@@ -34,10 +34,11 @@ class Settings:
         knows larger fields, too.
     start : str, optional
         A model file or a shipped model's name, whose weights are the initial ones.
-    preset, filters, branches, cell, normalization :
+    preset, filters, branches, cell, normalization, gated :
         Of the network, see `mcnn_keras.MCNN`.
-    loss : {'absolute', 'squared'}
-        Error of each output: mean absolute, as the paper's, or mean squared.
+    loss : {'absolute', 'squared', 'root'}
+        Error of each output: mean absolute, as the paper's, mean squared, or the root of each
+        sample's mean squared error, which weighs samples of much and of little noise the same.
     loss_weights : {'constant', 'annealed'}
         All outputs weigh 1, or output m + 1 weighs (2 - 2t)^m where t goes from 0 to 1, so that
         training ends as that of a plain U-Net.
@@ -72,6 +73,7 @@ class Settings:
     branches: int | None = None
     cell: str | None = None
     normalization: str | None = None
+    gated: bool = False
     loss: str = "absolute"
     loss_weights: str = "constant"
     growing: bool = False

@@ -1,0 +1,151 @@
+"""Frames before and after a clean one: it drifts, turns and flickers; atoms come, jump and go."""
+
+from __future__ import annotations
+
+import math
+
+import tensorflow as tf
+
+from ..physics.arrays import Array
+from .draws import Ranges, between
+
+# What differs from one sequence to another.
+SEQUENCES: Ranges = {
+    "drift": (0.0, 1.1),  # pixels from frame to frame
+    "wander": (0.0, 0.25),  # pixels, of each frame about the drift
+    "turning": (0.0, 0.4),  # degrees from frame to frame
+    "flicker": (0.0, 0.15),  # share of the intensity
+    "event": (0.15, 1.0),  # height of an atom that comes or goes, in the specimen's highest
+    "event_width": (1.0, 3.2),  # pixels
+}
+# In how many of the samples each of these happens.
+CHANCES = {"alone": 0.5, "still": 0.15, "events": 0.4, "ends": 0.15, "cut": 0.1, "unrelated": 0.06}
+EVENTS = 6
+
+
+def around(ranges: Ranges, clean: Array, seed: Array, window: int) -> Array:
+    """The frames about a clean one, which is the middle of them.
+
+    Parameters
+    ----------
+    ranges : dict
+        As `SEQUENCES`.
+    clean : (size, size) tensor
+        With a maximum of one.
+    seed : (2,) int tensor
+    window : int
+        Number of frames, odd.
+
+    Returns
+    -------
+    tf.Tensor
+        (size, size, window), float32. Frames that are not there are NaN: all but the middle one
+        of a single frame, those beyond the first or the last frame of a movie.
+    """
+    middle = window // 2
+    missing = tf.fill(tf.shape(clean), math.nan)
+    if window == 1:
+        return clean[..., None]
+    seeds = tf.unstack(tf.random.split(seed, 3))
+    u = tf.random.stateless_uniform((10,), seeds[0])
+
+    def alone() -> Array:
+        return tf.stack([clean if k == middle else missing for k in range(window)], axis=-1)
+
+    def moving() -> Array:
+        offsets = tf.range(window, dtype=tf.float32) - middle
+        direction = 2 * math.pi * u[1]
+        speed = tf.where(u[2] < CHANCES["still"], 0.0, between(u[3], *ranges["drift"]))
+        away = offsets[:, None] * speed * tf.stack([tf.sin(direction), tf.cos(direction)])
+        wander = between(u[4], *ranges["wander"])
+        draws = tf.random.stateless_normal((window, 3), seeds[1])
+        away += tf.where(offsets[:, None] == 0, 0.0, wander * draws[:, :2])
+        turn = offsets * math.radians(1.0) * between(2 * u[5] - 1, 0.0, ranges["turning"][1])
+        frames = moved(clean, away, turn)
+        flicker = 1.0 + between(u[6], *ranges["flicker"]) * draws[:, 2]
+        frames *= tf.where(offsets == 0, 1.0, flicker)[:, None, None]
+        frames = tf.cond(
+            u[7] < CHANCES["events"],
+            lambda: frames + events(ranges, seeds[2], clean.shape[0], away),
+            lambda: frames,
+        )
+        # Beyond a cut lies another field; a specimen turned upside down and sideways is one.
+        other = tf.reverse(tf.transpose(frames, (0, 2, 1)), axis=[1])
+        cut = tf.where(
+            u[8] < CHANCES["unrelated"], tf.abs(offsets) > 0,
+            (u[8] > 1.0 - CHANCES["cut"]) & (offsets * tf.sign(u[9] - 0.5) > tf.abs(u[9] - 0.5) * 4)
+        )  # fmt: skip
+        frames = tf.where(cut[:, None, None], other, frames)
+        # Near the first or the last frame there are fewer neighbours.
+        gone = (u[0] > 1.0 - CHANCES["ends"]) & (offsets * tf.sign(u[9] - 0.5) > u[2] * middle)
+        frames = tf.where((gone & (offsets != 0))[:, None, None], missing, frames)
+        return tf.transpose(frames, (1, 2, 0))
+
+    return tf.cond(u[0] < CHANCES["alone"], alone, moving)
+
+
+def moved(picture: Array, away: Array, turn: Array) -> Array:
+    """A picture shifted and turned about its middle, mirrored at its rims.
+
+    Parameters
+    ----------
+    picture : (size, size) tensor
+    away : (frames, 2) tensor
+        Shifts down and to the right, in pixels.
+    turn : (frames,) tensor
+        In rad.
+
+    Returns
+    -------
+    tf.Tensor
+        (frames, size, size), interpolated linearly.
+    """
+    size, frames = picture.shape[0], away.shape[0]
+    centre = (size - 1) / 2
+    cos, sin = tf.cos(turn), tf.sin(turn)
+    down, right = away[:, 0] + centre, away[:, 1] + centre
+    # Where each output pixel is taken from: x' = cos (x - right) + sin (y - down) + centre, ...
+    zero = tf.zeros_like(turn)
+    transforms = tf.stack([
+        cos, sin, centre - cos * right - sin * down,
+        -sin, cos, centre + sin * right - cos * down,
+        zero, zero,
+    ], axis=1)  # fmt: skip
+    found = tf.raw_ops.ImageProjectiveTransformV3(
+        images=tf.tile(picture[None, ..., None], (frames, 1, 1, 1)),
+        transforms=transforms, output_shape=(size, size), interpolation="BILINEAR",
+        fill_mode="REFLECT", fill_value=0.0,
+    )  # fmt: skip
+    return tf.reshape(found, (frames, size, size))
+
+
+def events(ranges: Ranges, seed: Array, size: int, away: Array) -> Array:
+    """Atoms that are there in some frames only, (frames, size, size); they move with the rest.
+
+    Each comes at a frame and goes at a later one, so that some are in one frame alone; half of
+    them are found elsewhere afterwards.
+    """
+    seeds = tf.unstack(tf.random.split(seed, 2))
+    frames = away.shape[0]
+    u = tf.random.stateless_uniform((EVENTS, 8), seeds[0])
+    count = 1.0 + EVENTS * tf.random.stateless_uniform((), seeds[1])
+    offsets = tf.range(frames, dtype=tf.float32)
+    come = tf.floor(u[:, 0] * frames)
+    gone = come + 1.0 + tf.where(u[:, 1] < 0.5, 0.0, tf.floor((2 * u[:, 1] - 1) * frames))
+    there = (offsets[:, None] >= come) & (offsets[:, None] < gone)
+    after = (offsets[:, None] >= gone) & (u[:, 2] < 0.5)
+    height = between(u[:, 3], *ranges["event"])
+    height = tf.where(tf.range(EVENTS, dtype=tf.float32) < count, height, 0.0)
+    width = between(u[:, 4], *ranges["event_width"])
+    first = u[:, 5:7] * size
+    second = first + 6.0 * tf.stack([tf.sin(6.28 * u[:, 7]), tf.cos(6.28 * u[:, 7])], axis=1)
+    total = tf.zeros((frames, size, size))
+    t = tf.range(size, dtype=tf.float32)
+    for present, place in ((there, first), (after, second)):
+        sites = place[None] + away[:, None]
+        y, x = (
+            tf.exp(-((t - sites[..., i, None]) ** 2) / (2 * width[:, None] ** 2)) for i in (0, 1)
+        )
+        weight = tf.where(present, height, 0.0)
+        total += tf.matmul(y * weight[..., None], x, transpose_a=True)
+    return total
