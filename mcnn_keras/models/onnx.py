@@ -6,6 +6,8 @@ Normalisation and fixed channels are computed outside, as for every engine.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,15 @@ from .card import parsed_card
 
 KEY, STRIDE_KEY = "mcnn_keras", "mcnn_keras_stride"
 OPSET = 21
+# Keras activations that ONNX knows under names of its own.
+ACTIVATIONS = {"sigmoid": "Sigmoid", "relu": "Relu", "tanh": "Tanh", "softsign": "Softsign"}
+
+
+def usable_cores() -> int:
+    """The processor cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class OnnxModel:
@@ -23,7 +34,13 @@ class OnnxModel:
 
     Parameters
     ----------
-    path : str or Path
+    source : str, Path or bytes
+        A file, or what `serialized` made.
+
+    Attributes
+    ----------
+    notes : dict
+        The file's metadata, card included.
 
     Raises
     ------
@@ -32,27 +49,33 @@ class OnnxModel:
         installed.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        path = Path(path)
-        if not path.is_file():
+    name, precision = "onnxruntime", "float32"
+
+    def __init__(self, source: str | Path | bytes) -> None:
+        path = Path("the exported network" if isinstance(source, bytes) else source)
+        if not isinstance(source, bytes) and not path.is_file():
             raise InputError(f"the model {path} is not there; give the name of a .onnx file")
         try:
             import onnxruntime
         except ImportError:
-            raise InputError(f"{path} needs ONNX Runtime; pip install 'mcnn-keras[onnx]'") from None
+            raise InputError(f"{path} needs ONNX Runtime; pip install onnxruntime") from None
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = usable_cores()
         try:
             self._session = onnxruntime.InferenceSession(
-                str(path), providers=onnxruntime.get_available_providers()
+                source if isinstance(source, bytes) else str(path),
+                options,
+                providers=onnxruntime.get_available_providers(),
             )
-            told = self._session.get_modelmeta().custom_metadata_map
+            self.notes = dict(self._session.get_modelmeta().custom_metadata_map)
         except Exception as error:  # ONNX Runtime's own kinds are not public
             raise InputError(f"{path} is damaged or no ONNX file ({reason(error)})") from None
-        if KEY not in told:
+        if KEY not in self.notes:
             raise InputError(
                 f"{path} was not written by mcnn-keras (it has no card); give a .onnx that "
                 "`mcnn-keras export` made"
             )
-        self.card, self.stride = parsed_card(told[KEY], path), int(told[STRIDE_KEY])
+        self.card, self.stride = parsed_card(self.notes[KEY], path), int(self.notes[STRIDE_KEY])
 
     def compute(self, batch: np.ndarray) -> np.ndarray:
         """(batch, height, width, channels), float32, to the same of the network's output."""
@@ -72,18 +95,37 @@ def export(model: Any, path: str | Path) -> None:
     Raises
     ------
     InputError
-        If the name is wrong or the package onnx is not installed.
+        If the name is wrong, or as `serialized`.
     """
     path = Path(path)
     if path.suffix != ".onnx":
         raise InputError(f"{path} does not end in .onnx; name the file like denoise.onnx")
+    from ..files import replacing
+
+    content = serialized(model)
+    with replacing(path) as part:
+        part.write_bytes(content)
+
+
+def serialized(model: Any, **notes: str) -> bytes:
+    """What `export` writes.
+
+    Parameters
+    ----------
+    model : keras.Model
+        As for `export`.
+    **notes
+        Further metadata.
+
+    Raises
+    ------
+    InputError
+        If the network has a layer that cannot be exported, or the package onnx is not installed.
+    """
     try:
         import onnx
     except ImportError:
-        raise InputError(
-            "exporting needs the package onnx; pip install 'mcnn-keras[onnx]'"
-        ) from None
-    from ..files import replacing
+        raise InputError("exporting needs the package onnx; pip install onnx") from None
     from ..network import stride
 
     file = onnx.helper.make_model(
@@ -92,10 +134,10 @@ def export(model: Any, path: str | Path) -> None:
         ir_version=10,
         producer_name="mcnn-keras",
     )
-    onnx.helper.set_model_props(file, {KEY: model.card.to_json(), STRIDE_KEY: str(stride(model))})
+    told = {KEY: model.card.to_json(), STRIDE_KEY: str(stride(model)), **notes}
+    onnx.helper.set_model_props(file, told)
     onnx.checker.check_model(file, full_check=True)
-    with replacing(path) as part:
-        onnx.save(file, part)
+    return file.SerializeToString()
 
 
 class _Graph:
@@ -108,18 +150,30 @@ class _Graph:
         self.names: dict[int, str] = {}
         makers = {
             "Conv2D": self._conv, "Conv2DTranspose": self._transposed, "Concatenate": self._join,
-            "LeakyReLU": self._leaky, "Add": self._add, "BatchNormalization": self._batch_norm,
+            "LeakyReLU": self._leaky, "BatchNormalization": self._batch_norm,
             "GroupNormalization": self._group_norm, "SeparableConv2D": self._separable,
+            "Add": self._pairwise("Add"), "Subtract": self._pairwise("Sub"),
+            "Multiply": self._pairwise("Mul"), "Activation": self._activation,
+            "AveragePooling2D": self._average, "Rescaling": self._rescaled,
         }  # fmt: skip
         first = model.layers[0]
         self.names[id(first.output)] = "channels_first"
         self._node("Transpose", ["input"], "channels_first", perm=[0, 3, 1, 2])
         needed = _needed(model.outputs[0], stop=first)
+        for layer in needed:
+            if type(layer).__name__ not in makers or layer not in model.layers:
+                raise InputError(
+                    f"the layer {layer.name} ({type(layer).__name__}) has no ONNX counterpart "
+                    "here; use the model's .h5 file"
+                )
         for layer in model.layers:
             if layer in needed:
+                kind = type(layer).__name__
                 inputs = layer.input if isinstance(layer.input, list) else [layer.input]
                 self.names[id(layer.output)] = layer.name
-                makers[type(layer).__name__](layer, [self.names[id(t)] for t in inputs])
+                makers[kind](layer, [self.names[id(t)] for t in inputs])
+                if kind != "Activation" and hasattr(layer, "activation"):
+                    self._activated(layer)
         self._node("Transpose", [self.names[id(model.outputs[0])]], "output", perm=[0, 2, 3, 1])
         channels = first.output.shape[-1]
         self.graph = onnx.helper.make_graph(
@@ -145,9 +199,9 @@ class _Graph:
         return name
 
     def _conv(self, layer: Any, inputs: list[str]) -> None:
-        kernel, bias = layer.get_weights()
+        kernel, *bias = layer.get_weights()
         inputs = [*inputs, self._weight(f"{layer.name}_kernel", kernel.transpose(3, 2, 0, 1)),
-                  self._weight(f"{layer.name}_bias", bias)]  # fmt: skip
+                  *(self._weight(f"{layer.name}_bias", b) for b in bias)]  # fmt: skip
         self._node("Conv", inputs, layer.name, strides=list(layer.strides), auto_pad="SAME_UPPER")
 
     def _transposed(self, layer: Any, inputs: list[str]) -> None:
@@ -170,8 +224,31 @@ class _Graph:
     def _join(self, layer: Any, inputs: list[str]) -> None:
         self._node("Concat", inputs, layer.name, axis=1)
 
-    def _add(self, layer: Any, inputs: list[str]) -> None:
-        self._node("Add", inputs, layer.name)
+    def _pairwise(self, kind: str) -> Callable[[Any, list[str]], None]:
+        return lambda layer, inputs: self._node(kind, inputs, layer.name)
+
+    def _activation(self, layer: Any, inputs: list[str]) -> None:
+        self._node(_activation_kind(layer), inputs, layer.name)
+
+    def _activated(self, layer: Any) -> None:
+        """The activation that a layer of another kind ends with."""
+        kind = _activation_kind(layer)
+        if kind != "Identity":
+            self.names[id(layer.output)] = f"{layer.name}_activated"
+            self._node(kind, [layer.name], f"{layer.name}_activated")
+
+    def _average(self, layer: Any, inputs: list[str]) -> None:
+        padding = {"same": "SAME_UPPER", "valid": "VALID"}[layer.padding]
+        self._node("AveragePool", inputs, layer.name, kernel_shape=list(layer.pool_size),
+                   strides=list(layer.strides), auto_pad=padding)  # fmt: skip
+
+    def _rescaled(self, layer: Any, inputs: list[str]) -> None:
+        scale, offset = (
+            self._weight(f"{layer.name}_{name}", np.asarray(value, np.float32))
+            for name, value in (("scale", layer.scale), ("offset", layer.offset))
+        )
+        self._node("Mul", [*inputs, scale], f"{layer.name}_scaled")
+        self._node("Add", [f"{layer.name}_scaled", offset], layer.name)
 
     def _leaky(self, layer: Any, inputs: list[str]) -> None:
         self._node("LeakyRelu", inputs, layer.name, alpha=float(layer.negative_slope))
@@ -188,6 +265,17 @@ class _Graph:
                   self._weight(f"{layer.name}_beta", beta)]  # fmt: skip
         self._node("GroupNormalization", inputs, layer.name, num_groups=layer.groups,
                    epsilon=layer.epsilon)  # fmt: skip
+
+
+def _activation_kind(layer: Any) -> str:
+    name = layer.activation.__name__
+    kind = {"linear": "Identity", **ACTIVATIONS}.get(name)
+    if kind is None:
+        raise InputError(
+            f"the activation {name} of the layer {layer.name} has no ONNX counterpart here; use "
+            "the model's .h5 file"
+        )
+    return kind
 
 
 def _needed(output: Any, stop: Any) -> set[Any]:

@@ -1,0 +1,366 @@
+"""The fastest engine of this machine for a network: measured once, and remembered.
+
+model file -> engines that may compute it -> their times -> the fastest, kept in the user's cache
+
+The cache also holds the exported networks that ONNX Runtime computes, so that TensorFlow, which
+takes seconds to start, is imported only where it computes. Whatever is wrong with the cache, the
+engines are measured again and the networks exported again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError, reason
+from ..files import replacing
+from ..models import onnx
+from ..models.saving import PRECISIONS, load, model_path, read_card
+from .engines import engine_of
+from .tiles import PIXELS
+
+ENGINES = ("auto", "tensorflow", "onnxruntime")
+Pair = tuple[str, str]
+# An engine and what it computes in.
+PAIRS: tuple[Pair, ...] = (
+    ("onnxruntime", "float32"), ("tensorflow", "float32"), ("tensorflow", "bfloat16"),
+)  # fmt: skip
+# Of the time of ONNX Runtime, what TensorFlow must stay under to be worth its start-up of seconds;
+# of the time in float32, what bfloat16 must stay under to be worth its two digits.
+WORTH_STARTING, WORTH_ROUNDING = 0.9, 0.8
+# Rounds of the measurement, about how many seconds they take together at most, and from which
+# multiple of the best time on an engine is out after one image.
+ROUNDS, SECONDS, HOPELESS = 5, 2.0, 4.0
+# Width of the images that are measured, in pixels, and exported networks that are kept.
+SIZE, KEPT = 128, 8
+KEY = "mcnn_keras_source"
+CPUINFO, GPUS = Path("/proc/cpuinfo"), Path("/proc/driver/nvidia/gpus")
+NETWORK = Path(__file__).parents[1] / "network"
+
+
+def engine_for(
+    model: str | Path,
+    choice: str = "auto",
+    precision: str = "float32",
+    say: Callable[[str], Any] = lambda text: None,
+    begun: Mapping[str, Any] | None = None,
+    start: Callable[[], Any] = lambda: None,
+) -> Any:
+    """The engine of a model file: the fastest of this machine, or the one that is asked for.
+
+    Parameters
+    ----------
+    model : str or Path
+        A model file, or the name of a shipped model.
+    choice : {'auto', 'tensorflow', 'onnxruntime'}
+    precision : {'float32', 'bfloat16', 'auto'}
+        'auto' allows both. ONNX Runtime computes in float32.
+    say : callable
+        Told what was measured, in the one run that measures.
+    begun : dict, optional
+        The "engine" and "precision" of what is gone on with; taken where they are allowed.
+    start : callable
+        Called before TensorFlow is imported.
+
+    Returns
+    -------
+    engine
+        With its ``name`` and ``precision``.
+
+    Raises
+    ------
+    InputError
+        If the engine or precision is not known, the two exclude each other, or the model cannot
+        be loaded.
+    """
+    _check(model, choice, precision)
+    if _is_onnx(model):
+        return engine_of(load(model))
+    allowed = [p for p in PAIRS if choice in ("auto", p[0]) and precision in ("auto", p[1])]
+    if choice == "auto" and not (find_spec("onnxruntime") and find_spec("onnx")):
+        allowed = [pair for pair in allowed if pair[0] == "tensorflow"]
+    source = _Source(model, start)
+    if len(allowed) == 1:
+        return source.serve(allowed[0])
+    circumstances = _circumstances(source.card.network, allowed)
+    known = (begun.get("engine"), begun.get("precision")) if begun else None
+    found = known if known in allowed else _remembered(circumstances)
+    if found in allowed:
+        try:
+            return source.serve(found)
+        except Exception:  # of an ONNX Runtime that no longer starts, say
+            if found[0] == "tensorflow":
+                raise
+    engines = _that_work(source, allowed)
+    times = measured(engines) if len(engines) > 1 else dict.fromkeys(engines, 1.0)
+    best = _best(times)
+    failure = _remember(circumstances, best, times)
+    if len(times) > 1:
+        others = " and ".join(
+            f"{took / times[best]:.1f} times as fast as {' '.join(pair)}"
+            for pair, took in times.items()
+            if pair != best
+        )
+        kept = f"not remembered ({failure})" if failure else "remembered"
+        say(f"measured on this machine: {' '.join(best)} is {others}; {kept}")
+    return source.serve(best)
+
+
+def _check(model: str | Path, choice: str, precision: str) -> None:
+    """Refuse an engine and a precision that are not known or exclude each other."""
+    for told, value, known in (
+        ("engine", choice, ENGINES), ("precision", precision, ("auto", *PRECISIONS)),
+    ):  # fmt: skip
+        if value not in known:
+            offered = " or ".join(repr(k) for k in known)
+            raise InputError(f"{told} {value!r} is not known; choose {offered}")
+    if _is_onnx(model):
+        if precision == "bfloat16":
+            raise InputError("an .onnx file computes in float32; leave the precision out")
+        if choice == "tensorflow":
+            raise InputError(
+                f"{model} is computed by ONNX Runtime, not TensorFlow; leave the engine out, or "
+                "give the .h5 that it was exported from"
+            )
+    elif (choice, precision) == ("onnxruntime", "bfloat16"):
+        raise InputError("ONNX Runtime computes in float32, not bfloat16; leave one of them out")
+
+
+def kept_network(model: str | Path) -> Path | None:
+    """The exported network of a model file in the cache, where it is there."""
+    path = None if _is_onnx(model) else _Source(model).kept
+    return path if path and os.path.isfile(path) else None
+
+
+def measured(engines: Mapping[Pair, Any]) -> dict[Pair, float]:
+    """Seconds that engines take for a batch as predictions have it, the median of a few.
+
+    Parameters
+    ----------
+    engines : dict
+        (name, precision) -> engine, of one network.
+
+    Returns
+    -------
+    dict
+        Of each; of those far slower than the fastest, by what one image takes.
+    """
+    engine = next(iter(engines.values()))
+    size = -(-SIZE // engine.stride) * engine.stride
+    count = max(1, PIXELS // size**2)
+    shape = (count, size, size, engine.card.network["input_channels"])
+    batch = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+
+    def seconds(pair: Pair, images: int) -> float:
+        began = time.perf_counter()
+        engines[pair].compute(batch[:images])
+        return time.perf_counter() - began
+
+    one = {pair: min(seconds(pair, 1) for _ in range(2)) for pair in engines}
+    pairs = [pair for pair in engines if one[pair] <= HOPELESS * min(one.values())]
+    # Large networks are measured on fewer images, and less often. The first round readies memory.
+    each = sum(one[pair] for pair in pairs)
+    images = min(max(int(SECONDS / (ROUNDS + 1) / each), 1), count)
+    often = min(max(int(SECONDS / (images * each)), 2), ROUNDS + 1)
+    # In turns: what else the machine does falls on all of them.
+    rounds = [{pair: seconds(pair, images) for pair in pairs} for _ in range(often)]
+    return {
+        pair: float(np.median([r[pair] for r in rounds[1:]])) if pair in pairs else images * took
+        for pair, took in one.items()
+    }
+
+
+def _best(times: Mapping[Pair, float]) -> Pair:
+    """The fastest, where its advantage is worth what it costs."""
+    whole = {pair: took for pair, took in times.items() if pair[1] == "float32"}
+    best = min(whole, key=lambda p: whole[p] / (WORTH_STARTING if p[0] == "tensorflow" else 1))
+    rounded = ("tensorflow", "bfloat16")
+    worth = rounded in times and times[rounded] < WORTH_ROUNDING * min(whole.values())
+    return rounded if worth else best
+
+
+def cache_folder() -> Path | None:
+    """Where this user's programs keep what they can make again; None if there is no such place."""
+    told = os.environ.get("XDG_CACHE_HOME")
+    if not told and os.name == "nt":
+        told = os.environ.get("LOCALAPPDATA")
+    try:
+        return (Path(told) if told else Path.home() / ".cache") / "mcnn-keras"
+    except RuntimeError:  # a user without a home
+        return None
+
+
+class _Source:
+    """A model file as the engines that compute it, each made once."""
+
+    def __init__(self, model: str | Path, start: Callable[[], Any] = lambda: None) -> None:
+        self.model, self._start = model, start
+        self._models: dict[str, Any] = {}
+        self._engines: dict[Pair, Any] = {}
+        self._content: bytes | None = None
+        self.card = read_card(model)
+
+    def engine(self, pair: Pair) -> Any:
+        if pair not in self._engines:
+            is_onnx = pair[0] == "onnxruntime"
+            self._engines[pair] = (
+                self._kept_engine() or self._exported()
+                if is_onnx
+                else engine_of(self._load(pair[1]))
+            )
+        return self._engines[pair]
+
+    def serve(self, pair: Pair) -> Any:
+        """The engine that was chosen; its exported network is kept in the cache."""
+        engine = self.engine(pair)
+        if self._content is not None and pair[0] == "onnxruntime" and self.kept is not None:
+            with contextlib.suppress(OSError):  # it is exported again
+                _write(self.kept, self._content)
+                kept = self.kept.parent.glob("*.onnx")
+                for old in sorted(kept, key=lambda path: path.stat().st_mtime)[:-KEPT]:
+                    old.unlink(missing_ok=True)
+        return engine
+
+    @functools.cached_property
+    def kept(self) -> Path | None:
+        """Where the cache holds the exported network."""
+        folder = cache_folder()
+        return folder / f"{self._key[:32]}.onnx" if folder else None
+
+    @functools.cached_property
+    def _key(self) -> str:
+        """What the exported network depends on."""
+        told = hashlib.sha256(model_path(self.model).read_bytes())
+        told.update(_version("mcnn-keras").encode())
+        # In a checkout, the code that makes the network changes without the version.
+        for path in (Path(onnx.__file__), *sorted(NETWORK.glob("*.py"))):
+            told.update(path.read_bytes())
+        return told.hexdigest()
+
+    def _kept_engine(self) -> Any:
+        # Unlike a Path's, this answers for a folder that may not be entered, too.
+        if self.kept is None or not os.path.isfile(self.kept):
+            return None
+        try:
+            engine = onnx.OnnxModel(self.kept)
+        except (InputError, KeyError, ValueError):  # damaged
+            return None
+        return engine if engine.notes.get(KEY) == self._key else None
+
+    def _exported(self) -> Any:
+        self._content = onnx.serialized(self._load("float32"), **{KEY: self._key})
+        return onnx.OnnxModel(self._content)
+
+    def _load(self, precision: str) -> Any:
+        if precision not in self._models:
+            self._start()
+            self._models[precision] = load(self.model, precision)
+        return self._models[precision]
+
+
+def _that_work(source: _Source, pairs: Sequence[Pair]) -> dict[Pair, Any]:
+    """The engines that answer an image. TensorFlow in float32 must, or the model is of no use."""
+    found = {}
+    for pair in pairs:
+        try:
+            engine = source.engine(pair)
+            side, channels = engine.stride, engine.card.network["input_channels"]
+            engine.compute(np.zeros((1, side, side, channels), np.float32))
+        except Exception:  # a layer that is not exported, a processor without bfloat16
+            if pair == ("tensorflow", "float32"):
+                raise
+        else:
+            found[pair] = engine
+    return found
+
+
+def _circumstances(network: Mapping[str, Any], pairs: Sequence[Pair]) -> dict[str, Any]:
+    """What the choice depends on, as JSON holds it."""
+    told = {
+        "processor": _processor(),
+        "cores": onnx.usable_cores(),
+        "gpus": [sum(1 for _ in GPUS.glob("*")), os.environ.get("CUDA_VISIBLE_DEVICES")],
+        "versions": {
+            "mcnn-keras": _version("mcnn-keras"),
+            "tensorflow": _version("tensorflow", "tensorflow-cpu"),
+            "onnxruntime": _version("onnxruntime", "onnxruntime-gpu"),
+        },
+        "network": dict(network),
+        "engines": pairs,
+    }
+    return json.loads(json.dumps(told, sort_keys=True))
+
+
+def _processor() -> str:
+    """The processor's name; under Linux with a digest of what it knows to do."""
+    try:
+        first = CPUINFO.read_text().split("\n\n")[0]
+    except OSError:
+        return f"{platform.machine()} {platform.processor()}"
+    told = dict(line.replace("\t", "").split(":", 1) for line in first.splitlines() if ":" in line)
+    names = [
+        told[key].strip() for key in ("model name", "CPU implementer", "CPU part") if key in told
+    ]
+    features = told.get("flags", told.get("Features", ""))
+    return " ".join([platform.machine(), *names, hashlib.sha256(features.encode()).hexdigest()[:8]])
+
+
+def _version(*packages: str) -> str:
+    for package in packages:
+        with contextlib.suppress(PackageNotFoundError):
+            return version(package)
+    return "unknown"
+
+
+def _file_of(circumstances: Mapping[str, Any]) -> Path | None:
+    folder, text = cache_folder(), json.dumps(circumstances, sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:32]
+    return folder / f"engine-{digest}.json" if folder else None
+
+
+def _remembered(circumstances: Mapping[str, Any]) -> Any:
+    """The pair that was fastest in these circumstances; None where nothing usable is kept."""
+    path = _file_of(circumstances)
+    try:
+        told = json.loads(path.read_text()) if path else {}
+        return tuple(told["fastest"]) if told["circumstances"] == circumstances else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _remember(
+    circumstances: Mapping[str, Any], pair: Pair, times: Mapping[Pair, float]
+) -> str | None:
+    """Keep what was fastest; returns why it cannot be kept, if so."""
+    path = _file_of(circumstances)
+    if path is None:
+        return "the user has no home folder"
+    seconds = {" ".join(p): took for p, took in times.items()}
+    told = {"fastest": pair, "seconds": seconds, "circumstances": circumstances}
+    try:
+        _write(path, json.dumps(told, indent=2).encode())
+    except OSError as error:
+        return f"{path.parent} cannot be written: {reason(error)}"
+    return None
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as part:
+        part.write_bytes(content)
+
+
+def _is_onnx(model: str | Path) -> bool:
+    return str(model).endswith(".onnx")
