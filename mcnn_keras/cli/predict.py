@@ -11,6 +11,9 @@ import click
 from .options import Options, frame_numbers, option
 from .quiet import import_tensorflow
 
+# As `mcnn_keras.inference.frames` names them, which brings NumPy.
+TEMPORAL, FAULTS = ("auto", "off"), ("mend", "keep")
+QUALITIES = ("fast", "standard", "best")
 TYPES = (
     "uint8", "int8", "uint16", "int16", "uint32", "int32", "float16", "float32", "float64",
 )  # fmt: skip
@@ -42,8 +45,13 @@ class PredictionOptions(Options):
     )  # fmt: skip
     precision: str | None = option(
         "--precision", type=click.Choice(["auto", "float32", "bfloat16"]),
-        help="'auto' measures which is faster; bfloat16 is good to two digits.  "
+        help="'auto' allows both; bfloat16 is good to two digits.  "
         "[default: auto for denoise, float32 for predict]",
+    )  # fmt: skip
+    engine: str = option(
+        "--engine", type=click.Choice(["auto", "tensorflow", "onnxruntime"]), default="auto",
+        show_default=True, help="What computes. 'auto' measures which is fastest on this machine, "
+        "in a few seconds of the first run, and remembers it; ONNX Runtime computes in float32.",
     )  # fmt: skip
     resume: bool = option("--resume", is_flag=True, help="Go on where an interrupted run stopped.")
     video: str | None = option(
@@ -116,8 +124,28 @@ def predict(model: str, inputs: tuple[str, ...], defocus: tuple[float, ...], **v
 @click.command()
 @_inputs
 @PredictionOptions.attach
-@click.option("--model", default="denoise", show_default=True, help="A shipped model, or a file.")
-def denoise(inputs: tuple[str, ...], model: str, **values: Any) -> None:
+@click.option(
+    "--model", help="A shipped model or a file.  [default: denoise, or denoise-fast with "
+    "--quality fast]",
+)  # fmt: skip
+@click.option(
+    "--quality", type=click.Choice(QUALITIES), default="standard", show_default=True,
+    help="'fast' takes a smaller network, 'best' the mean over eight mirrored and turned copies "
+    "of each frame, in eight times the time.",
+)  # fmt: skip
+@click.option(
+    "--temporal", type=click.Choice(TEMPORAL), default="auto", show_default=True,
+    help="Use the frames before and after each one where they show the same field, or none.",
+)  # fmt: skip
+@click.option(
+    "--faults", type=click.Choice(FAULTS), default="mend", show_default=True,
+    help="Saturated, dead and constant lines, rims and hot pixels are left out of all that is "
+    "computed; in the result they are mended, or kept as they came.",
+)  # fmt: skip
+def denoise(
+    inputs: tuple[str, ...], model: str | None, quality: str, temporal: str, faults: str,
+    **values: Any,
+) -> None:  # fmt: skip
     """Restore noisy electron microscope images, with a model that comes with the package.
 
     INPUT is a file of one frame or many, a folder or a pattern: TIFF, PNG, NPY, HDF5
@@ -132,7 +160,11 @@ def denoise(inputs: tuple[str, ...], model: str, **values: Any) -> None:
       mcnn-keras denoise monday/*.dm4 --output clean/
       mcnn-keras denoise recording.mrc --output clean.hspy --resume
     """
-    run_prediction(model, inputs, PredictionOptions.take(values), "auto")
+    if model is not None and quality == "fast":
+        raise click.UsageError("--quality fast is a model of its own; leave --model out")
+    model = model or ("denoise-fast" if quality == "fast" else "denoise")
+    how = {"temporal": temporal, "faults": faults, "average": quality == "best"}
+    run_prediction(model, inputs, PredictionOptions.take(values), "auto", how=how)
 
 
 def run_prediction(
@@ -141,21 +173,22 @@ def run_prediction(
     options: PredictionOptions,
     precision: str,
     defocus: tuple[float, ...] = (),
+    how: dict[str, Any] | None = None,
 ) -> None:
     """Plan, predict and write; what can be wrong is said before the network is loaded."""
     from ..inference.planning import plan
     from ..inference.stream import execute
     from ..models.saving import read_card
 
+    how = how or {}
     card, frames = read_card(model), frame_numbers(options.frames)
     precision = options.precision or precision
     if options.watch:
-        _watch(model, inputs, options, card, frames, defocus, precision)
+        _watch(model, inputs, options, card, frames, defocus, precision, how)
         return
     jobs = plan(model, card, inputs, options.output, frames, defocus)
-    begun = Path(options.output) if options.resume else None
-    precision = _chosen_precision(model, precision, begun)
-    execute(model, jobs, precision=precision, say=_say, **options.of_results())
+    execute(model, jobs, precision=precision, engine=options.engine, start=import_tensorflow,
+            say=_say, **options.of_results(), **how)  # fmt: skip
 
 
 def _watch(
@@ -166,33 +199,19 @@ def _watch(
     frames: list[int] | None,
     defocus: tuple[float, ...],
     precision: str,
+    how: dict[str, Any],
 ) -> None:
     from ..errors import InputError
+    from ..inference.fastest import engine_for
     from ..inference.watch import watch
 
     if len(inputs) != 1 or not Path(inputs[0]).is_dir():
         raise InputError(f"--watch takes one folder, not {' '.join(inputs)}")
-    precision = _chosen_precision(model, precision)
+    engine = engine_for(model, options.engine, precision, _say, start=import_tensorflow)
     click.echo(f"watching {inputs[0]}; stop with Ctrl-C", err=True)
     watch(model, card, Path(inputs[0]), Path(options.output), frames, defocus, say=_say,
-          precision=precision, **options.of_results())  # fmt: skip
-
-
-def _chosen_precision(model: str, precision: str, resumed: Path | None = None) -> str:
-    """What to compute in; a result that is gone on with keeps what it was begun with."""
-    if Path(model).suffix == ".onnx":
-        if precision == "bfloat16":
-            raise click.UsageError("an .onnx file computes in float32; leave --precision out")
-        return "float32"
-    import_tensorflow()
-    if precision != "auto":
-        return precision
-    from ..inference.spool import settings_of
-    from ..training.devices import faster_precision
-
-    begun = settings_of(resumed).get("precision") if resumed else None
-    return begun or faster_precision()
+          engine=engine, precision=engine.precision, **options.of_results(), **how)  # fmt: skip
 
 
 def _say(text: str) -> None:
-    click.echo(text, err=text.startswith(("Warning", "failed")))
+    click.echo(text, err=text.startswith(("Warning", "failed", "measured")))

@@ -151,7 +151,13 @@ class Recording:
         """Height and width in pixels."""
         return tuple(self.data.shape[1:3])
 
-    def read(self, start: int = 0, stop: int | None = None, colours: bool = False) -> np.ndarray:
+    def read(
+        self,
+        start: int = 0,
+        stop: int | None = None,
+        colours: bool = False,
+        finite: bool = True,
+    ) -> np.ndarray:
         """Read frames as float32.
 
         Parameters
@@ -160,11 +166,13 @@ class Recording:
             First frame, and the frame after the last; all frames by default.
         colours : bool
             Keep red, green and blue, (frames, height, width, 3), if the file has colours.
+        finite : bool
+            Refuse values that are not finite; otherwise they are left to the caller.
 
         Returns
         -------
         numpy.ndarray
-            (frames, height, width), float32, finite.
+            (frames, height, width), float32.
 
         Raises
         ------
@@ -182,7 +190,7 @@ class Recording:
             ) from None
         if self.colour:
             frames = frames[..., :3] if colours else grey(frames)
-        return _finite(frames, self.path)
+        return _finite(frames, self.path) if finite else frames
 
     def read_channels(self) -> np.ndarray:
         """Read the channels of one image: its colours, or the frames of a stack.

@@ -22,10 +22,13 @@ class Arranged(NamedTuple):
         (measurements, height, width, channels).
     outer : tuple of int
         Lengths of the axes that count measurements, in the array's order.
+    names : tuple of str
+        Their letters.
     """
 
     stack: np.ndarray
     outer: tuple[int, ...]
+    names: tuple[str, ...]
 
     def undo(self, results: np.ndarray) -> np.ndarray:
         """Results, (measurements, height, width[, outputs]), by the array's own outer axes."""
@@ -55,7 +58,8 @@ def arranged(images: np.ndarray, card: ModelCard, axes: str | None = None) -> Ar
                         range(images.ndim))  # fmt: skip
     if not channel:
         moved = moved[..., None]
-    return Arranged(moved.reshape(-1, *moved.shape[-3:]), moved.shape[: len(outer)])
+    shape = moved.shape[: len(outer)]
+    return Arranged(moved.reshape(-1, *moved.shape[-3:]), shape, tuple(outer))
 
 
 def frame_axes(shape: tuple[int, ...], card: ModelCard, axes: str | None) -> bool:

@@ -76,6 +76,27 @@ class Measurements:
         """Of the first file."""
         return self.recordings[0].title
 
+    def frame(self, number: int) -> np.ndarray:
+        """One frame, (height, width), float32, for models that know of missing pixels.
+
+        A frame that cannot be read, among others that can, is NaN.
+        """
+        recording = self.recordings[0]
+        try:
+            return recording.read(number, number + 1, finite=False)[0]
+        except InputError:
+            after = number + 1 if number + 1 < self.count else number - 1
+            if after >= 0:
+                recording.read(after, after + 1, finite=False)  # fails if the whole file is gone
+                return np.full(self.size, np.nan, np.float32)
+            raise
+
+    def shown(self, number: int) -> np.ndarray:
+        """What stands for a measurement in a picture: its first plane, (height, width)."""
+        if self.planes == 1 and len(self.recordings) == 1 and not self.colours:
+            return self.frame(number)
+        return self.read(number, number + 1)[0, ..., 0]
+
     def read(self, start: int, stop: int) -> np.ndarray:
         """(measurements, height, width, planes), float32."""
         if len(self.recordings) > 1:

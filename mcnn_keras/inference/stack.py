@@ -1,7 +1,7 @@
 """Measurements of one size through the network: what `predict` and files share.
 
-image -> normalised -> padded -> fixed channels of the whole field -> network, in one piece or in
-tiles -> put together -> image's units
+image (a frame: without its faults, among its neighbours) -> normalised -> padded -> fixed channels
+of the whole field -> network, in one piece or in tiles -> put together -> image's units
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ import numpy as np
 
 from ..channels import network_input
 from ..errors import InputError
-from ..models import ModelCard
+from ..models import Frames, ModelCard
 from . import tiles
 from .axes import SMALLEST
 from .engines import engine_of
+from .frames import FrameWindows, Series
+
+ALONE = Series()
 
 
 def predict_stack(
@@ -25,6 +28,10 @@ def predict_stack(
     batch_size: int | None = None,
     tile_size: int | None = None,
     conditions: Mapping[str, Any] | None = None,
+    series: Series = ALONE,
+    temporal: str = "auto",
+    faults: str = "mend",
+    say: Callable[[str], Any] = lambda text: None,
 ) -> np.ndarray:
     """Invert measurements of one size, each as `mcnn_keras.predict` does, several at a time.
 
@@ -40,6 +47,12 @@ def predict_stack(
         Height and width of the tiles of larger images; by default what the model's card says.
     conditions : dict, optional
         As for `mcnn_keras.predict`.
+    series : Series
+        Which frames follow each other in time, for a model of frames.
+    temporal, faults : str
+        As for `mcnn_keras.predict`.
+    say : callable
+        Takes what the user should know of the frames, a line at a time.
 
     Returns
     -------
@@ -62,10 +75,21 @@ def predict_stack(
         check(image, engine.card)
     results = []
     each = batch_size or max(1, tiles.PIXELS // stack[0, ..., 0].size)
+    frames = None
+    if isinstance(engine.card.inputs, Frames):
+        frames = FrameWindows(lambda i: stack[i, ..., 0], engine.card, series, temporal, faults)
     for start in range(0, len(stack), each):
-        finish, batch = prepared(engine, stack[start : start + each], tile_size, conditions=told)
-        results.append(finish(batch))
+        stop = min(start + each, len(stack))
+        part, completed = frames.batch(start, stop) if frames else (stack[start:stop], _as_it_is)
+        finish, batch = prepared(engine, part, tile_size, conditions=told)
+        results.append(completed(finish(batch)))
+    for line in frames.summary() if frames else ():
+        say(line)
     return np.concatenate(results)
+
+
+def _as_it_is(answers: np.ndarray) -> np.ndarray:
+    return answers
 
 
 def prepared(
@@ -131,5 +155,6 @@ def check(image: np.ndarray, card: ModelCard) -> None:
             f"the image has {image.shape[0]}x{image.shape[1]} pixels; at least "
             f"{SMALLEST}x{SMALLEST} are needed"
         )
-    if not np.isfinite(image).all():
+    # Of a frame, pixels that are no numbers are missing.
+    if not isinstance(card.inputs, Frames) and not np.isfinite(image).all():
         raise InputError("the image has pixels that are NaN or infinite; fill or cut them first")

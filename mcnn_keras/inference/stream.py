@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,17 @@ import numpy as np
 from ..errors import InputError, reason
 from ..files import open_recording, split_name, write_png, write_recording
 from ..files.formats import default_type, require_type
-from ..models import ModelCard
-from ..models.saving import load, model_path, read_card
+from ..models import Frames, ModelCard
+from ..models.saving import model_path, read_card
 from ..progress import FrameProgress, duration
 from . import tiles
 from .assumptions import compare_pixels, compare_sizes, compare_text
-from .engines import engine_of
+from .engines import Averaged
+from .fastest import engine_for
+from .frames import FrameWindows, series_of
 from .measurements import Measurements
 from .planning import Job, open_measurements, plan
-from .spool import Spool, digest, identity, spool_folder, stamp
+from .spool import Spool, digest, identity, settings_of, spool_folder, stamp
 from .stack import check, prepared
 from .video import check_video, write_video
 
@@ -48,8 +50,10 @@ class Options:
         See `predict_stack`.
     resume : bool
         Go on with what an interrupted run has left.
-    precision : {'float32', 'bfloat16'}
-        Of the network.
+    precision : {'float32', 'bfloat16', 'auto'}
+        Of the network; 'auto' allows both.
+    temporal, faults, average :
+        Of a denoising model, as for `mcnn_keras.predict`.
     video : str or Path, optional
         A .gif or .mp4 of input and result side by side, if there is one result.
     truth : str, optional
@@ -63,6 +67,9 @@ class Options:
     tile_size: int | None = None
     resume: bool = False
     precision: str = "float32"
+    temporal: str = "auto"
+    faults: str = "mend"
+    average: bool = False
     video: str | None = None
     truth: str | None = None
     fps: float = 2.0
@@ -96,7 +103,8 @@ def execute(
     model: str | Path,
     jobs: Sequence[Job],
     say: Callable[[str], Any] = lambda text: None,
-    engine: Any = None,
+    engine: Any = "auto",
+    start: Callable[[], Any] = lambda: None,
     **options: Any,
 ) -> list[Path]:
     """Make the results of jobs, one after the other.
@@ -108,8 +116,11 @@ def execute(
     jobs : list of Job
     say : callable
         Takes what the user should know, a line at a time.
-    engine : engine, optional
-        Of the model, where it is loaded already.
+    engine : {'auto', 'tensorflow', 'onnxruntime'} or engine
+        What computes: 'auto' is the fastest of this machine, measured once and remembered, or what
+        a result that is gone on with was begun with. Or the model, where it is loaded already.
+    start : callable
+        Called before TensorFlow is imported.
     **options
         See `Options`.
 
@@ -125,7 +136,12 @@ def execute(
     """
     how = Options(**options)
     _check(how, jobs)
-    engine = engine or engine_of(load(model, how.precision))
+    if isinstance(engine, str):
+        left = [settings_of(job.output) for job in jobs] if how.resume else []
+        begun = next((settings for settings in left if settings), None)
+        engine = engine_for(model, engine, how.precision, say, begun, start)
+    how = replace(how, precision=engine.precision)
+    engine = Averaged(engine) if how.average else engine
     fingerprint = digest(model_path(model))
     written: list[Path] = []
     failed: list[str] = []
@@ -202,7 +218,11 @@ def _result(
             _check_truth(options.truth, shape, outputs)
         try:
             tile_size = tiles.choose_size(engine, measurements.size, options.tile_size)
-            told = identity(job, model, {"tile_size": tile_size, "precision": options.precision})
+            settings = {
+                "tile_size": tile_size, "precision": options.precision, "average": options.average,
+                "temporal": options.temporal, "faults": options.faults,
+            }  # fmt: skip
+            told = identity(job, model, {**settings, "engine": engine.name})
             spool = Spool(job.output, shape, told, outputs, options.resume)
             if spool.foreign:
                 say(f"{job.output.name} is begun anew: the input or the model has changed")
@@ -265,7 +285,7 @@ def _write_picture(path: Path, frames: np.ndarray, card: ModelCard) -> None:
 def _write_video(options: Options, measurements: Measurements, results: Any, outputs: int) -> None:
     """The first plane and the first output of each measurement, as a video."""
     assert options.video is not None
-    images = _Column(len(measurements), lambda i: measurements.read(i, i + 1)[0, ..., 0])
+    images = _Column(len(measurements), measurements.shown)
     answers = _Column(len(measurements), lambda i: results[outputs * i : outputs * i + 1][0])
     if options.truth is None:
         write_video(options.video, images, answers, fps=options.fps)
@@ -308,14 +328,33 @@ def _fill(
             f"{duration((count - first) * seconds)} and {memory / 2**30:.1f} GiB beside the program"
         )
 
-    def read(start: int) -> Any:
+    def measured(start: int, stop: int) -> np.ndarray:
         try:
-            stack = measurements.read(start, min(start + each, count))
+            stack = measurements.read(start, stop)
         except OSError as error:  # a share that is gone, say
             raise InputError(f"frame {start} cannot be read ({reason(error)})") from None
         for image in stack:
             check(image, engine.card)
-        return prepared(engine, stack, tiled, progress.add if tiled else lambda tiles: None)
+        return stack
+
+    frames = None
+    if isinstance(engine.card.inputs, Frames):
+        outer = measurements.outer
+        series = series_of([a.name for a in outer], [a.size for a in outer])
+
+        def frame(number: int) -> np.ndarray:
+            found = measurements.frame(number)
+            check(found[..., None], engine.card)
+            return found
+
+        frames = FrameWindows(frame, engine.card, series, options.temporal, options.faults)
+
+    def read(start: int) -> Any:
+        stop = min(start + each, count)
+        stack, completed = frames.batch(start, stop) if frames else (measured(start, stop), None)
+        tick = progress.add if tiled else lambda tiles: None
+        finish, batch = prepared(engine, stack, tiled, tick)
+        return (lambda b: completed(finish(b))) if completed else finish, batch
 
     def write(answers: np.ndarray) -> None:
         if answers.ndim == 4:
@@ -339,3 +378,5 @@ def _fill(
                 progress.add(min(each, count - start))
         if behind is not None:
             behind.result()
+    for line in frames.summary() if frames else ():
+        say(line)

@@ -31,6 +31,7 @@ def watch(
     defocus: Sequence[float] | None = None,
     stop: Callable[[], bool] = lambda: False,
     say: Callable[[str], Any] = print,
+    engine: Any = None,
     **options: Any,
 ) -> None:
     """Invert the images in a folder, and those that are added, until interrupted.
@@ -51,12 +52,14 @@ def watch(
         Asked in each round whether to end.
     say : callable
         Takes what the user should know.
+    engine : engine, optional
+        That computes; by default TensorFlow.
     **options
         Of `execute`.
     """
     if output.resolve() == folder.resolve():
         raise InputError(f"results cannot go where the images come from, {folder}; name another")
-    engine = engine_of(load(model, options.get("precision", "float32")))
+    engine = engine or engine_of(load(model, options.get("precision", "float32")))
     seen: dict[Path, tuple[Any, float]] = {}
     done: dict[Path, Any] = {}
     while not stop():

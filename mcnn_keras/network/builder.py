@@ -48,6 +48,10 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 
+# Of a gate: pixels over which it judges what the answer removes, and the mean square, in the
+# input's scale, at which it starts half open.
+GATE_POOL, GATE_OPENS = 9, 0.02
+
 
 def MCNN(
     input_channels: int = 1,
@@ -147,9 +151,11 @@ def MCNN(
     for m in range(decoders, 0, -1):
         level = m - 1 - int(math.log2(scale))
         if m == 1 and not settings["full_size_filters"]:
-            x = convolve(x, 8 * output_channels, normalization, "decoder_1")
-            outputs[1] = _sub_pixel_head(x, output_channels, head_kernel)
+            features = convolve(x, 8 * output_channels, normalization, "decoder_1")
+            outputs[1] = _sub_pixel_head(features, output_channels, head_kernel)
             if gated:
+                # From all features: those of the answer do not tell how good the image is.
+                x = convolve(x, 8 * output_channels, normalization, "gate_2")
                 gate = layers.Conv2DTranspose(
                     output_channels, head_kernel, strides=2, padding="same", **_gate_start()
                 )(x)
@@ -236,23 +242,36 @@ def _sub_pixel_head(x: Any, channels: int, kernel: int) -> Any:
 
 
 def _gate_start() -> dict[str, Any]:
-    # It starts nearly closed, and the same everywhere.
+    # It starts the same everywhere; see `_gated`.
     return {
         "dtype": "float32", "name": "gate_1", "kernel_initializer": "zeros",
-        "bias_initializer": keras.initializers.Constant(-4.0),
+        "bias_initializer": keras.initializers.Constant(5.0),
     }  # fmt: skip
 
 
-def _gated(image: Any, answer: Any, gate: Any) -> Any:
-    """Let through what needs no mending: answer + gate (input - answer)."""
+def _gated(image: Any, answer: Any, logit: Any) -> Any:
+    """Let through what needs no mending: answer + gate (input - answer).
+
+    Where the answer removes little in the mean over some pixels, the input is good, and what is
+    removed is about the network's own error: the gate starts open there. Where it removes much,
+    that is noise. Learned features shift where it opens.
+    """
     channels = answer.shape[-1]
     passed = layers.Conv2D(channels, 1, dtype="float32", name="passed_1")
     through = passed(image)
-    start = ops.zeros(passed.kernel.shape)
-    first = ops.eye(passed.kernel.shape[2], channels)
-    passed.kernel.assign(start + first)
-    gate = layers.Activation("sigmoid", dtype="float32", name="gate_1_act")(gate)
+    passed.kernel.assign(ops.eye(image.shape[-1], channels)[None, None])
     change = layers.Subtract(dtype="float32", name="gate_1_change")([through, answer])
+    removed = layers.Multiply(dtype="float32", name="gate_1_square")([change, change])
+    removed = layers.AveragePooling2D(
+        GATE_POOL, 1, padding="same", dtype="float32", name="gate_1_mean"
+    )(removed)
+    removed = layers.Rescaling(1 / GATE_OPENS, dtype="float32", name="gate_1_scale")(removed)
+    removed = layers.Activation("softsign", dtype="float32", name="gate_1_share")(removed)
+    closing = layers.Conv2D(channels, 1, use_bias=False, dtype="float32", name="gate_1_closing")
+    closed = closing(removed)
+    closing.kernel.assign(-10.0 * ops.eye(channels, channels)[None, None])
+    gate = layers.Add(dtype="float32", name="gate_1_sum")([logit, closed])
+    gate = layers.Activation("sigmoid", dtype="float32", name="gate_1_act")(gate)
     change = layers.Multiply(dtype="float32", name="gate_1_let")([gate, change])
     return layers.Add(dtype="float32", name="gated_1")([answer, change])
 

@@ -50,6 +50,9 @@ def _after(layer: Any, inputs: list[_Reach | None]) -> _Reach | None:
         kernel, stride = layer.kernel_size[0], layer.strides[0]
         first = max(kernel - stride, 0) // 2  # what 'same' padding adds before
         return _Reach(step * stride, before + first * step, after + (kernel - 1 - first) * step)
+    if kind == "AveragePooling2D":
+        beside = (layer.pool_size[0] - 1) / 2
+        return _Reach(step, before + beside * step, after + beside * step)
     if kind == "Conv2DTranspose":
         kernel, stride = layer.kernel_size[0], layer.strides[0]
         cut = (kernel - stride) // 2  # what 'same' padding cuts off before

@@ -45,10 +45,10 @@ RANGES = {
 }
 # In how many of the frames each of these happens.
 CHANCES = {
-    "good": 0.2, "counting_alone": 0.55, "jitter": 0.3, "decay": 0.12, "spill": 0.2,
+    "good": 0.25, "counting_alone": 0.55, "jitter": 0.3, "decay": 0.12, "spill": 0.2,
     "point_spread": 0.2, "slow_detector": 0.1, "both": 0.08, "resampled": 0.14,
-    "line_offsets": 0.2, "hot": 0.2, "clipped": 0.25, "missing": 0.15, "inverted": 0.15,
-    "tone": 0.15, "bytes": 0.1, "ends": 0.08, "flipped": 0.5, "turned_over": 0.12,
+    "line_offsets": 0.2, "hot": 0.2, "clipped": 0.25, "missing": 0.15, "marked": 0.05,
+    "inverted": 0.15, "tone": 0.15, "bytes": 0.1, "ends": 0.08, "flipped": 0.5, "turned_over": 0.12,
 }  # fmt: skip
 # Counting noise is drawn exactly up to this mean rate and from its normal limit above.
 MOST_COUNTS = 30.0
@@ -100,6 +100,7 @@ class Denoise(Problem):
     name = "denoise"
     recipe = RECIPES["denoise"]
     outputs = (Output("image", "", "image"),)
+
     def __init__(
         self,
         photographs: int | None = None,
@@ -119,7 +120,7 @@ class Denoise(Problem):
             raise InputError(
                 f"the family {unknown[0]!r} is not known; choose from {', '.join(FAMILIES)}"
             )
-        self.ranges = checked_ranges(ranges, RANGES | specimens.RANGES | SEQUENCES)
+        self.ranges = checked_ranges(ranges, {**RANGES, **specimens.RANGES, **SEQUENCES})
         self.pictures_from = None if pictures is None else str(pictures)
         self.pictures_seed = pictures_seed
         if channels not in CHANNELS:
@@ -238,11 +239,18 @@ class Denoise(Problem):
         mean = tf.maximum((1.0 + background) * tf.reduce_mean(middle), 1e-6)
         image = _each(image, seeds[1], lambda f, s: self._frame(f, mean, variance, u, s))
         missing = tf.cond(
-            u[14] < CHANCES["missing"],
+            (u[14] < CHANCES["missing"]) | (u[14] > 1.0 - CHANCES["marked"]),
             lambda: noise.missing_places(seeds[2], image.shape[0]),
             lambda: tf.zeros(image.shape[:2], tf.bool),
         )
-        return tf.where(missing[..., None], math.nan, image)
+        # Marks that are not found stay, as bright as the frame or brighter.
+        height = 1.0 + u[2] ** 2 * 2.0
+        mark = tf.where(
+            u[14] > 1.0 - CHANCES["marked"],
+            height * tf.reduce_max(image[..., self.window // 2]),
+            math.nan,
+        )
+        return tf.where(missing[..., None], mark, image)
 
     def _frame(self, image: Array, mean: Array, variance: Array, u: Any, seed: Array) -> Array:
         """One frame of a sample, whose instrument `u` has drawn."""
@@ -365,9 +373,7 @@ def _turned_over(image: Array, target: Array, seed: Array) -> tuple[Array, Array
     both = tf.concat([image, target], axis=-1)
     for axis in (0, 1):
         mirrored = u[axis] < CHANCES["flipped"]
-        both = tf.cond(
-            mirrored, lambda b=both, axis=axis: tf.reverse(b, [axis]), lambda b=both: b
-        )
+        both = tf.cond(mirrored, lambda b=both, axis=axis: tf.reverse(b, [axis]), lambda b=both: b)
     both = tf.cond(
         u[2] < CHANCES["turned_over"], lambda: tf.transpose(both, (1, 0, 2)), lambda: both
     )

@@ -11,7 +11,7 @@ from typing import Any
 # Values of `mcnn_keras.Settings` that differ from its own defaults.
 RECIPES: dict[str, dict[str, Any]] = {
     "denoise": {
-        "image_size": 128, "samples": 8192, "epochs": 64, "batch_size": 16, "loss": "root",
+        "image_size": 128, "samples": 8192, "epochs": 64, "batch_size": 16, "loss": "logarithmic",
         "learning_rate": 1e-3, "mixed_sizes": True, "gated": True,
     },
     "laplacian": {"image_size": 128, "samples": 768},

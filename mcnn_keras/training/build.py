@@ -23,7 +23,7 @@ from .settings import Settings
 # Of the full-size output's layer; a card tells it, since there are models with another.
 HEAD_KERNEL = 4
 # Layers that a model without a gate does not have.
-GATE = ("gate_1", "passed_1")
+GATE = ("gate_1", "gate_1_closing", "gate_2_conv", "passed_1")
 
 
 def build_model(network: dict[str, Any], precision: str) -> keras.Model:

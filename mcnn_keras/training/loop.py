@@ -382,7 +382,8 @@ def _require_same(started: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
     pairs: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = [
         ({"problem": begun_name}, {"problem": name}),
         (problem_config(started["problem"]), asked["problem"]["config"]),
-        (started["settings"], asked["settings"]),
+        # Settings that came later were as they are by default.
+        ({**Settings().asdict(), **started["settings"]}, asked["settings"]),
     ]
     for begun, wanted in pairs if begun_name == name else pairs[:1]:
         for key, value in wanted.items():

@@ -10,8 +10,8 @@ import tensorflow as tf
 
 # The share of a growing run after which all outputs are there.
 GROWN = 0.5
-# Keeps the slope of a root finite: samples without error have nothing to teach.
-LEAST = 1e-6
+# Keeps the slope of a logarithm finite: samples without error have nothing to teach.
+LEAST = 3e-4
 
 
 def coarse_targets(target: Any, count: int) -> list[Any]:
@@ -46,9 +46,9 @@ def multiscale_errors(
     fade : float or tensor
         Of the finest output: 1 counts it as it is, 0 puts the next coarser one, enlarged, in its
         place (the fading-in of Karras et al., 2017).
-    kind : {'absolute', 'squared', 'root'}
-        Of each pixel's error; 'root' is the root of each sample's mean squared error, so that
-        samples of much and of little noise weigh the same.
+    kind : {'absolute', 'squared', 'logarithmic'}
+        Of each pixel's error; 'logarithmic' is the logarithm of each sample's mean squared error,
+        so that samples of much and of little noise weigh the same: it is their mean SNR.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def multiscale_errors(
     pairs = zip(outputs, targets, strict=True)
     measure = tf.abs if kind == "absolute" else tf.square
     errors = tf.stack([tf.reduce_mean(measure(o - t), axis=(1, 2, 3)) for o, t in pairs])
-    return tf.sqrt(errors + LEAST) if kind == "root" else errors
+    return 0.5 * tf.math.log(errors + LEAST) if kind == "logarithmic" else errors
 
 
 def scale_weights(kind: str, branches: int, step: int, steps: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import InputError
 
-LOSSES = ("absolute", "squared", "root")
+LOSSES = ("absolute", "squared", "logarithmic")
 LOSS_WEIGHTS = ("constant", "annealed")
 PRECISIONS = ("auto", "float32", "bfloat16")
 
@@ -36,8 +36,8 @@ class Settings:
         A model file or a shipped model's name, whose weights are the initial ones.
     preset, filters, branches, cell, normalization, gated :
         Of the network, see `mcnn_keras.MCNN`.
-    loss : {'absolute', 'squared', 'root'}
-        Error of each output: mean absolute, as the paper's, mean squared, or the root of each
+    loss : {'absolute', 'squared', 'logarithmic'}
+        Error of each output: mean absolute, as the paper's, mean squared, or the logarithm of each
         sample's mean squared error, which weighs samples of much and of little noise the same.
     loss_weights : {'constant', 'annealed'}
         All outputs weigh 1, or output m + 1 weighs (2 - 2t)^m where t goes from 0 to 1, so that
