@@ -9,6 +9,70 @@ from mcnn_keras.physics import noise
 SEED = tf.constant([3, 4])
 
 
+def white(size=256, seed=0):
+    return np.random.default_rng(seed).standard_normal((size, size)).astype(np.float32)
+
+
+def correlation(image, down, across):
+    """Of pixels so far apart."""
+    a, b = image[down:, across:], image[: image.shape[0] - down, : image.shape[1] - across]
+    return np.mean(a * b) / np.mean(image**2)
+
+
+@pytest.mark.parametrize("sigma", [0.5, 0.8, 1.6])
+def test_a_point_spread_correlates_noise(sigma):
+    """Fails where the correlation is not that of a Gaussian, or the variance changes."""
+    found = noise.filtered(tf.constant(white()), sigma, sigma, 0.0).numpy()
+    assert found.var() == pytest.approx(1, rel=0.06)
+    taps = np.exp(-(np.arange(-9, 10) ** 2) / (2 * sigma**2))
+    for lag in (1, 2):
+        wanted = np.sum(taps[lag:] * taps[:-lag]) / np.sum(taps**2)
+        for down, across in ((lag, 0), (0, lag)):
+            assert correlation(found, down, across) == pytest.approx(wanted, abs=0.03)
+
+
+def test_a_slow_detector_correlates_noise_along_the_scan():
+    """Fails where it is not an autoregression of the stated decay, or reaches other lines."""
+    found = noise.filtered(tf.constant(white()), 0.0, 0.0, 0.8).numpy()
+    assert found.var() == pytest.approx(1, rel=0.06)
+    for lag in (1, 2, 4):
+        assert correlation(found, 0, lag) == pytest.approx(0.8**lag, abs=0.04)
+    assert abs(correlation(found, 1, 0)) < 0.03
+
+
+@pytest.mark.parametrize("cubic", [False, True])
+def test_enlarged_noise_is_that_of_an_enlarged_frame(cubic):
+    """Fails where noise is enlarged by another factor than SciPy enlarges it."""
+    from scipy.ndimage import zoom
+
+    found = noise.resampled(tf.constant(white()), 2.0, 0.0, tf.constant(cubic)).numpy()
+    wanted = zoom(white(128, 1), 2, order=3 if cubic else 1, grid_mode=True, mode="reflect")
+    assert found.std() == pytest.approx(1, rel=1e-3)
+    for down, across in ((1, 0), (0, 1), (1, 1), (2, 0), (4, 0)):
+        ours, theirs = correlation(found, down, across), correlation(wanted, down, across)
+        # SciPy's cubic splines interpolate a little more sharply.
+        assert ours == pytest.approx(theirs, abs=0.12 if cubic else 0.04)
+
+
+def test_turned_noise_keeps_its_deviation():
+    """Fails where turning leaves rims without noise."""
+    found = noise.resampled(tf.constant(white()), 1.0, 0.2, tf.constant(False)).numpy()
+    assert found.std() == pytest.approx(1, rel=1e-3)
+    assert found[:8].std() > 0.5
+    assert 0.1 < correlation(found, 0, 1) < 0.5
+
+
+def test_missing_places_are_few_and_of_many_kinds():
+    """Fails where a frame loses most of its pixels, or always the same ones."""
+    places = np.stack([noise.missing_places(tf.constant([7, i]), 64).numpy() for i in range(60)])
+    shares = places.mean((1, 2))
+    assert np.median(shares) < 0.15
+    assert shares.max() < 0.75
+    assert (shares > 0).mean() > 0.8
+    lines = [(p.all(0).any(), p.all(1).any()) for p in places]
+    assert {(True, False), (False, True), (True, True), (False, False)} <= set(lines)
+
+
 @pytest.mark.parametrize("dose", [0.5, 8.0, 300.0])
 def test_poisson_has_the_mean_and_variance_of_counts(dose):
     """Fails where the dose is not that of a pixel of value one, or the counts are not whole."""

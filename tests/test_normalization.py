@@ -13,6 +13,7 @@ KINDS = [
     Normalization(limits=(0, 1)),
     Contrast(["phase", "amplitude"]),
     FrameScale(),
+    FrameScale(missing=True),
     Fixed([5.0], [2.0], [1.0, 3.0], [4.0, 0.5], (-9, 9)),
 ]
 
@@ -34,6 +35,46 @@ def test_a_card_brings_it_back(scaling):
     """Fails where a value is lost on the way through a file."""
     assert normalization.from_config(scaling.config()) == scaling
     assert scaling != Normalization()
+
+
+def test_missing_pixels_count_for_nothing(rng):
+    """Fails where a saturated line, marked as missing, changes the scale of the others."""
+    frame = rng.poisson(5.0, (40, 40, 1)).astype(np.float32)
+    faulty = frame.copy()
+    faulty[:, :4] = np.nan
+    scaled, scale = FrameScale(missing=True).apply(faulty)
+    alone, alone_scale = FrameScale().apply(frame[:, 4:])
+    np.testing.assert_allclose(scaled[:, 4:, 0], alone[..., 0], atol=0.02)
+    assert scale["deviation"] == pytest.approx(alone_scale["deviation"], rel=0.02)
+    np.testing.assert_array_equal(scaled[..., 1], np.isnan(faulty[..., 0]))
+    assert np.abs(scaled[:, :4, 0]).max() < 1e-5
+    tensors, _ = FrameScale(missing=True).apply(tf.constant(faulty))
+    np.testing.assert_allclose(scaled, tensors, atol=1e-4)
+    # The truth in this scale, and back: its mean is that over the pixels that are seen.
+    truth = rng.random((40, 40, 1)).astype(np.float32)
+    wanted = FrameScale().target(truth, scale)
+    assert np.mean(wanted[:, 4:]) == pytest.approx(0, abs=1e-3)
+
+
+def test_the_middle_frame_gives_the_scale(rng):
+    """Fails where a brighter neighbour sets the scale, or its brightness stays."""
+    frames = rng.poisson(5.0, (32, 32, 3)).astype(np.float32)
+    frames[..., 0] += 100
+    frames[..., 2] = np.nan
+    scaled, _ = FrameScale().apply(frames)
+    alone, _ = FrameScale().apply(frames[..., 1:2])
+    np.testing.assert_allclose(scaled[..., 0], alone[..., 0], atol=1e-5)
+    assert abs(scaled[..., 1].mean()) < 1e-3
+    assert scaled[..., 1].std() == pytest.approx(1, rel=0.1)
+    np.testing.assert_array_equal(scaled[..., 2], 0)
+    tensors, _ = FrameScale().apply(tf.constant(frames))
+    np.testing.assert_allclose(scaled, tensors, atol=1e-4)
+
+
+def test_a_frame_without_pixels_is_empty():
+    """Fails where nothing becomes NaN."""
+    scaled, _ = FrameScale(missing=True).apply(np.full((32, 32, 1), np.nan, np.float32))
+    np.testing.assert_array_equal(scaled[..., 0], 0)
 
 
 def test_fixed_scales_go_there_and_back(rng):
