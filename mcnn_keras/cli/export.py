@@ -16,8 +16,8 @@ from .quiet import import_tensorflow
 def export(model: str, kind: str, output: str) -> None:
     """Write a MODEL in another format, with its card in it.
 
-    An .onnx file is used like the model itself, with ONNX Runtime in TensorFlow's place (extra
-    [onnx]): it starts in a second or two. MODEL is a .h5 file or a shipped model's name.
+    An .onnx file is used like the model itself, with ONNX Runtime in TensorFlow's place: it starts
+    in a second or two. MODEL is a .h5 file or a shipped model's name.
 
     \b
     Examples:

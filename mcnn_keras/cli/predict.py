@@ -154,6 +154,9 @@ def denoise(
     order, axes, pixel size and intensity scale; beside it a .png of the first frame is written, to
     look at.
 
+    Frames of a movie are denoised together with the two before and the two after them, where these
+    show the same field. Faulty lines, rims and pixels are found first, told, and left out.
+
     \b
     Examples:
       mcnn-keras denoise frames.tif --output clean.tif

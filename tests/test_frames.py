@@ -1,0 +1,183 @@
+"""Fail where a frame gets neighbours of another field, or faults count for its answer."""
+
+import numpy as np
+import pytest
+import tifffile
+
+from mcnn_keras import InputError, predict
+from mcnn_keras.inference.frames import FrameWindows, Series, series_of
+from mcnn_keras.inference.stack import predict_stack
+from mcnn_keras.inference.stream import predict_files
+from mcnn_keras.models import Frames, ModelCard, Output
+
+
+class Middle:
+    """An engine whose answer is the middle frame; it keeps what it was given."""
+
+    stride, name, precision = 1, "test", "float32"
+
+    def __init__(self, window=5):
+        from mcnn_keras.models import FrameScale
+
+        network = {"input_channels": window + 1, "output_channels": 1, "scale": 1}
+        self.card = ModelCard(
+            "denoise", {}, Frames(window), (Output("image", "", "image"),), FrameScale(missing=True),
+            network, {"image_size": 64},
+        )  # fmt: skip
+        self.seen = []
+
+    def compute(self, batch):
+        self.seen.append(batch)
+        return batch[..., :1]
+
+
+def lattice(y=0.0, x=0.0, turn=0.3, size=64, pitch=11.0):
+    rows, columns = np.mgrid[:size, :size].astype(float)
+    rows, columns = rows - y, columns - x
+    u = rows * np.cos(turn) + columns * np.sin(turn)
+    v = columns * np.cos(turn) - rows * np.sin(turn)
+    bright = np.cos(2 * np.pi * u / pitch) + np.cos(2 * np.pi * v / pitch)
+    return np.exp(bright) / 7
+
+
+def noisy(clean, rng, dose=6.0):
+    return rng.poisson(dose * np.asarray(clean)).astype(np.float32)
+
+
+def windows(frames, temporal="auto", window=5):
+    made = FrameWindows(
+        lambda i: frames[i], Middle(window).card, Series(len(frames)), temporal, "mend"
+    )
+    stack, _ = made.batch(0, len(frames))
+    return made, stack
+
+
+def test_a_drifting_movie_has_neighbours(rng):
+    """Fails where neighbours are left out, in the wrong place, or beyond the ends."""
+    frames = np.stack([noisy(lattice(0.6 * i, -0.4 * i), rng) for i in range(7)])
+    made, stack = windows(frames)
+    assert made.with_neighbours == 7
+    for i, window in enumerate(stack):
+        for k in range(5):
+            j = i + k - 2
+            if 0 <= j < 7:
+                np.testing.assert_array_equal(window[..., k], frames[j])
+            else:
+                assert np.isnan(window[..., k]).all()
+
+
+def test_frames_of_nothing_in_common_stand_alone(rng):
+    """Fails where frames of other fields, or of noise alone, are taken for neighbours."""
+    fields = [noisy(lattice(turn=0.25 * i, pitch=8 + 2 * i), rng) for i in range(6)]
+    noise = list(rng.poisson(3.0, (6, 64, 64)).astype(np.float32))
+    for frames in (fields, noise):
+        made, stack = windows(np.stack(frames))
+        assert made.with_neighbours == 0
+        assert np.isnan(stack[..., [0, 1, 3, 4]]).all()
+        assert "by itself" in " ".join(made.summary())
+
+
+def test_neighbours_stop_at_a_cut(rng):
+    """Fails where frames beyond a cut are used, or the cut is not told."""
+    frames = [lattice(0.3 * i) for i in range(4)] + [lattice(0.3 * i, turn=1.0) for i in range(4)]
+    made, stack = windows(np.stack([noisy(f, rng) for f in frames]))
+    assert made.cuts == {4}
+    assert np.isfinite(stack[3][..., :3]).all()
+    assert np.isnan(stack[3][..., 3:]).all()
+    assert "before frame 4" in " ".join(made.summary())
+
+
+def test_correlated_noise_is_no_common_field(rng):
+    """Fails where noise that is correlated with itself passes for a field."""
+    from scipy.ndimage import gaussian_filter
+
+    frames = gaussian_filter(rng.normal(size=(20, 64, 64)), (0, 1.5, 1.5)).astype(np.float32)
+    assert windows(frames)[0].with_neighbours <= 1
+
+
+def test_neighbours_can_be_left_out(rng):
+    """Fails where temporal='off' still uses neighbours, or another word is taken."""
+    frames = np.stack([noisy(lattice(), rng) for _ in range(4)])
+    assert windows(frames, "off")[0].with_neighbours == 0
+    with pytest.raises(InputError, match="temporal"):
+        windows(frames, "always")
+
+
+def test_time_is_known_by_its_name():
+    """Fails where planes of focus or channels are taken for frames in time."""
+    assert series_of([], []) == Series()
+    assert series_of(["frame"], [9]) == Series(9)
+    assert series_of([""], [5]) == Series(5)
+    assert series_of(["z"], [9]) == Series()
+    assert series_of(["time", "channel"], [8, 3]) == Series(8, 3)
+    assert series_of(["z", "t"], [4, 8]) == Series(8)
+    assert Series(8, 3).neighbour(4, 1) == 7
+    assert Series(8, 3).neighbour(4, -2) is None
+    assert Series(8).neighbour(8, -1) is None  # the first of the next series
+
+
+def test_a_saturated_column_changes_nothing_beside_it(rng):
+    """Fails where the frame's scale hangs on a column that is not the specimen."""
+    clean = noisy(lattice(), rng, 40.0)
+    faulty = clean.copy()
+    faulty[:, :3] = 65535
+    engine = Middle()
+    answers = predict_stack(engine, np.stack([clean, faulty])[..., None], temporal="off")
+    np.testing.assert_allclose(answers[0][:, 4:], answers[1][:, 4:], rtol=0.05, atol=0.5)
+    assert engine.seen[0][1, :, :3, 5].all()
+    assert not engine.seen[0][1, :, 3:, 5].any()
+    assert answers[1].max() < 1000
+    kept = predict_stack(engine, faulty[None, ..., None], faults="keep")
+    np.testing.assert_array_equal(kept[0][:, :3], 65535)
+
+
+def test_deep_rims_come_back_as_they_came(rng):
+    """Fails where the network draws into a rim that holds nothing."""
+    frame = noisy(lattice(), rng, 40.0) + 5
+    frame[:30] = 0
+    answer = predict_stack(Middle(), frame[None, ..., None])[0]
+    np.testing.assert_array_equal(answer[:16], 0)
+
+
+def test_a_frame_of_nothing_comes_back_and_is_told(rng):
+    """Fails where one frame without numbers stops a movie, or is not named."""
+    frames = np.stack([noisy(lattice(), rng) for _ in range(4)])
+    frames[2] = np.nan
+    frames[1, 5, 7] = np.nan
+    told = []
+    answers = predict_stack(Middle(), frames[..., None], series=Series(4), say=told.append)
+    assert np.isnan(answers[2]).all()
+    assert np.isfinite(answers[[0, 1, 3]]).all()
+    assert "frame 1 has" in told[0]
+    assert "2 in all (1, 2)" in told[0]
+
+
+def test_files_are_denoised_with_their_faults_told(rng, tmp_path):
+    """Fails where a file with a NaN is refused, or nothing is said of it."""
+    from mcnn_keras import save, train
+    from mcnn_keras.problems import Denoise
+
+    problem = Denoise(0, families={"blank": 1})
+    settings = {"image_size": 32, "samples": 4, "epochs": 1, "batch_size": 4, "filters": (4,)}
+    model = train(problem, mixed_sizes=False, precision="float32", **settings).model
+    save(model, tmp_path / "m.h5")
+    frames = np.stack([noisy(lattice(0.2 * i), rng) for i in range(3)])
+    frames[0, 10, 10] = np.nan
+    tifffile.imwrite(tmp_path / "movie.tif", frames, photometric="minisblack")
+    told = []
+    from mcnn_keras.inference.planning import plan
+    from mcnn_keras.inference.stream import execute
+
+    jobs = plan(tmp_path / "m.h5", model.card, [str(tmp_path / "movie.tif")], tmp_path / "out.tif")
+    execute(tmp_path / "m.h5", jobs, say=told.append, engine="tensorflow")
+    answers = tifffile.imread(tmp_path / "out.tif")
+    assert np.isfinite(answers).all()
+    lines = "\n".join(told)
+    assert "frame 0 has 1 hot or dead pixel" in lines
+    assert "3 of 3 frames are denoised with their neighbours" in lines
+    same = predict(model, frames, axes="tyx")
+    np.testing.assert_allclose(answers, same, atol=1e-4)
+    alone = predict(model, frames, axes="zyx")
+    assert np.abs(alone - same).max() > 1e-6
+    assert predict_files(tmp_path / "m.h5", [str(tmp_path / "movie.tif")], tmp_path / "a.tif",
+                         average=True, engine="tensorflow")  # fmt: skip
