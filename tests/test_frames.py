@@ -20,10 +20,9 @@ class Middle:
         from mcnn_keras.models import FrameScale
 
         network = {"input_channels": window + 1, "output_channels": 1, "scale": 1}
-        self.card = ModelCard(
-            "denoise", {}, Frames(window), (Output("image", "", "image"),), FrameScale(missing=True),
-            network, {"image_size": 64},
-        )  # fmt: skip
+        outputs, scale = (Output("image", "", "image"),), FrameScale(missing=True)
+        size = {"image_size": 64}
+        self.card = ModelCard("denoise", {}, Frames(window), outputs, scale, network, size)
         self.seen = []
 
     def compute(self, batch):
@@ -61,9 +60,26 @@ def test_a_drifting_movie_has_neighbours(rng):
         for k in range(5):
             j = i + k - 2
             if 0 <= j < 7:
-                np.testing.assert_array_equal(window[..., k], frames[j])
+                # Moved onto the middle frame by whole pixels.
+                away = np.rint([-0.6 * (j - i), 0.4 * (j - i)]).astype(int)
+                seen = window[4:-4, 4:-4, k]
+                near = [
+                    np.roll(frames[j], away + np.array(d) - 1, (0, 1)) for d in np.ndindex(3, 3)
+                ]
+                assert any(np.array_equal(seen, image[4:-4, 4:-4]) for image in near)
             else:
                 assert np.isnan(window[..., k]).all()
+
+
+def test_neighbours_lie_on_the_frame():
+    """Fails where a fast drift is not taken out, or taken out the wrong way round."""
+    frames = np.stack([lattice(1.9 * i, -2.1 * i) for i in range(7)]).astype(np.float32)
+    _, stack = windows(frames)
+    for k in (0, 1, 3, 4):
+        inside = slice(10, -10)
+        ours, theirs = stack[3][inside, inside, k], frames[3][inside, inside]
+        assert np.corrcoef(ours.ravel(), theirs.ravel())[0, 1] > 0.95
+        assert np.isnan(stack[3][..., k]).any()
 
 
 def test_frames_of_nothing_in_common_stand_alone(rng):

@@ -1,6 +1,7 @@
 """What a denoising network is given of each frame: its faults left out, its neighbours beside it.
 
-raw frame -> faults -> missing pixels -> neighbours that show the same field -> window of frames
+raw frame -> faults -> missing pixels -> neighbours that show the same field, moved onto the frame
+by whole pixels -> window of frames
 network's answer -> what it cannot know put back -> result
 """
 
@@ -23,6 +24,9 @@ TEMPORAL = ("auto", "off")
 MENDED = 12
 # Neighbours that moved farther than this, in pixels, are not used: none did in training.
 FARTHEST = 3
+# A drift that networks learned to follow, pixels a frame; less is not taken out. And the standard
+# deviation, in pixels, over which a correlation is smoothed to find its peak.
+LEARNED, SMOOTH = 1, 1.5
 # Lags, in pixels, within which noise is correlated with itself.
 NEAR = 4
 # How far a correlation must stand above chance, in deviations, and from that of equal frames.
@@ -100,7 +104,7 @@ class FrameWindows:
         self.window = own
         self._uses = own > 1 and series.length > 1 and temporal == "auto"
         self._cache: OrderedDict[int, _Frame] = OrderedDict()
-        self._links: dict[int, bool] = {}
+        self._links: dict[int, np.ndarray | None] = {}
         self.frames = self.with_neighbours = 0
         self.told: dict[int, str] = {}
         self.cuts: set[int] = set()
@@ -138,12 +142,15 @@ class FrameWindows:
         window[..., middle] = own.seen
         used = False
         for direction in (-1, 1) if self._uses else ():
-            before = number
+            before, drift = number, np.zeros(2)
             for away in range(1, middle + 1):
                 found = self._series.neighbour(number, direction * away)
-                if found is None or not self._linked(before, found):
+                step = None if found is None else self._drift(*sorted((before, found)))
+                if found is None or step is None:
                     break
-                window[..., middle + direction * away] = self._frame(found).seen
+                drift += direction * step
+                place = middle + direction * away
+                window[..., place] = _moved(self._frame(found).seen, -np.rint(drift).astype(int))
                 before, used = found, True
         self.frames += 1
         self.with_neighbours += used
@@ -196,15 +203,13 @@ class FrameWindows:
                 self._cache.popitem(last=False)
         return self._cache[number]
 
-    def _linked(self, first: int, second: int) -> bool:
-        """Whether two frames that follow each other show the same field."""
-        later = max(first, second)
-        if later not in self._links:
-            a, b = self._frame(first), self._frame(second)
-            self._links[later] = _common(a, b)
-            if not self._links[later]:
-                self.cuts.add(later)
-        return self._links[later]
+    def _drift(self, first: int, second: int) -> np.ndarray | None:
+        """How far the field moved from a frame to the next; None if they show none in common."""
+        if second not in self._links:
+            self._links[second] = _drift_between(self._frame(first), self._frame(second))
+            if self._links[second] is None:
+                self.cuts.add(second)
+        return self._links[second]
 
 
 def series_of(names: Sequence[str], sizes: Sequence[int]) -> Series:
@@ -244,15 +249,16 @@ def _waves(frame: np.ndarray, missing: np.ndarray) -> np.ndarray:
     return fft.rfft2(contrast / max(deviation, 1e-12)).astype(np.complex64)
 
 
-def _common(first: _Frame, second: _Frame) -> bool:
-    """Whether two frames show the same field, a little moved at most."""
+def _drift_between(first: _Frame, second: _Frame) -> np.ndarray | None:
+    """How far down and to the right the field moved, in pixels; None without a common field."""
     a, b, shape = first.waves, second.waves, first.raw.shape
     if a is None or b is None or shape != second.raw.shape:
-        return False
+        return None
     from scipy import fft
+    from scipy.ndimage import gaussian_filter
 
     pixels = first.raw.size
-    both = fft.irfft2(np.stack([a * b.conj(), a * a.conj(), b * b.conj()]), s=shape)
+    both = fft.irfft2(np.stack([b * a.conj(), a * a.conj(), b * b.conj()]), s=shape)
     cross, own_a, own_b = both / pixels
     peak = _around(cross, FARTHEST).max()
     # Noise that is correlated with itself counts for fewer pixels.
@@ -261,9 +267,29 @@ def _common(first: _Frame, second: _Frame) -> bool:
     # The share of what is not noise, from how alike pixels are that lie two apart.
     alike = [np.mean([own[0, 2], own[2, 0]]) for own in (own_a, own_b)]
     equal = np.sqrt(max(alike[0], 0.0) * max(alike[1], 0.0))
-    return bool(peak > max(ABOVE_CHANCE * chance, OF_EQUAL * equal))
+    if not peak > max(ABOVE_CHANCE * chance, OF_EQUAL * equal):
+        return None
+    # The peak of noisy frames is rough.
+    smooth = gaussian_filter(_around(cross, 2 * FARTHEST), SMOOTH)
+    smooth = smooth[FARTHEST:-FARTHEST, FARTHEST:-FARTHEST]
+    drift = np.array(np.unravel_index(smooth.argmax(), smooth.shape)) - FARTHEST
+    return np.where(np.abs(drift) <= LEARNED, 0, drift)
 
 
 def _around(lags: np.ndarray, reach: int) -> np.ndarray:
     """The values at lags of up to `reach` pixels."""
     return np.roll(lags, (reach, reach), (0, 1))[: 2 * reach + 1, : 2 * reach + 1]
+
+
+def _moved(frame: np.ndarray, away: np.ndarray) -> np.ndarray:
+    """A frame moved by whole pixels; what comes from outside of it is missing."""
+    if not away.any():
+        return frame
+    moved = np.full_like(frame, np.nan)
+    steps = list(zip(away, frame.shape, strict=True))
+    there, here = (
+        tuple(slice(max(d, 0), n + min(d, 0)) for d, n in ((sign * d, n) for d, n in steps))
+        for sign in (1, -1)
+    )
+    moved[there] = frame[here]
+    return moved
