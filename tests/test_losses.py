@@ -28,6 +28,19 @@ def test_errors_are_mean_absolute_errors_of_each_scale(rng):
     np.testing.assert_allclose(errors, [[0.5, 0.5], [1.0, 1.0], [1.5, 1.5]], rtol=1e-5)
 
 
+def test_logarithmic_errors_are_decibels(rng):
+    """Fails where halving an error counts more for a noisy sample than for a good one."""
+    targets = [rng.standard_normal((2, 8, 8, 1)).astype(np.float32)]
+    away = np.array([4.0, 1.0], np.float32)[:, None, None, None]
+    errors = [
+        multiscale_errors([targets[0] + share * away], targets, kind="logarithmic").numpy()[0]
+        for share in (1.0, 0.5)
+    ]
+    np.testing.assert_allclose(errors[0], np.log([4.0, 1.0]), atol=1e-3)
+    np.testing.assert_allclose(errors[0] - errors[1], np.log(2), atol=2e-3)
+    assert np.isfinite(multiscale_errors(targets, targets, kind="logarithmic")).all()
+
+
 def test_a_faded_out_scale_counts_as_its_coarser_neighbour(rng):
     """Fails where a scale that is faded out adds an error of its own."""
     coarse = rng.standard_normal((1, 4, 4, 1)).astype(np.float32)

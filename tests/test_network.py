@@ -115,6 +115,27 @@ def test_a_new_network_interpolates_without_a_checkerboard(rng):
     np.testing.assert_allclose(answer[1:-1, 1:-1], expected[1:-1, 1:-1], atol=1e-5)
 
 
+@pytest.mark.parametrize("full_size_filters", [0, 4])
+def test_a_gate_lets_good_pixels_through(full_size_filters, rng):
+    """Fails where what the answer hardly changes is not let through, or what it changes much is."""
+    model = MCNN(2, 1, gated=True, full_size_filters=full_size_filters, **SMALL)
+    smooth = scipy.ndimage.gaussian_filter(rng.normal(size=(64, 64)), 4)
+    image = np.zeros((1, 64, 64, 2), np.float32)
+    image[0, ..., 0] = 5 * smooth
+    ungated = keras.Model(model.input, model.get_layer("output_1").output)
+    gate = keras.Model(model.input, model.get_layer("gate_1_act").output)
+    head = model.get_layer("output_1")
+    head.set_weights([0 * w for w in head.get_weights()])
+    # The answer is zero: a faint image passes, a strong one does not.
+    assert not np.any(ungated(image))
+    faint = 0.02 * image / image.std()
+    np.testing.assert_allclose(model(faint)[0][..., 0], faint[..., 0], atol=0.05 * faint.max())
+    strong = 10 * image / image[..., 0].std()
+    assert np.median(gate(strong)) < 0.05
+    with pytest.raises(ValueError, match="gated"):
+        MCNN(2, 1, gated=True, scale=2, **SMALL)
+
+
 def test_the_discriminator_judges_each_scale():
     """Fails where a scale is not judged, or its map has another size."""
     judge = discriminator(2, scales=3)

@@ -44,6 +44,22 @@ def test_every_cell_is_exported(cell, normalization, tmp_path, rng):
     np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max())
 
 
+def test_a_gate_is_exported(tmp_path, rng):
+    """Fails where the gate of a network that `MCNN` built is exported wrongly."""
+    arguments = {"input_channels": 3, "filters": (4, 8), "branches": 1, "gated": True}
+    model = build(arguments)
+    model.set_weights([w + 0.1 * rng.standard_normal(w.shape) for w in model.get_weights()])
+    network = {**arguments, "output_channels": 1, "scale": 1}
+    model.card = ModelCard(
+        "mine", {}, Channels(3), (Output("a"),), Normalization(), network, {"image_size": 16}
+    )
+    export(model, tmp_path / "m.onnx")
+    image = rng.standard_normal((2, 24, 32, 3)).astype(np.float32)
+    theirs = model(image, training=False)[0].numpy()
+    ours = OnnxModel(tmp_path / "m.onnx").compute(image)
+    np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max())
+
+
 def test_tensorflow_is_never_imported(exported, tmp_path, rng):
     """Fails where prediction with an ONNX file imports TensorFlow or Keras."""
     np.save(tmp_path / "a.npy", rng.random((40, 40)) + 1)

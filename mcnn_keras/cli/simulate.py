@@ -64,12 +64,15 @@ def phase(**values: Any) -> None:
 @DenoiseOptions.attach
 @with_defaults("denoise", SimulationOptions)
 def denoise(**values: Any) -> None:
-    """Noisy and clean electron microscope images.
+    """Noisy and clean electron microscope images, single frames where no window is given.
+
+    Pixels that are not numbers stand for faults that are found before a network sees them.
 
     \b
     Example:
       mcnn-keras simulate denoise --samples 16 --output pairs.h5
     """
+    values["window"] = values["window"] or 1
     write_samples("denoise", DenoiseOptions, values)
 
 

@@ -262,9 +262,12 @@ def _gated(image: Any, answer: Any, logit: Any) -> Any:
     passed.kernel.assign(ops.eye(image.shape[-1], channels)[None, None])
     change = layers.Subtract(dtype="float32", name="gate_1_change")([through, answer])
     removed = layers.Multiply(dtype="float32", name="gate_1_square")([change, change])
-    removed = layers.AveragePooling2D(
-        GATE_POOL, 1, padding="same", dtype="float32", name="gate_1_mean"
-    )(removed)
+    # Down, then across: one pool of so many pixels takes a fifth of the network's time.
+    for name, pool in (("down", (GATE_POOL, 1)), ("across", (1, GATE_POOL))):
+        mean = layers.AveragePooling2D(
+            pool, 1, padding="same", dtype="float32", name=f"gate_1_mean_{name}"
+        )
+        removed = mean(removed)
     removed = layers.Rescaling(1 / GATE_OPENS, dtype="float32", name="gate_1_scale")(removed)
     removed = layers.Activation("softsign", dtype="float32", name="gate_1_share")(removed)
     closing = layers.Conv2D(channels, 1, use_bias=False, dtype="float32", name="gate_1_closing")
