@@ -72,7 +72,7 @@ if arguments.no_bm3d:
 
 
 def network(frames):
-    return mcnn.predict(model, frames, axes="tyx")
+    return mcnn.predict(model, frames, axes="tyx", temporal="off")
 
 
 def snr(answer, target):

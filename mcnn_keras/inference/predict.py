@@ -58,7 +58,8 @@ def predict(
     temporal : {'auto', 'off'}
         Of a denoising model that sees neighbours in time: use those that show the same field, or
         take each frame by itself. Frames follow each other along the axis 't', or the innermost
-        axis that counts them unless its letter is z.
+        axis that counts them unless its letter is z. The frames of a dask array are taken by
+        themselves.
     faults : {'mend', 'keep'}
         Of a denoising model: pixels that say nothing of the specimen (saturated and dead lines,
         constant rims, hot pixels, NaN) count for no scale and no answer; they are mended, or come
