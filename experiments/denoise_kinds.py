@@ -163,7 +163,9 @@ above = sum(row["above 1"] for row in results["never worse"].values())
 print(f"  {above} of {count * len(levels)} above 1")
 
 # What a single atom looks like in training: its height in deviations of the frame.
-_, lone = fixed_set(Denoise(families={"lone_atoms": 1}, channels=None), "test", 200, 128, 99)
+_, lone = fixed_set(
+    Denoise(families={"lone_atoms": 1}, channels=None, window=1), "test", 200, 128, 99
+)
 single = float(np.median(lone.max((1, 2, 3))))
 results["blank"] = {"single atom": single}
 for name, sigma in (("white", 0), ("correlated 0.5", 0.5)):
