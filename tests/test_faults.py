@@ -354,3 +354,19 @@ def test_other_arrays_are_refused(frame):
     """Fails where a stack, a line, complex numbers or nothing are searched."""
     with pytest.raises(InputError, match="one frame"):
         find_faults(frame)
+
+
+def test_characters_are_found():
+    """Fails where text without a bar stays, or bright atoms that are clipped are taken for it."""
+    rng = np.random.default_rng(3)
+    rows, columns = np.mgrid[:96, :96]
+    bright = np.exp(np.cos(rows / 2.2) + np.cos(columns / 2.2))
+    frame = bright + rng.normal(0, 1.5, bright.shape)
+    mark = np.zeros(frame.shape, bool)
+    mark[10:26, 12:14] = mark[10:12, 12:22] = mark[17:19, 12:20] = True  # an F
+    mark[10:26, 28:30] = mark[24:26, 28:38] = True  # an L
+    marked = np.where(mark, frame.max(), frame)
+    assert mark[find_faults(marked).missing].all()
+    assert find_faults(marked).missing[mark].mean() > 0.95
+    for clipped in (np.minimum(bright, 4.0), np.minimum(frame, 3.0)):
+        assert not find_faults(clipped).missing.any()

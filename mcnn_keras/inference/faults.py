@@ -22,6 +22,7 @@ CHANCE = np.log(1e-6)  # that noise makes a constant line or area somewhere in t
 FLYBACK, CROSS = 16, 24  # most noisy lines at an edge, and constant ones inside
 HIGH, TAIL = 8.0, 5.0  # robust deviations of a hot pixel, and of what may be a tail of the noise
 HOT_SHARE = 0.013  # more isolated pixels than this are events of a counting detector
+MARK, THICK = 40, 9  # pixels of a burned-in mark at least, and what is too wide for one
 _ring = np.maximum(*np.abs(np.mgrid[-3:4, -3:4]))
 NEXT, SECOND = (_ring[1:-1, 1:-1].ravel() == i for i in (1, 2))  # of the 5x5 pixels around one
 FREE = _ring.ravel() > 1  # second differences around a pixel that do not contain it
@@ -84,6 +85,8 @@ def find_faults(frame: np.ndarray) -> Faults:
         _find_far_lines(image, missing)
         _find_far_lines(image.T, missing.T)
         _find_areas(image, same, missing)
+        if not missing.all():
+            _find_marks(image, missing)
         if missing.mean() > 1 - LEFT:
             missing = unknown.copy()
         _find_pixels(image, missing)
@@ -222,6 +225,28 @@ def _find_areas(image: np.ndarray, same: tuple[Any, Any], missing: np.ndarray) -
         size = np.bincount(holes.ravel())
         size[[0, *holes[0], *holes[-1], *holes[:, 0], *holes[:, -1]]] = image.size
         missing |= (size < 0.05 * found.sum())[holes]  # what is written on a bar belongs to it
+
+
+def _find_marks(image: np.ndarray, missing: np.ndarray) -> None:
+    """Mark thin shapes at the highest value: characters, outlines and arrows that are burned in."""
+    known = ~missing
+    top = image[known].max()
+    highest = (image == top) & known
+    if not MARK <= np.count_nonzero(highest) <= 0.05 * image.size:
+        return
+    labels, _ = ndimage.label(highest, np.ones((3, 3)))
+    size = np.bincount(labels.ravel())
+    size[0] = 0
+    marks = (size >= 5)[labels]
+    # Single pixels are noise that is clipped, and what is thick may be a particle.
+    if size.max() < MARK or marks.sum() < 0.8 * highest.sum():
+        return
+    if ndimage.binary_erosion(marks, np.ones((THICK, THICK))).any():
+        return
+    ring, middle = _grown(marks) & ~marks & known, np.median(image[known])
+    # The specimen saturates on a slope or in its bright parts; a mark stands anywhere.
+    if ring.any() and image[ring].mean(dtype=np.float64) < middle + 0.15 * (top - middle):
+        missing |= marks
 
 
 def _cut_out(area: np.ndarray, away: np.ndarray, missing: np.ndarray, least: float) -> bool:
