@@ -22,6 +22,7 @@ CHANCE = np.log(1e-6)  # that noise makes a constant line or area somewhere in t
 FLYBACK, CROSS = 16, 24  # most noisy lines at an edge, and constant ones inside
 HIGH, TAIL = 8.0, 5.0  # robust deviations of a hot pixel, and of what may be a tail of the noise
 HOT_SHARE = 0.013  # more isolated pixels than this are events of a counting detector
+COUNTED = 48  # values that a frame of few counts a pixel holds at most
 MARK, THICK = 40, 9  # pixels of a burned-in mark at least, and what is too wide for one
 _ring = np.maximum(*np.abs(np.mgrid[-3:4, -3:4]))
 NEXT, SECOND = (_ring[1:-1, 1:-1].ravel() == i for i in (1, 2))  # of the 5x5 pixels around one
@@ -275,10 +276,12 @@ def _find_pixels(image: np.ndarray, missing: np.ndarray) -> None:
         return
     scale = np.median(noise[noise > 0])
     # Sparse counts and clipped noise stand alone, too: by as much as what is not common.
+    # Counts have few values, and no tail but that of Poisson's distribution.
+    counts = len(np.unique(known)) <= COUNTED
     for value in (known.min(), np.median(known), known.max()):
         rare = known != value
         if 0 < rare.mean() < 0.9:
-            scale = max(scale, 2 * np.median(np.abs(known[rare] - value)))
+            scale = max(scale, (1.2 if counts else 2.0) * np.median(np.abs(known[rare] - value)))
     height, width = image.shape
 
     def at(y: int, x: int) -> np.ndarray:
