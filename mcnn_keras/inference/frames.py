@@ -7,6 +7,7 @@ network's answer -> what it cannot know put back -> result
 
 from __future__ import annotations
 
+import functools
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -30,7 +31,9 @@ LEARNED, SMOOTH = 1, 1.5
 # Lags, in pixels, within which noise is correlated with itself.
 NEAR = 4
 # How far a correlation must stand above chance, in deviations, and from that of equal frames.
-ABOVE_CHANCE, OF_EQUAL = 6.0, 0.2
+ABOVE_CHANCE, OF_EQUAL = 6.0, 0.5
+# Waves of more pixels than about twice this do not count.
+COARSE = 32.0
 # Axes along which frames show something else, not the same field at another time.
 NOT_TIME = (
     "z", "depth", "focus", "defocus", "channel", "c", "sample", "energy", "wavelength", "tilt",
@@ -245,8 +248,16 @@ def _waves(frame: np.ndarray, missing: np.ndarray) -> np.ndarray:
     deviation = np.sqrt(np.mean(contrast**2))
     # Bright objects would correlate with each other by chance.
     contrast = np.clip(contrast, -4 * deviation, 4 * deviation)
-    deviation = np.sqrt(np.mean(contrast**2))
-    return fft.rfft2(contrast / max(deviation, 1e-12)).astype(np.complex64)
+    waves = fft.rfft2(contrast.astype(np.float32)) * _fine(frame.shape)
+    fine = fft.irfft2(waves, s=frame.shape)
+    return waves / np.float32(max(fine.std(), 1e-12))
+
+
+@functools.lru_cache(8)
+def _fine(shape: tuple[int, int]) -> np.ndarray:
+    """What is kept of each frequency: outlines of other objects may look alike at coarse ones."""
+    fy, fx = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None]
+    return (1 - np.exp(-(fy**2 + fx**2) * COARSE**2)).astype(np.float32)
 
 
 def _drift_between(first: _Frame, second: _Frame) -> np.ndarray | None:
