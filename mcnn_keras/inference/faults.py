@@ -201,6 +201,8 @@ def _find_areas(image: np.ndarray, same: tuple[Any, Any], missing: np.ndarray) -
         return
     chance = np.clip(3 * inside[outside].mean(), 1e-3, 1 - 1e-9)
     solid &= full > (CHANCE - np.log(image.size)) / np.log(chance)
+    if not solid.any():
+        return
     usual, found = image[outside][:: max(1, image.size // 8000)], np.zeros_like(missing)
     lowest = image[~missing].min()
     for label, box in enumerate(ndimage.find_objects(labels), 1):

@@ -124,9 +124,11 @@ class FrameWindows:
             From the answers, (frames, height, width), to the results: faulty pixels are as they
             came if they are to be kept, and so are those that lie deep within rims and masks.
         """
-        windows = [self._window(number) for number in range(start, stop)]
+        shape = self._frame(start).raw.shape
+        windows = np.moveaxis(np.empty((stop - start, self.window, *shape), np.float32), 1, -1)
         kept = []
         for place, number in enumerate(range(start, stop)):
+            windows[place] = self._window(number)
             frame = self._frame(number)
             if frame.faults.missing.any():
                 where = self._not_mended(frame.faults.missing)
@@ -137,12 +139,13 @@ class FrameWindows:
                 answers[place][where] = values
             return answers
 
-        return np.stack(windows), completed
+        return windows, completed
 
     def _window(self, number: int) -> np.ndarray:
         middle, own = self.window // 2, self._frame(number)
-        window = np.full((*own.seen.shape, self.window), np.nan, np.float32)
-        window[..., middle] = own.seen
+        # Frame after frame in memory: each is worked on by itself.
+        window = np.full((self.window, *own.seen.shape), np.nan, np.float32)
+        window[middle] = own.seen
         used = False
         for direction in (-1, 1) if self._uses else ():
             before, drift = number, np.zeros(2)
@@ -153,11 +156,11 @@ class FrameWindows:
                     break
                 drift += direction * step
                 place = middle + direction * away
-                window[..., place] = _moved(self._frame(found).seen, -np.rint(drift).astype(int))
+                window[place] = _moved(self._frame(found).seen, -np.rint(drift).astype(int))
                 before, used = found, True
         self.frames += 1
         self.with_neighbours += used
-        return window
+        return np.moveaxis(window, 0, -1)
 
     def _not_mended(self, missing: np.ndarray) -> np.ndarray:
         if self._keep or missing.all():

@@ -7,6 +7,7 @@ of the whole field -> network, in one piece or in tiles -> put together -> image
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -78,11 +79,19 @@ def predict_stack(
     frames = None
     if isinstance(engine.card.inputs, Frames):
         frames = FrameWindows(lambda i: stack[i, ..., 0], engine.card, series, temporal, faults)
-    for start in range(0, len(stack), each):
+
+    def read(start: int) -> Any:
         stop = min(start + each, len(stack))
         part, completed = frames.batch(start, stop) if frames else (stack[start:stop], _as_it_is)
-        finish, batch = prepared(engine, part, tile_size, conditions=told)
-        results.append(completed(finish(batch)))
+        return *prepared(engine, part, tile_size, conditions=told), completed
+
+    with ThreadPoolExecutor(1) as reader:
+        ahead = reader.submit(read, 0)
+        for start in range(0, len(stack), each):
+            finish, batch, completed = ahead.result()
+            if start + each < len(stack):
+                ahead = reader.submit(read, start + each)
+            results.append(completed(finish(batch)))
     for line in frames.summary() if frames else ():
         say(line)
     return np.concatenate(results)

@@ -68,6 +68,8 @@ def pad(images: np.ndarray, stride: int, card: ModelCard) -> tuple[np.ndarray, t
         before = (total - n) // 2
         widths.append((before, total - n - before))
         inner.append(slice(scale * before, scale * (before + n)))
+    if not any(sum(width) for width in widths):
+        return images, (inner[0], inner[1])
     padded = np.pad(images, ((0, 0), *widths, (0, 0)), mode="symmetric")
     return padded, (inner[0], inner[1])
 

@@ -190,6 +190,9 @@ class FrameScale(Normalization):
         scaled = xp.cast((frame - mean) * factor, "float32")
         parts = [scaled]
         for neighbour, there in channels[1:]:
+            if xp is arrays.Numbers and not there.any():
+                parts.append(neighbour)
+                continue
             # Less its own mean, as the beam may have flickered, and drawn in likewise.
             own = xp.mean(neighbour) / xp.maximum(xp.mean(there), 1e-12)
             away = neighbour - xp.cast(own, "float32")
