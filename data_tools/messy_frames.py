@@ -278,8 +278,9 @@ def _recorded(change: Callable[[np.ndarray, np.ndarray, np.random.Generator], Pa
 
 def _rotated(frame: np.ndarray, clean: np.ndarray, rng: np.random.Generator) -> Pair:
     angle = rng.choice([-1, 1]) * rng.uniform(2, 8)
-    frame, clean = (rotate(image, angle, reshape=False, order=1) for image in (frame, clean))
-    return frame, clean
+    images = (frame, clean, np.ones_like(clean))
+    frame, clean, seen = (rotate(image, angle, reshape=False, order=1) for image in images)
+    return frame, np.where(seen > 0.99, clean, np.nan)  # the corners show nothing
 
 
 def _burned(frame: np.ndarray, clean: np.ndarray, where: np.ndarray, value: ArrayLike) -> Pair:

@@ -44,6 +44,7 @@ parser.add_argument("--model", default="denoise", help="a shipped model's name, 
 parser.add_argument("--seed", type=int, default=40)
 parser.add_argument("--frames", type=int, default=12, help="lattices, and as many clusters, a kind")
 parser.add_argument("--blank", type=int, default=64, help="frames of pure noise, of either kind")
+parser.add_argument("--average", action="store_true", help="over eight copies, --quality best")
 parser.add_argument("--quick", action="store_true", help="a few frames of everything")
 parser.add_argument("--output", type=Path, default=Path("runs/denoise_kinds"))
 arguments = parser.parse_args()
@@ -59,7 +60,7 @@ def machine():
 
 
 def network(frame):
-    return mcnn.predict(model, frame)
+    return mcnn.predict(model, frame, average=arguments.average)
 
 
 def snr(answer, truth):

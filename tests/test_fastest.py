@@ -315,7 +315,7 @@ def test_a_watched_folder_has_the_same_engine(model, timed, tmp_path, monkeypatc
     seen = []
     monkeypatch.setattr(
         "mcnn_keras.inference.watch.watch",
-        lambda name, *_, **options: seen.append((str(name), options["precision"])),
+        lambda name, *_, **options: seen.append(options["engine"]),
     )
     (tmp_path / "in").mkdir()
     for faster in (ORT, HALF):
@@ -326,9 +326,8 @@ def test_a_watched_folder_has_the_same_engine(model, timed, tmp_path, monkeypatc
         for path in (tmp_path / "cache" / "mcnn-keras").glob("*.json"):
             path.unlink()
         timed[faster] = 9.0
-    assert seen[0][0].endswith(".onnx")
-    assert read_card(seen[0][0]) == read_card(model)
-    assert seen[1] == (str(model), "bfloat16")
+    assert [(engine.name, engine.precision) for engine in seen] == [ORT, HALF]
+    assert seen[0].card == read_card(model)
 
 
 def test_measured_times_are_those_of_a_batch(exported, trained):
