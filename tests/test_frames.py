@@ -1,5 +1,7 @@
 """Fail where a frame gets neighbours of another field, or faults count for its answer."""
 
+import importlib
+
 import numpy as np
 import pytest
 import tifffile
@@ -117,6 +119,17 @@ def test_neighbours_can_be_left_out(rng):
     assert windows(frames, "off")[0].with_neighbours == 0
     with pytest.raises(InputError, match="temporal"):
         windows(frames, "always")
+
+
+def test_the_command_offers_what_there_is():
+    """Fails where the command line, which does not import them, has other choices."""
+    from mcnn_keras.inference import fastest, frames
+
+    command = importlib.import_module("mcnn_keras.cli.predict")
+    assert (command.TEMPORAL, command.FAULTS) == (frames.TEMPORAL, frames.FAULTS)
+    offered = command.DenoisingOptions.__dataclass_fields__
+    assert {"engine", "temporal", "faults", "quality"} <= set(offered)
+    assert fastest.ENGINES == command.ENGINES
 
 
 def test_time_is_known_by_its_name():

@@ -11,8 +11,8 @@ import click
 from .options import Options, frame_numbers, option
 from .quiet import import_tensorflow
 
-# As `mcnn_keras.inference.frames` names them, which brings NumPy.
-TEMPORAL, FAULTS = ("auto", "off"), ("mend", "keep")
+# As `mcnn_keras.inference` names them, which brings NumPy.
+ENGINES, TEMPORAL, FAULTS = ("auto", "tensorflow", "onnxruntime"), ("auto", "off"), ("mend", "keep")
 QUALITIES = ("fast", "standard", "best")
 TYPES = (
     "uint8", "int8", "uint16", "int16", "uint32", "int32", "float16", "float32", "float64",
@@ -49,7 +49,7 @@ class PredictionOptions(Options):
         "[default: auto for denoise, float32 for predict]",
     )  # fmt: skip
     engine: str = option(
-        "--engine", type=click.Choice(["auto", "tensorflow", "onnxruntime"]), default="auto",
+        "--engine", type=click.Choice(ENGINES), default="auto",
         show_default=True, help="What computes. 'auto' measures which is fastest on this machine, "
         "in a few seconds of the first run, and remembers it; ONNX Runtime computes in float32.",
     )  # fmt: skip
@@ -81,6 +81,45 @@ class PredictionOptions(Options):
         """What `mcnn_keras.inference.stream.execute` takes."""
         names = ("dtype", "batch_size", "tile_size", "resume", "video", "truth", "fps")
         return {name: getattr(self, name) for name in names}
+
+
+@dataclass
+class DenoisingOptions(PredictionOptions):
+    """Those, and what only models of frames know."""
+
+    model: str | None = option(
+        "--model", help="A shipped model or a file.  [default: denoise, or denoise-fast with "
+        "--quality fast]",
+    )  # fmt: skip
+    quality: str = option(
+        "--quality", type=click.Choice(QUALITIES), default="standard", show_default=True,
+        help="'fast' takes a smaller network, 'best' the mean over eight mirrored and turned "
+        "copies of each frame, in eight times the time.",
+    )  # fmt: skip
+    temporal: str = option(
+        "--temporal", type=click.Choice(TEMPORAL), default="auto", show_default=True,
+        help="Use the frames before and after each one where they show the same field, or none.",
+    )  # fmt: skip
+    faults: str = option(
+        "--faults", type=click.Choice(FAULTS), default="mend", show_default=True,
+        help="Saturated, dead and constant lines, rims and hot pixels are left out of all that is "
+        "computed; in the result they are mended, or kept as they came.",
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.model is not None and self.quality == "fast":
+            raise click.UsageError("--quality fast is a model of its own; leave --model out")
+
+    @property
+    def network(self) -> str:
+        """The model's name or file."""
+        return self.model or ("denoise-fast" if self.quality == "fast" else "denoise")
+
+    def of_results(self) -> dict[str, Any]:
+        """What `mcnn_keras.inference.stream.execute` takes."""
+        own = {"temporal": self.temporal, "faults": self.faults, "average": self.quality == "best"}
+        return {**super().of_results(), **own}
 
 
 _inputs = click.argument("inputs", type=click.Path(), nargs=-1, required=True, metavar="INPUT...")
@@ -123,29 +162,8 @@ def predict(model: str, inputs: tuple[str, ...], defocus: tuple[float, ...], **v
 
 @click.command()
 @_inputs
-@PredictionOptions.attach
-@click.option(
-    "--model", help="A shipped model or a file.  [default: denoise, or denoise-fast with "
-    "--quality fast]",
-)  # fmt: skip
-@click.option(
-    "--quality", type=click.Choice(QUALITIES), default="standard", show_default=True,
-    help="'fast' takes a smaller network, 'best' the mean over eight mirrored and turned copies "
-    "of each frame, in eight times the time.",
-)  # fmt: skip
-@click.option(
-    "--temporal", type=click.Choice(TEMPORAL), default="auto", show_default=True,
-    help="Use the frames before and after each one where they show the same field, or none.",
-)  # fmt: skip
-@click.option(
-    "--faults", type=click.Choice(FAULTS), default="mend", show_default=True,
-    help="Saturated, dead and constant lines, rims and hot pixels are left out of all that is "
-    "computed; in the result they are mended, or kept as they came.",
-)  # fmt: skip
-def denoise(
-    inputs: tuple[str, ...], model: str | None, quality: str, temporal: str, faults: str,
-    **values: Any,
-) -> None:  # fmt: skip
+@DenoisingOptions.attach
+def denoise(inputs: tuple[str, ...], **values: Any) -> None:
     """Restore noisy electron microscope images, with a model that comes with the package.
 
     INPUT is a file of one frame or many, a folder or a pattern: TIFF, PNG, NPY, HDF5
@@ -163,11 +181,8 @@ def denoise(
       mcnn-keras denoise monday/*.dm4 --output clean/
       mcnn-keras denoise recording.mrc --output clean.hspy --resume
     """
-    if model is not None and quality == "fast":
-        raise click.UsageError("--quality fast is a model of its own; leave --model out")
-    model = model or ("denoise-fast" if quality == "fast" else "denoise")
-    how = {"temporal": temporal, "faults": faults, "average": quality == "best"}
-    run_prediction(model, inputs, PredictionOptions.take(values), "auto", how=how)
+    options = DenoisingOptions.take(values)
+    run_prediction(options.network, inputs, options, "auto")
 
 
 def run_prediction(
@@ -176,22 +191,20 @@ def run_prediction(
     options: PredictionOptions,
     precision: str,
     defocus: tuple[float, ...] = (),
-    how: dict[str, Any] | None = None,
 ) -> None:
     """Plan, predict and write; what can be wrong is said before the network is loaded."""
     from ..inference.planning import plan
     from ..inference.stream import execute
     from ..models.saving import read_card
 
-    how = how or {}
     card, frames = read_card(model), frame_numbers(options.frames)
     precision = options.precision or precision
     if options.watch:
-        _watch(model, inputs, options, card, frames, defocus, precision, how)
+        _watch(model, inputs, options, card, frames, defocus, precision)
         return
     jobs = plan(model, card, inputs, options.output, frames, defocus)
     execute(model, jobs, precision=precision, engine=options.engine, start=import_tensorflow,
-            say=_say, **options.of_results(), **how)  # fmt: skip
+            say=_say, **options.of_results())  # fmt: skip
 
 
 def _watch(
@@ -202,7 +215,6 @@ def _watch(
     frames: list[int] | None,
     defocus: tuple[float, ...],
     precision: str,
-    how: dict[str, Any],
 ) -> None:
     from ..errors import InputError
     from ..inference.fastest import engine_for
@@ -213,7 +225,7 @@ def _watch(
     engine = engine_for(model, options.engine, precision, _say, start=import_tensorflow)
     click.echo(f"watching {inputs[0]}; stop with Ctrl-C", err=True)
     watch(model, card, Path(inputs[0]), Path(options.output), frames, defocus, say=_say,
-          engine=engine, precision=engine.precision, **options.of_results(), **how)  # fmt: skip
+          engine=engine, precision=engine.precision, **options.of_results())  # fmt: skip
 
 
 def _say(text: str) -> None:

@@ -138,12 +138,6 @@ def _check(model: str | Path, choice: str, precision: str) -> None:
         raise InputError("ONNX Runtime computes in float32, not bfloat16; leave one of them out")
 
 
-def kept_network(model: str | Path) -> Path | None:
-    """The exported network of a model file in the cache, where it is there."""
-    path = None if _is_onnx(model) else _Source(model).kept
-    return path if path and os.path.isfile(path) else None
-
-
 def measured(engines: Mapping[Pair, Any]) -> dict[Pair, float]:
     """Seconds that engines take for a batch as predictions have it, the median of a few.
 

@@ -59,7 +59,7 @@ class _Frame(NamedTuple):
     raw: np.ndarray
     seen: np.ndarray
     faults: Faults
-    waves: np.ndarray | None
+    spectrum: tuple[np.ndarray, np.ndarray] | None
 
 
 class FrameWindows:
@@ -202,8 +202,8 @@ class FrameWindows:
                 seen = np.where(faults.missing, np.float32(np.nan), raw)
                 empty = "no pixel that can be read"
                 self.told[number] = empty if faults.missing.all() else faults.told
-            waves = _waves(seen, faults.missing) if self._uses else None
-            self._cache[number] = _Frame(raw, seen, faults, waves)
+            spectrum = _spectrum(seen, faults.missing) if self._uses else None
+            self._cache[number] = _Frame(raw, seen, faults, spectrum)
             # Windows that follow each other share frames.
             while len(self._cache) > (self.window + 1) * self._series.step + 1:
                 self._cache.popitem(last=False)
@@ -240,20 +240,23 @@ def series_of(names: Sequence[str], sizes: Sequence[int]) -> Series:
     return Series(int(sizes[place]), int(np.prod(sizes[place + 1 :], dtype=int)))
 
 
-def _waves(frame: np.ndarray, missing: np.ndarray) -> np.ndarray:
-    """The transform of a frame's contrast, of deviation one; of missing pixels none."""
+def _spectrum(frame: np.ndarray, missing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The transform of a frame's fine contrast, of deviation one, and its own correlation.
+
+    Missing pixels have no contrast; the correlation is that at lags of up to `NEAR` pixels.
+    """
     from scipy import fft
 
-    there = frame if not missing.any() else frame[~missing]
-    if there.size == 0:
-        return np.zeros((frame.shape[0], frame.shape[1] // 2 + 1), np.complex64)
-    contrast = np.where(missing, 0, frame - np.float32(there.mean()))
+    there = frame[~missing] if missing.any() else frame
+    mean = np.float32(there.mean() if there.size else 0)
+    contrast = np.where(missing, 0, frame - mean)
     deviation = np.sqrt(np.mean(contrast**2))
     # Bright objects would correlate with each other by chance.
     contrast = np.clip(contrast, -4 * deviation, 4 * deviation)
     waves = fft.rfft2(contrast.astype(np.float32)) * _fine(frame.shape)
-    fine = fft.irfft2(waves, s=frame.shape)
-    return waves / np.float32(max(fine.std(), 1e-12))
+    own = fft.irfft2((waves * waves.conj()).real, s=frame.shape) / frame.size
+    variance = np.float32(max(own[0, 0], 1e-24))
+    return waves / np.sqrt(variance), _around(own, NEAR) / variance
 
 
 @functools.lru_cache(8)
@@ -265,21 +268,19 @@ def _fine(shape: tuple[int, int]) -> np.ndarray:
 
 def _drift_between(first: _Frame, second: _Frame) -> np.ndarray | None:
     """How far down and to the right the field moved, in pixels; None without a common field."""
-    a, b, shape = first.waves, second.waves, first.raw.shape
-    if a is None or b is None or shape != second.raw.shape:
+    shape, pixels = first.raw.shape, first.raw.size
+    if first.spectrum is None or second.spectrum is None or shape != second.raw.shape:
         return None
+    (a, own_a), (b, own_b) = first.spectrum, second.spectrum
     from scipy import fft
     from scipy.ndimage import gaussian_filter
 
-    pixels = first.raw.size
-    both = fft.irfft2(np.stack([b * a.conj(), a * a.conj(), b * b.conj()]), s=shape)
-    cross, own_a, own_b = both / pixels
+    cross = fft.irfft2(b * a.conj(), s=shape) / pixels
     peak = _around(cross, FARTHEST).max()
     # Noise that is correlated with itself counts for fewer pixels.
-    near = _around(own_a, NEAR) * _around(own_b, NEAR)
-    chance = np.sqrt(max(near.sum(), 1.0) / pixels)
+    chance = np.sqrt(max((own_a * own_b).sum(), 1.0) / pixels)
     # The share of what is not noise, from how alike pixels are that lie two apart.
-    alike = [np.mean([own[0, 2], own[2, 0]]) for own in (own_a, own_b)]
+    alike = [np.mean([own[NEAR, NEAR + 2], own[NEAR + 2, NEAR]]) for own in (own_a, own_b)]
     equal = np.sqrt(max(alike[0], 0.0) * max(alike[1], 0.0))
     if not peak > max(ABOVE_CHANCE * chance, OF_EQUAL * equal):
         return None

@@ -164,11 +164,9 @@ class FrameScale(Normalization):
         order = [middle_of, *(k for k in range(int(image.shape[-1])) if k != middle_of)]
         channels = [_seen(image[..., k : k + 1]) for k in order]
         frame, seen = channels[0]
-        values, weights = xp.reshape(frame, [-1]), xp.reshape(seen, [-1])
-        share = xp.mean(weights)
         # A frame without a single pixel is as empty as one of a single value.
-        share = xp.maximum(share, 1e-12)
-        mean = xp.mean(values) / share
+        share = xp.maximum(xp.mean(seen), 1e-12)
+        mean = xp.mean(frame) / share
         # Missing pixels lie at the mean of the others, among the quantiles and without weight.
         frame = xp.where(seen > 0, frame, xp.cast(mean, "float32"))
         values = xp.reshape(frame, [-1])

@@ -194,16 +194,43 @@ def resampled(image: Array, factor: Array, turn: Array, cubic: Array) -> Array:
         tf.image.resize(part, (size, size), "bicubic"),
         tf.image.resize(part, (size, size), "bilinear"),
     )
-    centre, cos, sin = (size - 1) / 2, tf.cos(turn), tf.sin(turn)
-    transform = tf.stack([
-        cos, sin, centre * (1 - cos - sin), -sin, cos, centre * (1 + sin - cos), 0.0, 0.0
-    ])  # fmt: skip
-    image = tf.raw_ops.ImageProjectiveTransformV3(
-        images=image[None], transforms=transform[None], output_shape=(size, size),
-        interpolation="BILINEAR", fill_mode="REFLECT", fill_value=0.0,
-    )[0, ..., 0]  # fmt: skip
-    image = tf.reshape(image, (size, size))
+    image = moved(image[..., 0], tf.zeros((1, 2)), tf.reshape(turn, [1]))[0]
     return image / tf.maximum(tf.math.reduce_std(image), 1e-6)
+
+
+def moved(picture: Array, away: Array, turn: Array) -> Array:
+    """A picture shifted and turned about its middle, mirrored at its rims.
+
+    Parameters
+    ----------
+    picture : (size, size) tensor
+    away : (frames, 2) tensor
+        Shifts down and to the right, in pixels.
+    turn : (frames,) tensor
+        In rad.
+
+    Returns
+    -------
+    tf.Tensor
+        (frames, size, size), interpolated linearly.
+    """
+    size, frames = picture.shape[0], away.shape[0]
+    centre = (size - 1) / 2
+    cos, sin = tf.cos(turn), tf.sin(turn)
+    down, right = away[:, 0] + centre, away[:, 1] + centre
+    # Where each output pixel is taken from: x' = cos (x - right) + sin (y - down) + centre, ...
+    zero = tf.zeros_like(turn)
+    transforms = tf.stack([
+        cos, sin, centre - cos * right - sin * down,
+        -sin, cos, centre + sin * right - cos * down,
+        zero, zero,
+    ], axis=1)  # fmt: skip
+    found = tf.raw_ops.ImageProjectiveTransformV3(
+        images=tf.tile(picture[None, ..., None], (frames, 1, 1, 1)),
+        transforms=transforms, output_shape=(size, size), interpolation="BILINEAR",
+        fill_mode="REFLECT", fill_value=0.0,
+    )  # fmt: skip
+    return tf.reshape(found, (frames, size, size))
 
 
 def missing_places(seed: Array, size: int) -> Array:

@@ -15,7 +15,7 @@ from ..models import Frames, FrameScale, Output
 from ..physics import noise
 from ..physics.arrays import Array
 from ..targets import sequences, specimens
-from ..targets.draws import between
+from ..targets.draws import between, either_way
 from ..targets.pictures import PicturesOfSplits
 from ..targets.sequences import SEQUENCES
 from ..targets.specimens import FAMILIES, Specimens
@@ -304,7 +304,7 @@ class Denoise(Problem):
             white = (image - clean) / tf.maximum(own, 0.05 * tf.sqrt(variance))
             factor = between(u[1], *self.ranges["enlarged"])
             factor = tf.where(u[3] < 0.7, factor, 1.0)
-            turn = tf.where(u[3] < 0.4, 0.0, between(2 * u[2] - 1, 0.0, self.ranges["turned"][1]))
+            turn = tf.where(u[3] < 0.4, 0.0, either_way(u[2], *self.ranges["turned"]))
             return clean + own * noise.resampled(white, factor, turn, u[4] < 0.5)
 
         across = tf.where(u[3] < 0.3, 2.0 * width, width)
@@ -327,7 +327,7 @@ class Denoise(Problem):
         """Eight bits for a frame, with its ends clipped in some."""
         seen = tf.math.is_finite(image)
         known = tf.where(seen, image, tf.reduce_mean(tf.boolean_mask(image, seen)))
-        ends = tf.where(u[20] < CHANCES["ends"], u[21] * self.ranges["clipped_ends"][1], 0.0)
+        ends = tf.where(u[20] < CHANCES["ends"], between(u[21], *self.ranges["clipped_ends"]), 0.0)
         ordered = tf.sort(tf.reshape(known, [-1]))
         last = ordered.shape[0] - 1
         place = tf.cast(ends * last, tf.int32)

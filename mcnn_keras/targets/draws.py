@@ -13,6 +13,19 @@ from ..physics.arrays import Array
 Ranges = Mapping[str, tuple[float, float]]
 
 
+def either_way(u: Array, low: Array, high: Array) -> Array:
+    """Scale uniform draws in 0..1 to low..high, of either sign.
+
+    Parameters
+    ----------
+    u : tensor
+        Draws in 0..1.
+    low, high : float or tensor
+        The range of the magnitude.
+    """
+    return tf.sign(2 * u - 1) * between(tf.abs(2 * u - 1), low, high)
+
+
 def between(u: Array, low: Array, high: Array, logarithmic: bool = False) -> Array:
     """Scale uniform draws in 0..1 to low..high.
 

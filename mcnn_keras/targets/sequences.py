@@ -7,7 +7,8 @@ import math
 import tensorflow as tf
 
 from ..physics.arrays import Array
-from .draws import Ranges, between
+from ..physics.noise import moved
+from .draws import Ranges, between, either_way
 
 # What differs from one sequence to another.
 SEQUENCES: Ranges = {
@@ -60,7 +61,7 @@ def around(ranges: Ranges, clean: Array, seed: Array, window: int) -> Array:
         wander = between(u[4], *ranges["wander"])
         draws = tf.random.stateless_normal((window, 3), seeds[1])
         away += tf.where(offsets[:, None] == 0, 0.0, wander * draws[:, :2])
-        turn = offsets * math.radians(1.0) * between(2 * u[5] - 1, 0.0, ranges["turning"][1])
+        turn = offsets * math.radians(1.0) * either_way(u[5], *ranges["turning"])
         frames = moved(clean, away, turn)
         flicker = 1.0 + between(u[6], *ranges["flicker"]) * draws[:, 2]
         frames *= tf.where(offsets == 0, 1.0, flicker)[:, None, None]
@@ -82,41 +83,6 @@ def around(ranges: Ranges, clean: Array, seed: Array, window: int) -> Array:
         return tf.transpose(frames, (1, 2, 0))
 
     return tf.cond(u[0] < CHANCES["alone"], alone, moving)
-
-
-def moved(picture: Array, away: Array, turn: Array) -> Array:
-    """A picture shifted and turned about its middle, mirrored at its rims.
-
-    Parameters
-    ----------
-    picture : (size, size) tensor
-    away : (frames, 2) tensor
-        Shifts down and to the right, in pixels.
-    turn : (frames,) tensor
-        In rad.
-
-    Returns
-    -------
-    tf.Tensor
-        (frames, size, size), interpolated linearly.
-    """
-    size, frames = picture.shape[0], away.shape[0]
-    centre = (size - 1) / 2
-    cos, sin = tf.cos(turn), tf.sin(turn)
-    down, right = away[:, 0] + centre, away[:, 1] + centre
-    # Where each output pixel is taken from: x' = cos (x - right) + sin (y - down) + centre, ...
-    zero = tf.zeros_like(turn)
-    transforms = tf.stack([
-        cos, sin, centre - cos * right - sin * down,
-        -sin, cos, centre + sin * right - cos * down,
-        zero, zero,
-    ], axis=1)  # fmt: skip
-    found = tf.raw_ops.ImageProjectiveTransformV3(
-        images=tf.tile(picture[None, ..., None], (frames, 1, 1, 1)),
-        transforms=transforms, output_shape=(size, size), interpolation="BILINEAR",
-        fill_mode="REFLECT", fill_value=0.0,
-    )  # fmt: skip
-    return tf.reshape(found, (frames, size, size))
 
 
 def events(ranges: Ranges, seed: Array, size: int, away: Array) -> Array:
