@@ -10,7 +10,7 @@ from mcnn_keras import Optics
 from mcnn_keras.channels import CHANNELS, network_input
 from mcnn_keras.channels.focus import focus_estimates
 from mcnn_keras.channels.low_pass import low_pass
-from mcnn_keras.channels.spectral import spectral_wiener
+from mcnn_keras.channels.spectral import _surroundings, spectral_series, spectral_wiener
 from mcnn_keras.focal_series import tie
 from mcnn_keras.metrics import snr_db
 from mcnn_keras.physics.waves import transfer_function
@@ -56,6 +56,56 @@ class TestSpectralWiener:
     def test_an_empty_frame_stays_empty(self):
         """Fails where an empty spectrum is divided by zero."""
         assert not np.any(spectral_wiener(np.zeros((1, 32, 64, 1), np.float32), {}))
+
+
+class TestSpectralSeries:
+    def frames(self, rng, count, sigma=0.0, lattice=0.0):
+        """(1, 128, 128, 6): `count` of five frames of one lattice, in noise of deviation one."""
+        noise = scipy.ndimage.gaussian_filter(rng.normal(size=(5, 128, 128)), (0, sigma, sigma))
+        frames = lattice + noise / noise.std()
+        frames[count:] = 0
+        mask = np.zeros((1, 128, 128))
+        return np.concatenate([frames, mask]).transpose(1, 2, 0)[None].astype(np.float32)
+
+    def lattice(self):
+        y, x = np.mgrid[:128, :128]
+        return 0.4 * (np.cos(2 * np.pi * x / 16) + np.cos(2 * np.pi * y / 8))
+
+    @pytest.mark.parametrize("shape", [(32, 48), (33, 45)])
+    def test_surroundings_are_boxes_of_the_whole_plane(self, shape, rng):
+        """Fails where a spectrum's halves are put together wrongly."""
+        power = np.abs(np.fft.fft2(rng.normal(size=shape))) ** 2
+        half = power[:, : shape[1] // 2 + 1]
+        expected = scipy.ndimage.uniform_filter(power, (7, 5), mode="wrap")[:, : half.shape[1]]
+        np.testing.assert_allclose(_surroundings(half, [3, 2], shape[1]), expected, rtol=1e-9)
+
+    def test_frames_are_averaged_where_they_are(self, rng):
+        """Fails where missing frames or pixels count, or the mean is not one over what is seen."""
+        frames = self.frames(rng, 3)
+        frames[0, 10:14, 20, 0], frames[0, 10:14, 20, 5] = 0, 1
+        mean = spectral_series(frames, {})[0, ..., 1]
+        np.testing.assert_allclose(mean[30], frames[0, 30, :, :3].mean(-1), atol=1e-6)
+        np.testing.assert_allclose(mean[11, 20], frames[0, 11, 20, 1:3].mean(), atol=1e-6)
+        alone = spectral_series(self.frames(rng, 1), {})[0]
+        np.testing.assert_array_equal(alone[..., 0], alone[..., 2])
+
+    def test_peaks_stand_out_of_correlated_noise(self, rng):
+        """Fails where noise of a smooth spectrum passes, or a lattice does not."""
+        noise = spectral_series(self.frames(rng, 1, 0.8), {})[0]
+        assert noise[..., 3].var() < 0.15
+        assert noise[..., 0].var() > 0.7  # it is not white, and passes the filter for white noise
+        frames = self.frames(rng, 1, 0.8, self.lattice())
+        assert snr_db(frames[0, ..., 0], self.lattice()) < -7
+        assert snr_db(spectral_series(frames, {})[0, ..., 3], self.lattice()) > 3
+
+    def test_neighbours_lower_the_noise(self, rng):
+        """Fails where the filters see one frame alone."""
+        frames = self.frames(rng, 5, 0.0, 0.3 * self.lattice())
+        own, mean, filtered, peaks = np.moveaxis(spectral_series(frames, {})[0], -1, 0)
+        truth = 0.3 * self.lattice()
+        assert snr_db(mean, truth) > snr_db(frames[0, ..., 0], truth) + 6
+        assert snr_db(filtered, truth) > snr_db(own, truth) + 3
+        assert snr_db(peaks, truth) > snr_db(own, truth) + 3
 
 
 class TestFocusEstimates:
@@ -126,6 +176,7 @@ class TestFocusEstimates:
 ARGUMENTS = {
     "focus_estimates": ({}, conditions([-20.0, 30.0, 500.0], Optics(0.65, 0.31, 0.45, 1.33)), 3),
     "low_pass": ({}, {}, 1),
+    "spectral_series": ({}, {}, 6),
     "spectral_wiener": ({}, {}, 1),
     "screen_estimate": (None, {}, 3),
 }

@@ -64,6 +64,14 @@ def test_annealed_weights_end_as_a_unet(step, expected):
     np.testing.assert_allclose(scale_weights("annealed", 3, step, 101), expected)
 
 
+@pytest.mark.parametrize(
+    ("step", "expected"), [(0, [1, 1, 1, 1]), (50, [1, 0.5, 0.25, 0.125]), (100, [1, 0, 0, 0])]
+)
+def test_closing_weights_begin_equal(step, expected):
+    """Fails where they begin as the annealed ones, or coarse scales keep a weight to the end."""
+    np.testing.assert_allclose(scale_weights("closing", 3, step, 101), expected)
+
+
 def test_growth_starts_coarse_and_ends_whole():
     """Fails where an output comes before the coarser one is whole, or after half of the run."""
     stages = [growth(3, step, 800) for step in range(800)]

@@ -97,3 +97,15 @@ def test_atoms_come_and_go():
     seen = np.array(seen)
     assert 0.1 < seen.mean() < 0.99
     assert (seen.sum(1) < 5).any()
+
+
+def test_neighbours_are_as_smooth_as_prediction_makes_them():
+    """Fails where the middle frame is interpolated, or its neighbours are not."""
+    noise = tf.random.stateless_normal((96, 96, 5), (1, 2))
+    kept = []
+    for i in range(20):
+        found = sequences.laid_on(noise, tf.constant([4, i])).numpy()
+        np.testing.assert_array_equal(found[..., 2], noise[..., 2])
+        kept.append(np.nanvar(found[..., [0, 1, 3, 4]]))
+    assert (np.array(kept) > 0.99).any()  # a specimen that stands still
+    assert 0.5 < np.median(kept) < 0.8

@@ -65,3 +65,20 @@ def test_most_crystals_are_periodic(family):
         power = np.abs(np.fft.rfft2((image - image.mean()) * window)) ** 2
         peaks.append(np.sort(power.ravel())[-40:].sum() / power.sum())
     assert np.median(peaks) > 0.5
+
+
+def test_some_specimens_have_grain():
+    """Fails where no specimen has grain, all have it, or an empty field gets some."""
+    from mcnn_keras.targets import scenes
+
+    flat, empty = tf.reshape(tf.linspace(0.2, 1.0, 48 * 48), (48, 48)), tf.ones((48, 48))
+    added = []
+    for i in range(60):
+        seed = tf.constant([5, i])
+        grain = (scenes.grainy(scenes.SCENES, seed, flat, scenes.GRAINY) - flat).numpy()
+        np.testing.assert_array_equal(scenes.grainy(scenes.SCENES, seed, empty, 1.0), empty)
+        added.append(grain.std() / 0.8)
+    added = np.array(added)
+    assert 0.1 < (added > 0).mean() < 0.45
+    assert added[added > 0].min() > 0.5 * scenes.SCENES["grain"][0]
+    assert added.max() < 1.5 * scenes.SCENES["grain"][1]

@@ -17,13 +17,14 @@ from ..physics.arrays import Array
 from .focus import focus_estimates
 from .low_pass import low_pass
 from .screen import screen_estimate
-from .spectral import spectral_wiener
+from .spectral import spectral_series, spectral_wiener
 
 # Functions (image, conditions, **arguments) -> channels, of (..., height, width, channels) each.
 CHANNELS: dict[str, Callable[..., Array]] = {
     "focus_estimates": focus_estimates,
     "low_pass": low_pass,
     "screen_estimate": screen_estimate,
+    "spectral_series": spectral_series,
     "spectral_wiener": spectral_wiener,
 }
 

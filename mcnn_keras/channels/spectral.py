@@ -1,4 +1,4 @@
-"""What repeats all over a frame: Wiener's filter, made from the frame's own spectrum."""
+"""What repeats all over a frame: filters made from the frame's own spectrum."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ SUBTRACTED = 2.0
 # Noise is measured above this frequency, in cycles per pixel, along y or x.
 NOISE_ABOVE = 0.25
 FAINTEST = np.float32(1e-6)
+# Half the width of the surroundings of a frequency, in parts of all frequencies; and by how much
+# more, in logarithms, a peak may stand above its surroundings and still count for them.
+SURROUNDINGS, PEAK = 1 / 18, 1.0
 
 
 def spectral_wiener(frames: Array, conditions: Mapping[str, Array]) -> Array:
@@ -26,8 +29,8 @@ def spectral_wiener(frames: Array, conditions: Mapping[str, Array]) -> Array:
 
     Parameters
     ----------
-    frames : (..., height, width, 1) array or tensor
-        float32.
+    frames : (..., height, width, channels) array or tensor
+        float32; the first channel counts.
     conditions : dict
         Nothing of it counts.
 
@@ -42,15 +45,83 @@ def spectral_wiener(frames: Array, conditions: Mapping[str, Array]) -> Array:
     frequencies; see Kilaas, Journal of Microscopy 190, 45 (1998). A power p of white noise of mean
     one has -mean(ln p) = Euler's constant.
     """
+    return _Spectrum(frames[..., 0]).above_white()[..., None]
+
+
+def spectral_series(frames: Array, conditions: Mapping[str, Array]) -> Array:
+    """A frame among its neighbours in time: their mean, and both after filters of their spectra.
+
+    Neighbours that lie on the frame lower the noise without a network's help, and lattices stand
+    out of the mean's spectrum at lower doses. Noise that is correlated between pixels has a smooth
+    spectrum, whatever its shape: in it, lattices and fringes stand as peaks.
+
+    Parameters
+    ----------
+    frames : (..., height, width, channels) array or tensor
+        float32: the frame, its neighbours, and where its pixels are missing (one) or not (zero).
+        Missing pixels are zero.
+    conditions : dict
+        Nothing of it counts.
+
+    Returns
+    -------
+    array or tensor
+        (..., height, width, 4), float32: the frame after Wiener's filter, see `spectral_wiener`;
+        the mean over the frames that see a pixel; the mean after Wiener's filter; the mean's peaks,
+        which are what stands above the mean logarithm of the power at surrounding frequencies.
+    """
     xp = arrays.of(frames)
-    shape = tuple(frames.shape[-3:-1])
-    waves = xp.rfft2(frames[..., 0])
-    power = xp.real(waves * xp.conj(waves))
-    logarithm = xp.log(xp.maximum(power, FAINTEST)) * _noise_weights(shape)
-    noise = xp.exp(xp.mean(logarithm, axis=(-2, -1)) + np.float32(np.euler_gamma))
-    gain = 1.0 - np.float32(SUBTRACTED) * noise / xp.maximum(_smooth(power, shape[1]), FAINTEST)
-    gain = xp.maximum(gain, np.float32(0.0))
-    return xp.irfft2(waves * xp.cast(gain, "complex64"), shape)[..., None]
+    frame, neighbours = frames[..., 0], frames[..., 1:-1]
+    alone = _Spectrum(frame)
+    own = alone.above_white()
+    if xp is arrays.Numbers and not neighbours.any():
+        channels = [own, frame, own, alone.above_surroundings()]
+    else:
+        there = xp.cast(neighbours != 0, "float32")
+        count = 1.0 - frames[..., -1] + _sum(there)
+        mean = (frame + _sum(neighbours)) / xp.maximum(count, np.float32(1.0))
+        spectrum = _Spectrum(mean)
+        channels = [own, mean, spectrum.above_white(), spectrum.above_surroundings()]
+    return xp.stack(channels, -1)
+
+
+class _Spectrum:
+    """The spectrum of frames, (..., height, width), and what its filters make of them."""
+
+    def __init__(self, frames: Array) -> None:
+        self.xp = arrays.of(frames)
+        self.shape = tuple(int(n) for n in frames.shape[-2:])
+        self.waves = self.xp.rfft2(frames)
+        self.power = self.xp.real(self.waves * self.xp.conj(self.waves))
+        self.logarithm = self.xp.log(self.xp.maximum(self.power, FAINTEST))
+        # A single power of noise is rough: two thirds of it are less than its mean.
+        self.smooth = self.xp.maximum(_smooth(self.power, self.shape[1]), FAINTEST)
+
+    def above_white(self) -> Array:
+        """Without white noise."""
+        logarithm = self.logarithm * _noise_weights(self.shape)
+        return self._above(self.xp.mean(logarithm, axis=(-2, -1)))
+
+    def above_surroundings(self) -> Array:
+        """Without what changes slowly with the frequency."""
+        reach = [max(2, round(n * SURROUNDINGS)) for n in self.shape]
+        level = _surroundings(self.logarithm, reach, self.shape[1])
+        # Once more without the peaks that have raised it.
+        level = _surroundings(
+            self.xp.minimum(self.logarithm, level + np.float32(PEAK)), reach, self.shape[1]
+        )
+        return self._above(level)
+
+    def _above(self, logarithm: Array) -> Array:
+        xp = self.xp
+        noise = xp.exp(logarithm + np.float32(np.euler_gamma))
+        gain = xp.maximum(1.0 - np.float32(SUBTRACTED) * noise / self.smooth, np.float32(0.0))
+        return xp.irfft2(self.waves * xp.cast(gain, "complex64"), self.shape)
+
+
+def _sum(channels: Array) -> Array:
+    """The sum over the last axis."""
+    return arrays.of(channels).einsum("...c->...", channels)
 
 
 @functools.lru_cache(16)
@@ -64,13 +135,36 @@ def _noise_weights(shape: tuple[int, int]) -> np.ndarray:
     return (high / high.mean()).astype(np.float32)
 
 
+def _widened(power: Array, reach: int, width: int) -> Array:
+    """A power spectrum, of half the frequencies, with columns beyond its first and last one."""
+    xp = arrays.of(power)
+    # What lies there is the same turned by 180 degrees.
+    last = int(power.shape[-1]) - 1
+    beyond = xp.roll(power[..., ::-1, :], 1, -2)[..., ::-1]
+    end = last if width % 2 else last - 1
+    after = beyond[..., last - end : last - end + reach]
+    return xp.concat([beyond[..., last - reach : last], power, after], axis=-1)
+
+
 def _smooth(power: Array, width: int) -> Array:
     """A power spectrum, of half the frequencies, averaged over each frequency's neighbours."""
     xp = arrays.of(power)
     power = 0.5 * power + 0.25 * (xp.roll(power, 1, -2) + xp.roll(power, -1, -2))
-    # What lies beyond the first and the last column is the same turned by 180 degrees.
-    last = power.shape[-1] - 1
-    beyond = xp.roll(power[..., ::-1, :], 1, -2)
-    after = beyond[..., last - 1 : last] if width % 2 == 0 else beyond[..., last:]
-    wide = xp.concat([beyond[..., 1:2], power, after], axis=-1)
+    wide = _widened(power, 1, width)
     return 0.5 * power + 0.25 * (wide[..., :-2] + wide[..., 2:])
+
+
+def _surroundings(power: Array, reach: list[int], width: int) -> Array:
+    """A spectrum, of half the frequencies, averaged over a box about each frequency."""
+    xp = arrays.of(power)
+    down, across = (2 * r + 1 for r in reach)
+    sums = xp.cumsum(_widened(power, reach[1], width), -1)
+    rows = xp.concat(
+        [sums[..., across - 1 : across], sums[..., across:] - sums[..., :-across]], axis=-1
+    )
+    rows = xp.concat([rows[..., -reach[0] :, :], rows, rows[..., : reach[0], :]], axis=-2)
+    sums = xp.cumsum(rows, -2)
+    boxes = xp.concat(
+        [sums[..., down - 1 : down, :], sums[..., down:, :] - sums[..., :-down, :]], axis=-2
+    )
+    return boxes / np.float32(down * across)

@@ -1,7 +1,7 @@
 """What a denoising network is given of each frame: its faults left out, its neighbours beside it.
 
 raw frame -> faults -> missing pixels -> neighbours that show the same field, moved onto the frame
-by whole pixels -> window of frames
+-> window of frames
 network's answer -> what it cannot know put back -> result
 """
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..models import Frames, ModelCard
+from ..physics.motion import interpolated
 from .faults import Faults, find_faults
 
 # What is done with pixels that say nothing of the specimen, and with neighbours in time.
@@ -23,11 +24,11 @@ FAULTS = ("mend", "keep")
 TEMPORAL = ("auto", "off")
 # Missing pixels farther than this from all others, in pixels, are not mended.
 MENDED = 12
-# Neighbours that moved farther than this, in pixels, are not used: none did in training.
+# Neighbours that moved farther than this, in pixels a frame, are not used.
 FARTHEST = 3
-# A drift that networks learned to follow, pixels a frame; less is not taken out. And the standard
-# deviation, in pixels, over which a correlation is smoothed to find its peak.
-LEARNED, SMOOTH = 1, 1.5
+# The standard deviation, in pixels, over which a correlation is smoothed to find its peak; and a
+# distance, in pixels, that is not worth interpolation.
+SMOOTH, NOTHING = 1.5, 0.03
 # Lags, in pixels, within which noise is correlated with itself.
 NEAR = 4
 # How far a correlation must stand above chance, in deviations, and from that of equal frames.
@@ -156,7 +157,7 @@ class FrameWindows:
                     break
                 drift += direction * step
                 place = middle + direction * away
-                window[place] = _moved(self._frame(found).seen, -np.rint(drift).astype(int))
+                window[place] = _moved(self._frame(found).seen, -drift)
                 before, used = found, True
         self.frames += 1
         self.with_neighbours += used
@@ -286,9 +287,20 @@ def _drift_between(first: _Frame, second: _Frame) -> np.ndarray | None:
         return None
     # The peak of noisy frames is rough.
     smooth = gaussian_filter(_around(cross, 2 * FARTHEST), SMOOTH)
-    smooth = smooth[FARTHEST:-FARTHEST, FARTHEST:-FARTHEST]
-    drift = np.array(np.unravel_index(smooth.argmax(), smooth.shape)) - FARTHEST
-    return np.where(np.abs(drift) <= LEARNED, 0, drift)
+    rim = FARTHEST - 1
+    smooth = smooth[rim:-rim, rim:-rim]
+    inner = smooth[1:-1, 1:-1]
+    y, x = np.unravel_index(inner.argmax(), inner.shape)
+    place = np.array([y, x]) - FARTHEST
+    column, row = smooth[y : y + 3, x + 1], smooth[y + 1, x : x + 3]
+    return place + np.array([_top(column), _top(row)])
+
+
+def _top(values: np.ndarray) -> float:
+    """Where a parabola through three values, the middle one the highest, has its top."""
+    before, at, after = values.tolist()
+    bend = before - 2 * at + after
+    return float(np.clip(0.5 * (before - after) / bend, -0.5, 0.5)) if bend < 0 else 0.0
 
 
 def _around(lags: np.ndarray, reach: int) -> np.ndarray:
@@ -297,9 +309,15 @@ def _around(lags: np.ndarray, reach: int) -> np.ndarray:
 
 
 def _moved(frame: np.ndarray, away: np.ndarray) -> np.ndarray:
-    """A frame moved by whole pixels; what comes from outside of it is missing."""
-    if not away.any():
-        return frame
+    """A frame moved down and to the right; what comes from outside of it is missing."""
+    whole = np.rint(away).astype(int)
+    parts = away - whole
+    if whole.any():
+        frame = _moved_by_pixels(frame, whole)
+    return interpolated(frame, *parts) if np.abs(parts).max() > NOTHING else frame
+
+
+def _moved_by_pixels(frame: np.ndarray, away: np.ndarray) -> np.ndarray:
     moved = np.full_like(frame, np.nan)
     steps = list(zip(away, frame.shape, strict=True))
     there, here = (

@@ -49,6 +49,7 @@ class Numbers:
     cos = staticmethod(np.cos)
     sin = staticmethod(np.sin)
     maximum = staticmethod(np.maximum)
+    minimum = staticmethod(np.minimum)
     where = staticmethod(np.where)
     clip = staticmethod(np.clip)
     stack = staticmethod(np.stack)
@@ -61,6 +62,7 @@ class Numbers:
     einsum = staticmethod(np.einsum)
     isfinite = staticmethod(np.isfinite)
     zeros_like = staticmethod(np.zeros_like)
+    cumsum = staticmethod(np.cumsum)
 
     @staticmethod
     def cast(value: Array, dtype: str) -> Array:
@@ -84,6 +86,11 @@ class Numbers:
     def pad(value: Array, widths: Any, mode: str = "symmetric") -> Array:
         """Values beyond the borders."""
         return np.pad(value, widths, mode=mode)  # type: ignore[call-overload]
+
+    @staticmethod
+    def filled(value: Array, widths: Any, constant: float) -> Array:
+        """A constant beyond the borders."""
+        return np.pad(value, widths, constant_values=constant)
 
     @staticmethod
     def fft2(value: Array) -> Array:
@@ -158,6 +165,13 @@ class Tensors:
         return tf.pad(value, widths, mode=mode.upper())
 
     @staticmethod
+    def filled(value: Array, widths: Any, constant: float) -> Array:
+        """A constant beyond the borders."""
+        import tensorflow as tf
+
+        return tf.pad(value, widths, constant_values=constant)
+
+    @staticmethod
     def irfft2(value: Array, shape: Any) -> Array:
         """The real inverse transform over the last two axes, of this height and width."""
         import tensorflow as tf
@@ -194,10 +208,10 @@ def _delegate(name: str, path: str) -> None:
 
 for _name, _path in {
     "floor": "floor", "sqrt": "sqrt", "exp": "exp", "log": "math.log", "cos": "cos", "sin": "sin",
-    "maximum": "maximum", "where": "where", "clip": "clip_by_value", "stack": "stack",
-    "concat": "concat", "reshape": "reshape", "transpose": "transpose", "roll": "roll",
-    "isfinite": "math.is_finite", "zeros_like": "zeros_like", "real": "math.real",
-    "conj": "math.conj", "einsum": "einsum", "fft2": "signal.fft2d",
+    "maximum": "maximum", "minimum": "minimum", "where": "where", "clip": "clip_by_value",
+    "stack": "stack", "concat": "concat", "reshape": "reshape", "transpose": "transpose",
+    "roll": "roll", "isfinite": "math.is_finite", "zeros_like": "zeros_like", "cumsum": "cumsum",
+    "real": "math.real", "conj": "math.conj", "einsum": "einsum", "fft2": "signal.fft2d",
     "ifft2": "signal.ifft2d", "rfft2": "signal.rfft2d",
 }.items():  # fmt: skip
     _delegate(_name, _path)

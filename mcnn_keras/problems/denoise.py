@@ -45,8 +45,8 @@ RANGES = {
 }
 # In how many of the frames each of these happens.
 CHANCES = {
-    "good": 0.25, "counting_alone": 0.55, "jitter": 0.3, "decay": 0.12, "spill": 0.2,
-    "point_spread": 0.2, "slow_detector": 0.1, "both": 0.08, "resampled": 0.14,
+    "good": 0.25, "counting_alone": 0.55, "jitter": 0.25, "decay": 0.08, "spill": 0.14,
+    "point_spread": 0.18, "slow_detector": 0.09, "both": 0.07, "resampled": 0.13,
     "line_offsets": 0.2, "hot": 0.2, "clipped": 0.25, "missing": 0.15, "marked": 0.05,
     "inverted": 0.15, "tone": 0.15, "bytes": 0.1, "ends": 0.08, "flipped": 0.5, "turned_over": 0.12,
 }  # fmt: skip
@@ -56,7 +56,7 @@ MOST_COUNTS = 30.0
 FOUND_HOT = 8.0
 # Standard deviations, in pixels, of the blurs to compare with.
 BLURS = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6)
-CHANNELS = ("spectral_wiener", "low_pass", None)
+CHANNELS = ("spectral_series", "spectral_wiener", "low_pass", None)
 
 
 class Denoise(Problem):
@@ -77,9 +77,11 @@ class Denoise(Problem):
         A folder of pictures instead of the bundled photographs.
     pictures_seed : int
         Of the procedural pictures among the photographs.
-    channels : {'spectral_wiener', 'low_pass', None}
-        What the network is given beside the frame: the frame after Wiener's filter, made from its
-        own spectrum; or four blurred copies, as in the paper; or nothing.
+    channels : {'spectral_series', 'spectral_wiener', 'low_pass', None}
+        What the network is given beside the frame: the mean over a window of frames, and both
+        after filters made from their own spectra; the frame alone after Wiener's filter; four
+        blurred copies, as in the paper; or nothing. By default the first of these that the window
+        allows.
     window : int
         Frames of a movie that the network sees, odd: the one that it answers in their middle. The
         network then also sees which pixels are missing; half of the samples have no neighbours.
@@ -108,7 +110,7 @@ class Denoise(Problem):
         ranges: Mapping[str, Sequence[float]] | None = None,
         pictures: str | Path | None = None,
         pictures_seed: int = 0,
-        channels: str | None = "spectral_wiener",
+        channels: str | None = "auto",
         window: int = 5,
     ) -> None:
         if photographs is not None and photographs < 0:
@@ -123,12 +125,16 @@ class Denoise(Problem):
         self.ranges = checked_ranges(ranges, {**RANGES, **specimens.RANGES, **SEQUENCES})
         self.pictures_from = None if pictures is None else str(pictures)
         self.pictures_seed = pictures_seed
-        if channels not in CHANNELS:
-            raise InputError(f"the channels {channels!r} are not known; choose from {CHANNELS}")
-        self.channels = {"name": channels} if channels else None
         if window < 1 or window % 2 == 0:
             raise InputError(f"a window of {window} frames has no middle one; give 1, 3, 5, ...")
         self.window = int(window)
+        if channels == "auto":
+            channels = CHANNELS[0 if window > 1 else 1]
+        if channels not in CHANNELS:
+            raise InputError(f"the channels {channels!r} are not known; choose from {CHANNELS}")
+        if channels == CHANNELS[0] and window == 1:
+            raise InputError(f"the channels {channels!r} need a window of several frames")
+        self.channels = {"name": channels} if channels else None
         self.inputs = Frames(self.window)
         self.normalization = FrameScale(missing=self.window > 1)
         self._pictures = PicturesOfSplits(self.pictures_from, pictures_seed)
@@ -237,7 +243,8 @@ class Denoise(Problem):
         background = tf.where(u[3] < 0.5, 0.0, between(u[4], *self.ranges["background"]))
         image += background * tf.reduce_mean(middle)
         mean = tf.maximum((1.0 + background) * tf.reduce_mean(middle), 1e-6)
-        image = _each(image, seeds[1], lambda f, s: self._frame(f, mean, variance, u, s))
+        noisy = _each(image, seeds[1], lambda f, s: self._frame(f, mean, variance, u, s))
+        image += sequences.laid_on(noisy - image, tf.random.fold_in(seed, 1))
         missing = tf.cond(
             (u[14] < CHANCES["missing"]) | (u[14] > 1.0 - CHANCES["marked"]),
             lambda: noise.missing_places(seeds[2], image.shape[0]),

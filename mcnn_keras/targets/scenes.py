@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..physics.arrays import Array
+from ..physics.noise import filtered
 from .draws import Ranges, between
 
 # Ranges of these pictures; lengths are in shares of the field where nothing else is said.
@@ -19,7 +20,11 @@ SCENES: Ranges = {
     "softness": (0.03, 0.5),  # of an island's rim, in deviations of the field that it is cut from
     "facet": (0.05, 0.4),  # radius
     "fringe": (3.5, 24.0),  # period, pixels
+    "grain": (0.005, 0.15),  # deviation, in the specimen's highest
+    "grain_width": (0.6, 3.0),  # of its autocorrelation over sqrt(2), pixels
 }
+# In how many specimens there is grain.
+GRAINY = 0.25
 MOST_FACETS = 12
 SIDES = 6
 
@@ -162,3 +167,33 @@ def fringes(ranges: Ranges, seed: Array, size: int) -> Array:
     ground = tf.where(v[3] < 0.5, 0.0, v[3] * outline)
     picture = envelope * waves + ground
     return picture - tf.reduce_min(picture)
+
+
+def grainy(ranges: Ranges, seed: Array, picture: Array, share: Array) -> Array:
+    """A specimen, on a film or in ice that has grain in some; a blank field has none.
+
+    Parameters
+    ----------
+    ranges : dict
+        As `SCENES`.
+    seed : (2,) int tensor
+    picture : (size, size) tensor
+    share : float or tensor
+        In how many of the specimens there is grain.
+
+    Returns
+    -------
+    tf.Tensor
+        (size, size), float32, non-negative.
+    """
+    seeds = tf.unstack(tf.random.split(seed, 2))
+    u = tf.unstack(tf.random.stateless_uniform((3,), seeds[0]))
+
+    def with_grain() -> Array:
+        width = between(u[1], *ranges["grain_width"], logarithmic=True)
+        white = tf.random.stateless_normal(picture.shape, seeds[1])
+        grain = between(u[2], *ranges["grain"], logarithmic=True) * filtered(white, width, width, 0)
+        span = tf.reduce_max(picture) - tf.reduce_min(picture)
+        return tf.maximum(picture + span * grain, 0.0)
+
+    return tf.cond(u[0] < share, with_grain, lambda: picture)

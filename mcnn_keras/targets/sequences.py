@@ -1,4 +1,7 @@
-"""Frames before and after a clean one: it drifts, turns and flickers; atoms come, jump and go."""
+"""Frames before and after a clean one: it drifts, turns and flickers; atoms come, jump and go.
+
+The frames lie on the middle one as far as a search for their drift could lay them.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,13 @@ import math
 import tensorflow as tf
 
 from ..physics.arrays import Array
+from ..physics.motion import interpolated
 from ..physics.noise import moved
 from .draws import Ranges, between, either_way
 
 # What differs from one sequence to another.
 SEQUENCES: Ranges = {
-    "drift": (0.0, 1.1),  # pixels from frame to frame
+    "drift": (0.0, 0.35),  # pixels from frame to frame, beyond what was found
     "wander": (0.0, 0.25),  # pixels, of each frame about the drift
     "turning": (0.0, 0.4),  # degrees from frame to frame
     "flicker": (0.0, 0.15),  # share of the intensity
@@ -56,9 +60,10 @@ def around(ranges: Ranges, clean: Array, seed: Array, window: int) -> Array:
     def moving() -> Array:
         offsets = tf.range(window, dtype=tf.float32) - middle
         direction = 2 * math.pi * u[1]
-        speed = tf.where(u[2] < CHANCES["still"], 0.0, between(u[3], *ranges["drift"]))
+        # Mostly little: a drift is found to a tenth of a pixel where there is much to see.
+        speed = tf.where(u[2] < CHANCES["still"], 0.0, between(u[3] ** 2, *ranges["drift"]))
         away = offsets[:, None] * speed * tf.stack([tf.sin(direction), tf.cos(direction)])
-        wander = between(u[4], *ranges["wander"])
+        wander = between(u[4] ** 2, *ranges["wander"])
         draws = tf.random.stateless_normal((window, 3), seeds[1])
         away += tf.where(offsets[:, None] == 0, 0.0, wander * draws[:, :2])
         turn = offsets * math.radians(1.0) * either_way(u[5], *ranges["turning"])
@@ -83,6 +88,29 @@ def around(ranges: Ranges, clean: Array, seed: Array, window: int) -> Array:
         return tf.transpose(frames, (1, 2, 0))
 
     return tf.cond(u[0] < CHANCES["alone"], alone, moving)
+
+
+def laid_on(noise: Array, seed: Array) -> Array:
+    """The noise of frames that were moved onto their middle one by parts of a pixel.
+
+    Parameters
+    ----------
+    noise : (size, size, frames) tensor
+        Noise alone; NaN where a frame is missing.
+    seed : (2,) int tensor
+
+    Returns
+    -------
+    tf.Tensor
+        (size, size, frames), float32. That of the middle frame, and of a specimen that stands
+        still, is as it was.
+    """
+    seeds = tf.unstack(tf.random.split(seed, 2))
+    frames = noise.shape[2]
+    down, right = tf.unstack(tf.random.stateless_uniform((2, frames), seeds[0], -0.5, 0.5))
+    still = tf.random.stateless_uniform((), seeds[1]) < CHANCES["still"]
+    here = still | (tf.range(frames) == frames // 2)
+    return tf.where(here, noise, interpolated(noise, down, right))
 
 
 def events(ranges: Ranges, seed: Array, size: int, away: Array) -> Array:

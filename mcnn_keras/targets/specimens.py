@@ -25,7 +25,7 @@ from .pictures import PicturesOfSplits
 
 # Percentage of specimens in each family.
 FAMILIES = {
-    "columns": 12, "lattices": 19, "clusters": 20, "foils": 14, "lone_atoms": 9, "particles": 5,
+    "columns": 12, "lattices": 22, "clusters": 20, "foils": 14, "lone_atoms": 9, "particles": 5,
     "islands": 5, "facets": 3, "texture": 3, "fringes": 4, "pictures": 4, "blank": 6,
 }  # fmt: skip
 # Ranges of the values that differ between instruments and specimens.
@@ -81,7 +81,8 @@ class Specimens:
 
     Notes
     -----
-    `columns` are the set of the paper's authors: Gaussian columns near a jittered grid. `lattices`
+    `columns` are the set of the paper's authors: Gaussian columns near a jittered grid; they alone
+    never have the grain of a film. `lattices`
     are Gaussian columns on any plane lattice; they stand for crystals that `CRYSTALS` lacks.
     `clusters` are faceted crystals of a few to some thousand atoms. `foils` are crystals that fill
     the field; some have an edge or a grain boundary. `lone_atoms` are single atoms and dimers.
@@ -134,12 +135,15 @@ class Specimens:
         limits = np.cumsum([self.families[name] for name in names], dtype=np.float64)
         u = tf.random.stateless_uniform((), seeds[0])
         family = tf.searchsorted(np.float32(limits / limits[-1]), u[None], side="right")[0]
+        family = tf.minimum(family, len(names) - 1)
         draws = [
             self.pictures[split].draw if name == "pictures" else getattr(self, f"_{name}")
             for name in names
         ]
         branches = [functools.partial(draw, seeds[1], size) for draw in draws]
-        picture = tf.maximum(tf.switch_case(tf.minimum(family, len(names) - 1), branches), 0.0)
+        picture = tf.maximum(tf.switch_case(family, branches), 0.0)
+        grainy = tf.gather([scenes.GRAINY * (name != "columns") for name in names], family)
+        picture = scenes.grainy(self.ranges, tf.random.fold_in(seed, 2), picture, grainy)
         highest = tf.reduce_max(picture)
         # A specimen without any atom in the field becomes a blank one.
         return tf.where(highest > 1e-6, picture / tf.maximum(highest, 1e-6), tf.ones_like(picture))

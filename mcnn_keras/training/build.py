@@ -61,8 +61,10 @@ def start_from(model: keras.Model, path: str) -> dict[str, Any]:
     start = load(path)
     pairs = zip(start.weights, start.get_weights(), strict=True)
     given = {_place(variable): value for variable, value in pairs}
-    first = next(iter(given))
-    given[first] = _further_channels(given[first], start.card, model.weights[0].shape[2])
+    for name in (next(iter(given)), "passed_1/kernel"):  # those that see the network's input
+        if name in given:
+            channels = model.weights[0].shape[2]
+            given[name] = _further_channels(given[name], start.card, channels)
     values = []
     for variable in model.weights:
         name, shape = _place(variable), tuple(variable.shape)
@@ -81,11 +83,13 @@ def start_from(model: keras.Model, path: str) -> dict[str, Any]:
 
 
 def _further_channels(kernel: np.ndarray, card: ModelCard, channels: int) -> np.ndarray:
-    """The first kernel with weights of zero for input channels that its model did not have."""
+    """A kernel with weights of zero for input channels that its model did not have."""
     further = channels - kernel.shape[2]
     if further <= 0 or not (card.channels is None or isinstance(card.inputs, Frames)):
         return kernel
     zeros = np.zeros((*kernel.shape[:2], further, kernel.shape[3]), kernel.dtype)
+    if isinstance(card.inputs, Frames) and card.inputs.window > 1:
+        return np.concatenate([kernel, zeros], axis=2)  # the same frames, and more made of them
     # Fixed channels stay the last ones; what a measurement has more comes before them.
     own = kernel.shape[2] if card.channels is None else card.image_channels
     return np.concatenate([kernel[:, :, :own], zeros, kernel[:, :, own:]], axis=2)

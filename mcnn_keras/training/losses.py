@@ -71,7 +71,7 @@ def scale_weights(kind: str, branches: int, step: int, steps: int) -> np.ndarray
 
     Parameters
     ----------
-    kind : {'constant', 'annealed'}
+    kind : {'constant', 'annealed', 'closing'}
         See `Settings.loss_weights`.
     branches : int
         Number of coarse outputs.
@@ -86,7 +86,8 @@ def scale_weights(kind: str, branches: int, step: int, steps: int) -> np.ndarray
     if kind == "constant":
         return np.ones(branches + 1, np.float32)
     t = step / max(steps - 1, 1)
-    return ((2 - 2 * t) ** np.arange(branches + 1)).astype(np.float32)
+    most = 2 if kind == "annealed" else 1
+    return ((most - most * t) ** np.arange(branches + 1)).astype(np.float32)
 
 
 def growth(branches: int, step: int, steps: int) -> tuple[int, float]:

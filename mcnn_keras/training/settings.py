@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import InputError
 
 LOSSES = ("absolute", "squared", "logarithmic")
-LOSS_WEIGHTS = ("constant", "annealed")
+LOSS_WEIGHTS = ("constant", "annealed", "closing")
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -39,9 +39,10 @@ class Settings:
     loss : {'absolute', 'squared', 'logarithmic'}
         Error of each output: mean absolute, as the paper's, mean squared, or the logarithm of each
         sample's mean squared error, which weighs samples of much and of little noise the same.
-    loss_weights : {'constant', 'annealed'}
-        All outputs weigh 1, or output m + 1 weighs (2 - 2t)^m where t goes from 0 to 1, so that
-        training ends as that of a plain U-Net.
+    loss_weights : {'constant', 'annealed', 'closing'}
+        All outputs weigh 1; or output m + 1 weighs (2 - 2t)^m, where t goes from 0 to 1, so that
+        training begins with the coarse outputs and ends as that of a plain U-Net; or (1 - t)^m,
+        for networks that have learned the coarse ones.
     growing : bool
         Train the coarse outputs first and fade the finer ones in over the first half.
     adversarial : float
