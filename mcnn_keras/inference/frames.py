@@ -312,9 +312,25 @@ def _moved(frame: np.ndarray, away: np.ndarray) -> np.ndarray:
     """A frame moved down and to the right; what comes from outside of it is missing."""
     whole = np.rint(away).astype(int)
     parts = away - whole
-    if whole.any():
-        frame = _moved_by_pixels(frame, whole)
-    return interpolated(frame, *parts) if np.abs(parts).max() > NOTHING else frame
+    if np.abs(parts).max() > NOTHING:
+        missing = np.isnan(frame)
+        if missing.any():
+            frame = np.where(missing, np.nan, interpolated(_filled(frame, missing), *parts))
+        else:
+            frame = interpolated(frame, *parts)
+    return _moved_by_pixels(frame, whole) if whole.any() else frame
+
+
+def _filled(frame: np.ndarray, missing: np.ndarray) -> np.ndarray:
+    """A frame with the mean of what is near in place of missing pixels, or that of the frame."""
+    if missing.all():
+        return np.zeros_like(frame)
+    from scipy.ndimage import uniform_filter
+
+    near = uniform_filter((~missing).astype(np.float32), NEAR)
+    values = uniform_filter(np.where(missing, 0, frame), NEAR) / np.maximum(near, 1e-3)
+    values = np.where(near > 1e-3, values, frame[~missing].mean())
+    return np.where(missing, values, frame).astype(np.float32)
 
 
 def _moved_by_pixels(frame: np.ndarray, away: np.ndarray) -> np.ndarray:

@@ -88,9 +88,16 @@ class Numbers:
         return np.pad(value, widths, mode=mode)  # type: ignore[call-overload]
 
     @staticmethod
-    def filled(value: Array, widths: Any, constant: float) -> Array:
-        """A constant beyond the borders."""
-        return np.pad(value, widths, constant_values=constant)
+    def weighted(value: Array, weights: list[Array], axis: int) -> Array:
+        """Each pixel's weighted sum with its neighbours along an axis, mirrored at the borders.
+
+        Weights are numbers, or of the shape of the axes behind height and width.
+        """
+        if np.ndim(weights[0]) == 0:
+            from scipy.ndimage import correlate1d
+
+            return correlate1d(value, np.asarray(weights), axis)
+        return _weighted(Numbers, value, weights, axis)
 
     @staticmethod
     def fft2(value: Array) -> Array:
@@ -165,11 +172,9 @@ class Tensors:
         return tf.pad(value, widths, mode=mode.upper())
 
     @staticmethod
-    def filled(value: Array, widths: Any, constant: float) -> Array:
-        """A constant beyond the borders."""
-        import tensorflow as tf
-
-        return tf.pad(value, widths, constant_values=constant)
+    def weighted(value: Array, weights: list[Array], axis: int) -> Array:
+        """Each pixel's weighted sum with its neighbours along an axis, mirrored at the borders."""
+        return _weighted(Tensors, value, weights, axis)
 
     @staticmethod
     def irfft2(value: Array, shape: Any) -> Array:
@@ -191,6 +196,14 @@ class Tensors:
         import tensorflow as tf
 
         return tf.reduce_min(values), tf.reduce_max(values)
+
+
+def _weighted(xp: Any, value: Array, weights: list[Array], axis: int) -> Array:
+    reach, size, axes = len(weights) // 2, int(value.shape[axis]), len(value.shape)
+    padded = xp.pad(value, [(reach, reach) if i == axis else (0, 0) for i in range(axes)])
+    before = (slice(None),) * axis
+    parts = [w * padded[(*before, slice(k, k + size))] for k, w in enumerate(weights)]
+    return sum(parts[1:], parts[0])
 
 
 def _delegate(name: str, path: str) -> None:

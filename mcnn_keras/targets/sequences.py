@@ -26,6 +26,8 @@ SEQUENCES: Ranges = {
 # In how many of the samples each of these happens.
 CHANCES = {"alone": 0.5, "still": 0.15, "events": 0.4, "ends": 0.15, "cut": 0.1, "unrelated": 0.06}
 EVENTS = 6
+# How far neighbours were moved at most, in pixels, down or across.
+MOVED = 2.5
 
 
 def around(ranges: Ranges, clean: Array, seed: Array, window: int) -> Array:
@@ -91,26 +93,33 @@ def around(ranges: Ranges, clean: Array, seed: Array, window: int) -> Array:
 
 
 def laid_on(noise: Array, seed: Array) -> Array:
-    """The noise of frames that were moved onto their middle one by parts of a pixel.
+    """The noise of frames that were moved onto their middle one.
 
     Parameters
     ----------
     noise : (size, size, frames) tensor
-        Noise alone; NaN where a frame is missing.
+        Noise alone; NaN where pixels are missing.
     seed : (2,) int tensor
 
     Returns
     -------
     tf.Tensor
-        (size, size, frames), float32. That of the middle frame, and of a specimen that stands
-        still, is as it was.
+        (size, size, frames), float32. Interpolated, but that of the middle frame and of a specimen
+        that stands still; rims that came from outside of a frame are NaN.
     """
     seeds = tf.unstack(tf.random.split(seed, 2))
-    frames = noise.shape[2]
-    down, right = tf.unstack(tf.random.stateless_uniform((2, frames), seeds[0], -0.5, 0.5))
+    size, frames = noise.shape[1:]
+    away = tf.random.stateless_uniform((2, frames), seeds[0], -MOVED, MOVED)
+    whole = tf.round(away)
+    there = tf.math.is_finite(noise)
+    moved = interpolated(tf.where(there, noise, 0.0), *tf.unstack(away - whole))
+    # Where each pixel of a frame comes from.
+    y, x = (tf.range(size, dtype=tf.float32)[:, None] - whole[i] for i in (0, 1))
+    inside = [(t >= 0) & (t < size) for t in (y, x)]
+    moved = tf.where(there & inside[0][:, None] & inside[1][None], moved, math.nan)
     still = tf.random.stateless_uniform((), seeds[1]) < CHANCES["still"]
     here = still | (tf.range(frames) == frames // 2)
-    return tf.where(here, noise, interpolated(noise, down, right))
+    return tf.where(here, noise, moved)
 
 
 def events(ranges: Ranges, seed: Array, size: int, away: Array) -> Array:
