@@ -96,9 +96,11 @@ class DenoiseOptions(RangeOptions, PictureOptions, ProblemOptions):
         "all samples]",
     )  # fmt: skip
     first_layer: str | None = option(
-        "--first-layer", type=click.Choice(["spectral-wiener", "low-pass", "none"]),
-        help="What the network is given beside the frame: the frame filtered by its own spectrum, "
-        "four blurred copies, or nothing.  [default: spectral-wiener]",
+        "--first-layer",
+        type=click.Choice(["spectral-series", "spectral-wiener", "low-pass", "none"]),
+        help="What the network is given beside the frame: the mean over the frames of a movie, and "
+        "both filtered by their own spectra; the frame alone, filtered; four blurred copies; or "
+        "nothing.  [default: spectral-series; with --window 1 spectral-wiener]",
     )  # fmt: skip
     window: int | None = option(
         "--window", type=int, metavar="N",

@@ -45,7 +45,7 @@ RANGES = {
 }
 # In how many of the frames each of these happens.
 CHANCES = {
-    "good": 0.25, "counting_alone": 0.55, "jitter": 0.25, "decay": 0.08, "spill": 0.14,
+    "good": 0.35, "counting_alone": 0.55, "jitter": 0.25, "decay": 0.08, "spill": 0.14,
     "point_spread": 0.18, "slow_detector": 0.09, "both": 0.07, "resampled": 0.13,
     "line_offsets": 0.2, "hot": 0.2, "clipped": 0.25, "missing": 0.15, "marked": 0.05,
     "inverted": 0.15, "tone": 0.15, "bytes": 0.1, "ends": 0.08, "flipped": 0.5, "turned_over": 0.12,

@@ -25,8 +25,8 @@ from .pictures import PicturesOfSplits
 
 # Percentage of specimens in each family.
 FAMILIES = {
-    "columns": 12, "lattices": 22, "clusters": 20, "foils": 14, "lone_atoms": 9, "particles": 5,
-    "islands": 5, "facets": 3, "texture": 3, "fringes": 4, "pictures": 4, "blank": 6,
+    "columns": 9, "lattices": 22, "clusters": 20, "foils": 14, "lone_atoms": 8, "particles": 9,
+    "islands": 8, "facets": 5, "texture": 4, "fringes": 4, "pictures": 4, "blank": 6,
 }  # fmt: skip
 # Ranges of the values that differ between instruments and specimens.
 RANGES = {
