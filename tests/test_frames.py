@@ -222,3 +222,47 @@ def test_files_are_denoised_with_their_faults_told(rng, tmp_path):
     assert np.abs(alone - same).max() > 1e-6
     assert predict_files(tmp_path / "m.h5", [str(tmp_path / "movie.tif")], tmp_path / "a.tif",
                          average=True, engine="tensorflow")  # fmt: skip
+
+
+def test_a_movie_in_files_of_its_own_is_one(rng, tmp_path):
+    """Fails where numbered files stand alone, are put in the order of their text, or mix fields.
+
+    Other files of the folder, one of several frames among them, stand alone, and a broken one
+    costs its neighbours nothing but itself.
+    """
+    from mcnn_keras.inference.planning import plan
+    from mcnn_keras.inference.stream import execute
+
+    frames = np.stack([noisy(lattice(0.5 * i), rng, 20.0) for i in range(7)])
+    frames[2, 20, 20] = 1e4  # a hot pixel
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    # 8 to 14: in the order of their text, 10 would come before 8.
+    for i, frame in enumerate(frames):
+        tifffile.imwrite(folder / f"run 2 frame{i + 8}.tif", frame)
+    tifffile.imwrite(folder / "run 2 frame15.tif", frames[:2], photometric="minisblack")
+    tifffile.imwrite(folder / "other.tif", frames[0])
+    engine, told = Middle(), []
+    (tmp_path / "m.h5").write_bytes(b"a model")
+
+    def run(output, **options):
+        jobs = plan(tmp_path / "m.h5", engine.card, [str(folder)], tmp_path / output)
+        engine.seen.clear()
+        execute(tmp_path / "m.h5", jobs, say=told.append, engine=engine, **options)
+        return dict(zip([job.source.name for job in jobs], engine.seen, strict=True))
+
+    seen = run("out")
+    _, expected = windows(frames)
+    scaled = np.stack([engine.card.normalization.apply(w)[0] for w in expected])
+    for i in range(7):
+        np.testing.assert_allclose(seen[f"run 2 frame{i + 8}.tif"][0], scaled[i], atol=1e-5)
+    assert not seen["other.tif"][..., 1:5].any()
+    assert seen["run 2 frame15.tif"].shape[0] == 2
+    lines = "\n".join(told)
+    assert "frame10.tif has 1 hot or dead pixel" in lines
+    assert "frame8.tif to run 2 frame15.tif: 7 of 7 frames" in lines
+    assert not any(s[..., 1:5].any() for s in run("alone", temporal="off").values()
+                   if len(s) == 1)  # fmt: skip
+    (folder / "run 2 frame11.tif").write_bytes(b"broken")
+    with pytest.raises(InputError, match="1 of 9 inputs failed"):
+        run("broken")

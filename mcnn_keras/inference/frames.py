@@ -131,7 +131,9 @@ class FrameWindows:
         for place, number in enumerate(range(start, stop)):
             windows[place] = self._window(number)
             frame = self._frame(number)
-            if frame.faults.missing.any():
+            if frame.faults.any:
+                empty = "no pixel that can be read"
+                self.told[number] = empty if frame.faults.missing.all() else frame.faults.told
                 where = self._not_mended(frame.faults.missing)
                 kept.append((place, where, frame.raw[where]))
 
@@ -170,16 +172,26 @@ class FrameWindows:
 
         return distance_transform_edt(missing) > MENDED
 
+    @property
+    def mended(self) -> str:
+        """What becomes of faulty pixels, in words."""
+        return "kept as they came" if self._keep else "left out and mended"
+
     def summary(self) -> list[str]:
         """What the user should know, a line each."""
         lines = []
         if self.told:
             numbers = list(self.told)
             shown = ", ".join(map(str, numbers[:5])) + ", ..." * (len(numbers) > 5)
-            does = "kept as they came" if self._keep else "left out and mended"
+            does = self.mended
             what = f"frame {numbers[0]} has {self.told[numbers[0]]}"
             more = f"; so have others, {len(numbers)} in all ({shown})" if len(numbers) > 1 else ""
             lines.append(f"{what}{more}: {does}")
+        return lines + self.neighbours_told()
+
+    def neighbours_told(self, name: Callable[[int], str] = str) -> list[str]:
+        """What was done with neighbours in time, a line each; frames go by their names."""
+        lines = []
         if self._uses and self.frames > 1:
             if self.with_neighbours == 0:
                 lines.append("the frames show no common field: each is denoised by itself")
@@ -190,7 +202,7 @@ class FrameWindows:
                 )
             cuts = sorted(self.cuts)
             if cuts and self.with_neighbours:
-                shown = ", ".join(map(str, cuts[:5])) + ", ..." * (len(cuts) > 5)
+                shown = ", ".join(map(name, cuts[:5])) + ", ..." * (len(cuts) > 5)
                 lines.append(f"the field changes before frame {shown}: neighbours stop there")
         return lines
 
@@ -201,8 +213,6 @@ class FrameWindows:
             seen = raw
             if faults.any:
                 seen = np.where(faults.missing, np.float32(np.nan), raw)
-                empty = "no pixel that can be read"
-                self.told[number] = empty if faults.missing.all() else faults.told
             spectrum = _spectrum(seen, faults.missing) if self._uses else None
             self._cache[number] = _Frame(raw, seen, faults, spectrum)
             # Windows that follow each other share frames.

@@ -27,10 +27,11 @@ from .engines import Averaged
 from .fastest import engine_for
 from .frames import FrameWindows, series_of
 from .measurements import Measurements
+from .movie_files import MovieOfFiles, movies_of
 from .planning import Job, open_measurements, plan
 from .spool import Spool, digest, identity, settings_of, spool_folder, stamp
 from .stack import check, prepared
-from .video import check_video, write_video
+from .video import check_video, write_columns
 
 # Pixels in tiles from which on time and memory are estimated before they are spent.
 WORTH_A_WORD = 2**24
@@ -145,14 +146,15 @@ def execute(
     fingerprint = digest(model_path(model))
     written: list[Path] = []
     failed: list[str] = []
-    for job in jobs:
+    movies = movies_of(jobs, engine.card, how.temporal, how.faults)
+    for job, movie in zip(jobs, movies, strict=True):
         try:
             if job.failed:
                 raise InputError(job.failed)
             if how.resume and len(jobs) > 1 and _is_done(job):
                 say(f"{job.output} is there already")
                 continue
-            files = _result(job, engine, fingerprint, how, say)
+            files = _result(job, movie, engine, fingerprint, how, say)
             stretched = engine.card.normalization.limits is None
             for path in files:
                 is_view = stretched and path.suffix == ".png"
@@ -165,6 +167,9 @@ def execute(
                 raise InputError(told) from None
             failed.append(told)
             say(f"failed: {told}")
+    for movie in {id(m): m for m in movies if m is not None}.values():
+        for line in movie.summary():
+            say(line)
     if failed:
         raise InputError(
             f"{len(failed)} of {len(jobs)} inputs failed, the others are done: {failed[0]}"
@@ -198,7 +203,12 @@ def _check(options: Options, jobs: Sequence[Job]) -> None:
 
 
 def _result(
-    job: Job, engine: Any, model: str, options: Options, say: Callable[[str], Any]
+    job: Job,
+    movie: MovieOfFiles | None,
+    engine: Any,
+    model: str,
+    options: Options,
+    say: Callable[[str], Any],
 ) -> list[Path]:
     """Make one result; returns its files."""
     card = engine.card
@@ -227,7 +237,8 @@ def _result(
             if spool.foreign:
                 say(f"{job.output.name} is begun anew: the input or the model has changed")
             try:
-                _fill(spool, measurements, engine, options, tile_size, say)
+                shared = (movie, job) if movie and len(measurements) == 1 else None
+                _fill(spool, measurements, engine, options, tile_size, say, shared)
             except KeyboardInterrupt:
                 spool.leave()
                 raise KeyboardInterrupt(
@@ -248,7 +259,9 @@ def _result(
                 write_recording(job.output, results, axes, measurements.title, dtype, labels)
                 _write_picture(written[1], results[:outputs], card)
                 if options.video is not None:
-                    _write_video(options, measurements, results, outputs)
+                    write_columns(
+                        options.video, measurements, results, outputs, options.truth, options.fps
+                    )
                     written.append(Path(options.video))
             except BaseException:  # a full disk, say: what was computed is not lost
                 spool.leave()
@@ -282,32 +295,6 @@ def _write_picture(path: Path, frames: np.ndarray, card: ModelCard) -> None:
     write_png(path, shown, low, high)
 
 
-def _write_video(options: Options, measurements: Measurements, results: Any, outputs: int) -> None:
-    """The first plane and the first output of each measurement, as a video."""
-    assert options.video is not None
-    images = _Column(len(measurements), measurements.shown)
-    answers = _Column(len(measurements), lambda i: results[outputs * i : outputs * i + 1][0])
-    if options.truth is None:
-        write_video(options.video, images, answers, fps=options.fps)
-        return
-    with open_recording(options.truth) as truth:
-        column = _Column(len(truth), lambda i: truth.read(i, i + 1)[0])
-        write_video(options.video, images, answers, column, options.fps)
-
-
-class _Column:
-    """Images that are made when they are asked for, one at a time."""
-
-    def __init__(self, count: int, get: Callable[[int], np.ndarray]) -> None:
-        self.get, self.shape = get, (count, *get(0).shape)
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, frames: slice) -> np.ndarray:
-        return np.stack([self.get(i) for i in range(self.shape[0])[frames]])
-
-
 def _fill(
     spool: Spool,
     measurements: Measurements,
@@ -315,8 +302,12 @@ def _fill(
     options: Options,
     tiled: int | None,
     say: Callable[[str], Any],
+    shared: tuple[MovieOfFiles, Job] | None,
 ) -> None:
-    """Compute the frames that the spool lacks: one thread reads ahead, one writes behind."""
+    """Compute the frames that the spool lacks: one thread reads ahead, one writes behind.
+
+    `shared` is the movie, and the place in it, of a file of one frame.
+    """
     channels, count = len(engine.card.outputs), len(measurements)
     each = options.batch_size or max(1, tiles.PIXELS // int(np.prod(measurements.size)))
     first = spool.done // channels
@@ -338,7 +329,7 @@ def _fill(
         return stack
 
     frames = None
-    if isinstance(engine.card.inputs, Frames):
+    if isinstance(engine.card.inputs, Frames) and shared is None:
         outer = measurements.outer
         series = series_of([a.name for a in outer], [a.size for a in outer])
 
@@ -351,7 +342,12 @@ def _fill(
 
     def read(start: int) -> Any:
         stop = min(start + each, count)
-        stack, completed = frames.batch(start, stop) if frames else (measured(start, stop), None)
+        if shared:
+            stack, completed = shared[0].window_of(shared[1])
+        else:
+            stack, completed = (
+                frames.batch(start, stop) if frames else (measured(start, stop), None)
+            )
         tick = progress.add if tiled else lambda tiles: None
         finish, batch = prepared(engine, stack, tiled, tick)
         return (lambda b: completed(finish(b))) if completed else finish, batch
@@ -380,3 +376,5 @@ def _fill(
             behind.result()
     for line in frames.summary() if frames else ():
         say(line)
+    if shared and (told := shared[0].told(shared[1])):
+        say(f"{shared[1].source} has {told}: {shared[0].windows.mended}")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
-from ..files import replacing, to_grey
+from ..files import open_recording, replacing, to_grey
 
 SUFFIXES = (".gif", ".mp4")
 # Frames of a video at most; a longer recording is thinned out.
@@ -68,6 +69,46 @@ def write_video(
             tiles.append(to_grey(difference, 0, ours[1] - ours[0]))
         video.append(np.concatenate([tile[::thin, ::thin] for tile in tiles], axis=1))
     _write(Path(path), video, fps)
+
+
+def write_columns(
+    path: str, measurements: Any, results: Any, outputs: int, truth: str | None, fps: float
+) -> None:
+    """A video of the first plane and the first output of each measurement.
+
+    Parameters
+    ----------
+    path : str
+        As for `write_video`.
+    measurements : Measurements
+    results : array
+        (frames, height, width), all outputs of each measurement after one another.
+    outputs : int
+    truth : str or None
+        The file of the true answer, for two more columns.
+    fps : float
+    """
+    images = _Column(len(measurements), measurements.shown)
+    answers = _Column(len(measurements), lambda i: results[outputs * i : outputs * i + 1][0])
+    if truth is None:
+        write_video(path, images, answers, fps=fps)
+        return
+    with open_recording(truth) as recording:
+        column = _Column(len(recording), lambda i: recording.read(i, i + 1)[0])
+        write_video(path, images, answers, column, fps)
+
+
+class _Column:
+    """Images that are made when they are asked for, one at a time."""
+
+    def __init__(self, count: int, get: Callable[[int], np.ndarray]) -> None:
+        self.get, self.shape = get, (count, *get(0).shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, frames: slice) -> np.ndarray:
+        return np.stack([self.get(i) for i in range(self.shape[0])[frames]])
 
 
 def _as_large(frame: np.ndarray, results: Any) -> np.ndarray:

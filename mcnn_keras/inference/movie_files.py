@@ -1,0 +1,107 @@
+"""Frames of a movie that lie in files of their own, as many microscopes write them.
+
+files whose names differ in one running number -> one series -> windows of frames that they share
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..models import Frames, ModelCard
+from .frames import FrameWindows, Series
+from .planning import Job, open_measurements
+from .stack import check
+
+# A name up to its last number, the number, and the rest.
+NUMBERED = re.compile(r"(.*?)(\d+)(\D*)")
+
+
+class MovieOfFiles:
+    """The windows of frames that lie in files of their own, in the order of their numbers.
+
+    Parameters
+    ----------
+    jobs : list of Job
+        One file each.
+    card : ModelCard
+        Of a model whose inputs are `Frames`.
+    temporal, faults : str
+        As for `FrameWindows`.
+    """
+
+    def __init__(self, jobs: Sequence[Job], card: ModelCard, temporal: str, faults: str) -> None:
+        self.jobs, self._card, self._own = list(jobs), card, -1
+        self.windows = FrameWindows(self._read, card, Series(len(jobs)), temporal, faults)
+
+    def window_of(self, job: Job) -> tuple[np.ndarray, Any]:
+        """What `FrameWindows.batch` gives of one file's frame."""
+        self._own = self._number(job)
+        return self.windows.batch(self._own, self._own + 1)
+
+    def told(self, job: Job) -> str:
+        """The faults of a file's frame, or nothing."""
+        return self.windows.told.get(self._number(job), "")
+
+    def summary(self) -> list[str]:
+        """What the user should know of all frames together, a line each."""
+        names = [job.source.name for job in self.jobs]
+        lines = self.windows.neighbours_told(lambda number: names[number])
+        return [f"{names[0]} to {names[-1]}: {line}" for line in lines]
+
+    def _number(self, job: Job) -> int:
+        return next(i for i, other in enumerate(self.jobs) if other is job)
+
+    def _read(self, number: int) -> np.ndarray:
+        try:
+            with open_measurements(self.jobs[number], self._card) as measurements:
+                if len(measurements) == 1:
+                    frame = measurements.frame(0)
+                    check(frame[..., None], self._card)
+                    return frame
+        except InputError:
+            if number == self._own:
+                raise
+        # A neighbour that is none: no frame is like it.
+        return np.full((1, 1), np.nan, np.float32)
+
+
+def movies_of(
+    jobs: Sequence[Job], card: ModelCard, temporal: str, faults: str
+) -> list[MovieOfFiles | None]:
+    """The movie that each job's file belongs to, or None.
+
+    Parameters
+    ----------
+    jobs : list of Job
+    card : ModelCard
+    temporal, faults : str
+        As for `FrameWindows`.
+
+    Returns
+    -------
+    list
+        For each job.
+    """
+    groups: dict[tuple[str, ...], list[tuple[int, int]]] = {}
+    takes = isinstance(card.inputs, Frames) and card.inputs.window > 1 and temporal == "auto"
+    for place, job in enumerate(jobs):
+        path = Path(job.inputs[0])
+        found = NUMBERED.fullmatch(path.stem)
+        if takes and found and len(job.inputs) == 1 and not job.failed:
+            before, number, after = found.groups()
+            key = (str(path.parent), before, after, path.suffix)
+            groups.setdefault(key, []).append((int(number), place))
+    movies: list[MovieOfFiles | None] = [None] * len(jobs)
+    for group in groups.values():
+        if len(group) > 1:
+            places = [place for _, place in sorted(group)]
+            movie = MovieOfFiles([jobs[i] for i in places], card, temporal, faults)
+            for place in places:
+                movies[place] = movie
+    return movies
