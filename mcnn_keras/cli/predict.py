@@ -173,7 +173,8 @@ def denoise(inputs: tuple[str, ...], **values: Any) -> None:
     look at.
 
     Frames of a movie are denoised together with the two before and the two after them, where these
-    show the same field. Faulty lines, rims and pixels are found first, told, and left out.
+    show the same field; files of one frame each whose names differ in a running number are a movie,
+    too (not with --watch). Faulty lines, rims and pixels are found first, told, and left out.
 
     \b
     Examples:
