@@ -50,6 +50,8 @@ CHANCES = {
     "line_offsets": 0.2, "hot": 0.2, "clipped": 0.25, "missing": 0.15, "marked": 0.05,
     "inverted": 0.15, "tone": 0.15, "bytes": 0.1, "ends": 0.08, "flipped": 0.5, "turned_over": 0.12,
 }  # fmt: skip
+# How often noise is correlated in good frames, in parts of how often it is in others.
+CORRELATED_IN_GOOD = 0.3
 # Counting noise is drawn exactly up to this mean rate and from its normal limit above.
 MOST_COUNTS = 30.0
 # Hot pixels higher than this, in deviations of the noise, are found before any network sees them.
@@ -281,7 +283,10 @@ class Denoise(Problem):
             (u[5] > 1.0 - CHANCES["spill"],
              lambda: noise.afterglow(image, between(u[6], *self.ranges["spill"]), taps=2)),
         ], default=lambda: image)  # fmt: skip
-        image = self._correlated(image, clean, mean, share, variance, u[15:20])
+        # Of what varies smoothly in a good frame, most is the specimen.
+        often = tf.where(u[13] < CHANCES["good"], CORRELATED_IN_GOOD, 1.0)
+        drawn = [u[15] / often, *u[16:20]]
+        image = self._correlated(image, clean, mean, share, variance, drawn)
         offsets = between(u[7], *self.ranges["line_offsets"]) * deviation
         offsets = tf.where(u[8] < CHANCES["line_offsets"], offsets, 0.0)
         image = noise.line_offsets(image, offsets, seeds[2])

@@ -21,7 +21,7 @@ SCENES: Ranges = {
     "facet": (0.05, 0.4),  # radius
     "fringe": (3.5, 24.0),  # period, pixels
     "grain": (0.005, 0.15),  # deviation, in the specimen's highest
-    "grain_width": (0.6, 3.0),  # of its autocorrelation over sqrt(2), pixels
+    "grain_width": (1.0, 3.5),  # of its autocorrelation over sqrt(2), pixels; less looks like noise
 }
 # In how many specimens there is grain.
 GRAINY = 0.25
