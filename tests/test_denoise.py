@@ -165,6 +165,8 @@ def test_wrong_arguments_are_told():
         Denoise(photographs=-1)
     with pytest.raises(InputError, match="cats"):
         Denoise(families={"cats": 1})
+    with pytest.raises(InputError, match="several frames; give window=5"):
+        Denoise(window=1, channels="spectral_series")
 
 
 def test_the_command_denoises_files_in_order(model, rng, tmp_path, capfd):

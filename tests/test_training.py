@@ -95,6 +95,25 @@ def test_a_start_without_a_first_layer_gives_its_channels_no_weight(tiny, tmp_pa
     np.testing.assert_allclose(predict(after.model, frame), predict(before.model, frame), atol=1e-5)
 
 
+def test_a_start_of_frames_gives_further_channels_no_weight(tmp_path):
+    """Fails where channels made of the same frames go before those that the start knew."""
+    from mcnn_keras.problems import Denoise
+
+    options = {
+        "image_size": 32, "samples": 4, "epochs": 1, "batch_size": 4, "filters": (4, 8),
+        "learning_rate": 1e-12, "precision": "float32", "mixed_sizes": False,
+    }  # fmt: skip
+    problems = [
+        Denoise(0, families={"blank": 1}, channels=c)
+        for c in ("spectral_wiener", "spectral_series")
+    ]
+    before = train(problems[0], output=tmp_path / "before", **options)
+    after = train(problems[1], start=str(tmp_path / "before" / "model.h5"), **options)
+    frames = np.random.default_rng(0).normal(size=(3, 32, 32)).astype(np.float32) + 5
+    answers = [predict(run.model, frames, axes="tyx") for run in (before, after)]
+    np.testing.assert_allclose(*answers, atol=1e-4)
+
+
 def test_a_start_whose_last_layer_does_not_overlap_answers_the_same(tiny, tmp_path, monkeypatch):
     """Fails where a smaller last kernel is refused, or is put into the larger one off centre."""
     options = tiny | {"learning_rate": 1e-12}

@@ -135,7 +135,10 @@ class Denoise(Problem):
         if channels not in CHANNELS:
             raise InputError(f"the channels {channels!r} are not known; choose from {CHANNELS}")
         if channels == CHANNELS[0] and window == 1:
-            raise InputError(f"the channels {channels!r} need a window of several frames")
+            raise InputError(
+                f"the channels {channels!r} need a window of several frames; give window=5, or "
+                "channels='spectral_wiener'"
+            )
         self.channels = {"name": channels} if channels else None
         self.inputs = Frames(self.window)
         self.normalization = FrameScale(missing=self.window > 1)
