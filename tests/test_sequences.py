@@ -104,7 +104,7 @@ def test_neighbours_are_as_smooth_as_prediction_makes_them():
     noise = tf.random.stateless_normal((96, 96, 5), (1, 2))
     kept = []
     for i in range(20):
-        found = sequences.laid_on(noise, tf.constant([4, i])).numpy()
+        found = sequences.laid_on(tf.zeros_like(noise), noise, tf.constant([4, i])).numpy()
         np.testing.assert_array_equal(found[..., 2], noise[..., 2])
         kept.append(np.nanvar(found[..., [0, 1, 3, 4]]))
     assert (np.array(kept) > 0.99).any()  # a specimen that stands still

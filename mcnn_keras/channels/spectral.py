@@ -139,11 +139,12 @@ def _widened(power: Array, reach: int, width: int) -> Array:
     """A power spectrum, of half the frequencies, with columns beyond its first and last one."""
     xp = arrays.of(power)
     # What lies there is the same turned by 180 degrees.
-    last = int(power.shape[-1]) - 1
-    beyond = xp.roll(power[..., ::-1, :], 1, -2)[..., ::-1]
-    end = last if width % 2 else last - 1
-    after = beyond[..., last - end : last - end + reach]
-    return xp.concat([beyond[..., last - reach : last], power, after], axis=-1)
+    end = (width + 1) // 2
+    before, after = (
+        xp.roll(columns[..., ::-1, ::-1], 1, -2)
+        for columns in (power[..., 1 : reach + 1], power[..., end - reach : end])
+    )
+    return xp.concat([before, power, after], axis=-1)
 
 
 def _smooth(power: Array, width: int) -> Array:

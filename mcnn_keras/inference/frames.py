@@ -29,6 +29,8 @@ FARTHEST = 3
 # The standard deviation, in pixels, over which a correlation is smoothed to find its peak; and a
 # distance, in pixels, that is not worth interpolation.
 SMOOTH, NOTHING = 1.5, 0.03
+# The width, in pixels, of the box whose mean stands for a missing pixel in interpolation.
+BOX = 4
 # Lags, in pixels, within which noise is correlated with itself.
 NEAR = 4
 # How far a correlation must stand above chance, in deviations, and from that of equal frames.
@@ -40,6 +42,10 @@ NOT_TIME = (
     "z", "depth", "focus", "defocus", "channel", "c", "sample", "energy", "wavelength", "tilt",
     "angle", "output", "detector", "scan_y", "scan_x",
 )  # fmt: skip
+
+
+# Windows of frames, and what completes the network's answers to them.
+Batch = tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]
 
 
 class Series(NamedTuple):
@@ -113,7 +119,7 @@ class FrameWindows:
         self.told: dict[int, str] = {}
         self.cuts: set[int] = set()
 
-    def batch(self, start: int, stop: int) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+    def batch(self, start: int, stop: int) -> Batch:
         """Windows of the frames start..stop, and what completes the network's answers to them.
 
         Returns
@@ -183,10 +189,9 @@ class FrameWindows:
         if self.told:
             numbers = list(self.told)
             shown = ", ".join(map(str, numbers[:5])) + ", ..." * (len(numbers) > 5)
-            does = self.mended
             what = f"frame {numbers[0]} has {self.told[numbers[0]]}"
             more = f"; so have others, {len(numbers)} in all ({shown})" if len(numbers) > 1 else ""
-            lines.append(f"{what}{more}: {does}")
+            lines.append(f"{what}{more}: {self.mended}")
         return lines + self.neighbours_told()
 
     def neighbours_told(self, name: Callable[[int], str] = str) -> list[str]:
@@ -337,8 +342,8 @@ def _filled(frame: np.ndarray, missing: np.ndarray) -> np.ndarray:
         return np.zeros_like(frame)
     from scipy.ndimage import uniform_filter
 
-    near = uniform_filter((~missing).astype(np.float32), NEAR)
-    values = uniform_filter(np.where(missing, 0, frame), NEAR) / np.maximum(near, 1e-3)
+    near = uniform_filter((~missing).astype(np.float32), BOX)
+    values = uniform_filter(np.where(missing, 0, frame), BOX) / np.maximum(near, 1e-3)
     values = np.where(near > 1e-3, values, frame[~missing].mean())
     return np.where(missing, values, frame).astype(np.float32)
 

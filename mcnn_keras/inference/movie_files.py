@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import InputError
 from ..models import Frames, ModelCard
-from .frames import FrameWindows, Series
+from .frames import Batch, FrameWindows, Series
 from .planning import Job, open_measurements
 from .stack import check
 
@@ -39,23 +39,16 @@ class MovieOfFiles:
         self.jobs, self._card, self._own = list(jobs), card, -1
         self.windows = FrameWindows(self._read, card, Series(len(jobs)), temporal, faults)
 
-    def window_of(self, job: Job) -> tuple[np.ndarray, Any]:
+    def batch(self, number: int) -> Batch:
         """What `FrameWindows.batch` gives of one file's frame."""
-        self._own = self._number(job)
-        return self.windows.batch(self._own, self._own + 1)
-
-    def told(self, job: Job) -> str:
-        """The faults of a file's frame, or nothing."""
-        return self.windows.told.get(self._number(job), "")
+        self._own = number
+        return self.windows.batch(number, number + 1)
 
     def summary(self) -> list[str]:
         """What the user should know of all frames together, a line each."""
         names = [job.source.name for job in self.jobs]
         lines = self.windows.neighbours_told(lambda number: names[number])
         return [f"{names[0]} to {names[-1]}: {line}" for line in lines]
-
-    def _number(self, job: Job) -> int:
-        return next(i for i, other in enumerate(self.jobs) if other is job)
 
     def _read(self, number: int) -> np.ndarray:
         try:
@@ -71,10 +64,28 @@ class MovieOfFiles:
         return np.full((1, 1), np.nan, np.float32)
 
 
+class FileOfMovie(NamedTuple):
+    """A file's place in a movie; it gives the file's one frame as `FrameWindows` gives a file's."""
+
+    movie: MovieOfFiles
+    number: int
+
+    def batch(self, start: int, stop: int) -> Batch:
+        """As `FrameWindows.batch`, of the only frame."""
+        return self.movie.batch(self.number)
+
+    def summary(self) -> list[str]:
+        """The faults of the frame, a line; of neighbours the movie tells."""
+        windows = self.movie.windows
+        told = windows.told.get(self.number)
+        source = self.movie.jobs[self.number].source
+        return [f"{source} has {told}: {windows.mended}"] if told else []
+
+
 def movies_of(
     jobs: Sequence[Job], card: ModelCard, temporal: str, faults: str
-) -> list[MovieOfFiles | None]:
-    """The movie that each job's file belongs to, or None.
+) -> list[FileOfMovie | None]:
+    """Each job's place in a movie, or None.
 
     Parameters
     ----------
@@ -97,11 +108,11 @@ def movies_of(
             before, number, after = found.groups()
             key = (str(path.parent), before, after, path.suffix)
             groups.setdefault(key, []).append((int(number), place))
-    movies: list[MovieOfFiles | None] = [None] * len(jobs)
+    movies: list[FileOfMovie | None] = [None] * len(jobs)
     for group in groups.values():
         if len(group) > 1:
             places = [place for _, place in sorted(group)]
             movie = MovieOfFiles([jobs[i] for i in places], card, temporal, faults)
-            for place in places:
-                movies[place] = movie
+            for number, place in enumerate(places):
+                movies[place] = FileOfMovie(movie, number)
     return movies

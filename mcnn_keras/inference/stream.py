@@ -27,7 +27,7 @@ from .engines import Averaged
 from .fastest import engine_for
 from .frames import FrameWindows, series_of
 from .measurements import Measurements
-from .movie_files import MovieOfFiles, movies_of
+from .movie_files import FileOfMovie, movies_of
 from .planning import Job, open_measurements, plan
 from .spool import Spool, digest, identity, settings_of, spool_folder, stamp
 from .stack import check, prepared
@@ -146,15 +146,15 @@ def execute(
     fingerprint = digest(model_path(model))
     written: list[Path] = []
     failed: list[str] = []
-    movies = movies_of(jobs, engine.card, how.temporal, how.faults)
-    for job, movie in zip(jobs, movies, strict=True):
+    places = movies_of(jobs, engine.card, how.temporal, how.faults)
+    for job, place in zip(jobs, places, strict=True):
         try:
             if job.failed:
                 raise InputError(job.failed)
             if how.resume and len(jobs) > 1 and _is_done(job):
                 say(f"{job.output} is there already")
                 continue
-            files = _result(job, movie, engine, fingerprint, how, say)
+            files = _result(job, place, engine, fingerprint, how, say)
             stretched = engine.card.normalization.limits is None
             for path in files:
                 is_view = stretched and path.suffix == ".png"
@@ -167,7 +167,7 @@ def execute(
                 raise InputError(told) from None
             failed.append(told)
             say(f"failed: {told}")
-    for movie in {id(m): m for m in movies if m is not None}.values():
+    for movie in dict.fromkeys(place.movie for place in places if place):
         for line in movie.summary():
             say(line)
     if failed:
@@ -204,7 +204,7 @@ def _check(options: Options, jobs: Sequence[Job]) -> None:
 
 def _result(
     job: Job,
-    movie: MovieOfFiles | None,
+    place: FileOfMovie | None,
     engine: Any,
     model: str,
     options: Options,
@@ -237,8 +237,8 @@ def _result(
             if spool.foreign:
                 say(f"{job.output.name} is begun anew: the input or the model has changed")
             try:
-                shared = (movie, job) if movie and len(measurements) == 1 else None
-                _fill(spool, measurements, engine, options, tile_size, say, shared)
+                place = place if len(measurements) == 1 else None
+                _fill(spool, measurements, engine, options, tile_size, say, place)
             except KeyboardInterrupt:
                 spool.leave()
                 raise KeyboardInterrupt(
@@ -302,11 +302,11 @@ def _fill(
     options: Options,
     tiled: int | None,
     say: Callable[[str], Any],
-    shared: tuple[MovieOfFiles, Job] | None,
+    place: FileOfMovie | None,
 ) -> None:
     """Compute the frames that the spool lacks: one thread reads ahead, one writes behind.
 
-    `shared` is the movie, and the place in it, of a file of one frame.
+    `place` is that of a file of one frame in a movie.
     """
     channels, count = len(engine.card.outputs), len(measurements)
     each = options.batch_size or max(1, tiles.PIXELS // int(np.prod(measurements.size)))
@@ -328,8 +328,8 @@ def _fill(
             check(image, engine.card)
         return stack
 
-    frames = None
-    if isinstance(engine.card.inputs, Frames) and shared is None:
+    frames: FrameWindows | FileOfMovie | None = place
+    if isinstance(engine.card.inputs, Frames) and place is None:
         outer = measurements.outer
         series = series_of([a.name for a in outer], [a.size for a in outer])
 
@@ -342,12 +342,7 @@ def _fill(
 
     def read(start: int) -> Any:
         stop = min(start + each, count)
-        if shared:
-            stack, completed = shared[0].window_of(shared[1])
-        else:
-            stack, completed = (
-                frames.batch(start, stop) if frames else (measured(start, stop), None)
-            )
+        stack, completed = frames.batch(start, stop) if frames else (measured(start, stop), None)
         tick = progress.add if tiled else lambda tiles: None
         finish, batch = prepared(engine, stack, tiled, tick)
         return (lambda b: completed(finish(b))) if completed else finish, batch
@@ -376,5 +371,3 @@ def _fill(
             behind.result()
     for line in frames.summary() if frames else ():
         say(line)
-    if shared and (told := shared[0].told(shared[1])):
-        say(f"{shared[1].source} has {told}: {shared[0].windows.mended}")

@@ -249,7 +249,7 @@ class Denoise(Problem):
         image += background * tf.reduce_mean(middle)
         mean = tf.maximum((1.0 + background) * tf.reduce_mean(middle), 1e-6)
         noisy = _each(image, seeds[1], lambda f, s: self._frame(f, mean, variance, u, s))
-        image += sequences.laid_on(noisy - image, tf.random.fold_in(seed, 1))
+        image = sequences.laid_on(image, noisy, tf.random.fold_in(seed, 1))
         missing = tf.cond(
             (u[14] < CHANCES["missing"]) | (u[14] > 1.0 - CHANCES["marked"]),
             lambda: noise.missing_places(seeds[2], image.shape[0]),

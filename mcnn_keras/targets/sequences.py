@@ -92,34 +92,38 @@ def around(ranges: Ranges, clean: Array, seed: Array, window: int) -> Array:
     return tf.cond(u[0] < CHANCES["alone"], alone, moving)
 
 
-def laid_on(noise: Array, seed: Array) -> Array:
-    """The noise of frames that were moved onto their middle one.
+def laid_on(clean: Array, noisy: Array, seed: Array) -> Array:
+    """Noisy frames that were moved onto their middle one; their content lies on it already.
 
     Parameters
     ----------
-    noise : (size, size, frames) tensor
-        Noise alone; NaN where pixels are missing.
+    clean, noisy : (size, size, frames) tensor
+        Without noise, and with it; NaN where pixels are missing.
     seed : (2,) int tensor
 
     Returns
     -------
     tf.Tensor
-        (size, size, frames), float32. Interpolated, but that of the middle frame and of a specimen
-        that stands still; rims that came from outside of a frame are NaN.
+        (size, size, frames), float32, with their noise interpolated. The middle frame, and all of
+        a specimen that stands still, are as they were; rims that came from outside of a frame are
+        NaN.
     """
+    size, frames = noisy.shape[1:]
+    if frames == 1:
+        return noisy
     seeds = tf.unstack(tf.random.split(seed, 2))
-    size, frames = noise.shape[1:]
     away = tf.random.stateless_uniform((2, frames), seeds[0], -MOVED, MOVED)
     whole = tf.round(away)
+    noise = noisy - clean
     there = tf.math.is_finite(noise)
-    moved = interpolated(tf.where(there, noise, 0.0), *tf.unstack(away - whole))
+    moved = clean + interpolated(tf.where(there, noise, 0.0), *tf.unstack(away - whole))
     # Where each pixel of a frame comes from.
     y, x = (tf.range(size, dtype=tf.float32)[:, None] - whole[i] for i in (0, 1))
     inside = [(t >= 0) & (t < size) for t in (y, x)]
     moved = tf.where(there & inside[0][:, None] & inside[1][None], moved, math.nan)
     still = tf.random.stateless_uniform((), seeds[1]) < CHANCES["still"]
     here = still | (tf.range(frames) == frames // 2)
-    return tf.where(here, noise, moved)
+    return tf.where(here, noisy, moved)
 
 
 def events(ranges: Ranges, seed: Array, size: int, away: Array) -> Array:

@@ -82,8 +82,8 @@ class Specimens:
     Notes
     -----
     `columns` are the set of the paper's authors: Gaussian columns near a jittered grid; they alone
-    never have the grain of a film. `lattices`
-    are Gaussian columns on any plane lattice; they stand for crystals that `CRYSTALS` lacks.
+    never have the grain of a film. `lattices` are Gaussian columns on any plane lattice; they
+    stand for crystals that `CRYSTALS` lacks.
     `clusters` are faceted crystals of a few to some thousand atoms. `foils` are crystals that fill
     the field; some have an edge or a grain boundary. `lone_atoms` are single atoms and dimers.
     These three families lie on an amorphous support in some images. `particles` are smooth grains

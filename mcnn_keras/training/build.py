@@ -61,9 +61,9 @@ def start_from(model: keras.Model, path: str) -> dict[str, Any]:
     start = load(path)
     pairs = zip(start.weights, start.get_weights(), strict=True)
     given = {_place(variable): value for variable, value in pairs}
+    channels = model.weights[0].shape[2]
     for name in (next(iter(given)), "passed_1/kernel"):  # those that see the network's input
         if name in given:
-            channels = model.weights[0].shape[2]
             given[name] = _further_channels(given[name], start.card, channels)
     values = []
     for variable in model.weights:
