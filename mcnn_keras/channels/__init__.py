@@ -18,6 +18,7 @@ from .focus import focus_estimates
 from .low_pass import low_pass
 from .screen import screen_estimate
 from .spectral import spectral_series, spectral_wiener
+from .wave import wave_estimates
 
 # Functions (image, conditions, **arguments) -> channels, of (..., height, width, channels) each.
 CHANNELS: dict[str, Callable[..., Array]] = {
@@ -26,7 +27,10 @@ CHANNELS: dict[str, Callable[..., Array]] = {
     "screen_estimate": screen_estimate,
     "spectral_series": spectral_series,
     "spectral_wiener": spectral_wiener,
+    "wave_estimates": wave_estimates,
 }
+# Those that stand in the images' place, as their number does not depend on that of the images.
+IN_PLACE = ("wave_estimates",)
 
 
 def network_input(
@@ -60,7 +64,8 @@ def network_input(
     if name not in CHANNELS:
         raise ValueError(f"channels {name!r} are not known; choose from {', '.join(CHANNELS)}")
     found = CHANNELS[name](image, conditions, **arguments)
-    return arrays.of(image).concat([image, arrays.of(found).cast(found, "float32")], axis=-1)
+    found = arrays.of(found).cast(found, "float32")
+    return found if name in IN_PLACE else arrays.of(image).concat([image, found], axis=-1)
 
 
 __all__ = ["CHANNELS", "network_input"]

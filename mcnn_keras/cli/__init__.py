@@ -13,6 +13,7 @@ from ..errors import InputError, TrainingStopped
 from .compare import compare
 from .evaluate import evaluate, info, models
 from .export import export
+from .phase import phase
 from .predict import denoise, predict
 from .reconstruct import reconstruct
 from .simulate import simulate
@@ -33,7 +34,7 @@ def cli() -> None:
 
 
 for command in (
-    train, predict, denoise, reconstruct, compare, evaluate, simulate, models, info, export,
+    phase, denoise, predict, train, reconstruct, compare, evaluate, simulate, models, info, export,
 ):  # fmt: skip
     cli.add_command(command)
 

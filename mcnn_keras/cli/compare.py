@@ -63,7 +63,7 @@ def phase(
     chosen, instrument = SeriesOptions.take(values), OpticsOptions.take(values)
     cards = [read_card(model) for model in models]  # a wrong name is told of at once
     known = None if truth is None else read_images(truth)[0]
-    series, optics = measured(inputs, chosen, instrument)
+    series, optics, _ = measured(inputs, chosen, instrument)
     if models:
         import_tensorflow()
     from ..focal_series.comparison import compare as compute

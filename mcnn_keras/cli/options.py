@@ -8,8 +8,9 @@ from a default. The help texts tell the defaults.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from ..physics.optics import Optics
 
 T = TypeVar("T", bound="Options")
-METHODS = ("tie", "mf-tie", "gp-tie", "iterative", "variational")
+METHODS = ("tie", "ctf", "mf-tie", "gp-tie", "iterative", "variational")
 
 
 def option(*names: str, **settings: Any) -> Any:
@@ -174,14 +175,64 @@ class OpticsOptions(Options):
         return Optics(**{"numerical_aperture": None, "unit": self.unit, **found})
 
 
+class PlaneList(click.ParamType):
+    """Planes: a number, numbers with commas, START:STOP:STEP, or a text file of numbers."""
+
+    name = "planes"
+
+    def convert(self, value: Any, param: Any, context: Any) -> tuple[float, ...]:
+        """The numbers; those of a range include its end."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            if ":" in value:
+                return _stepped(*map(float, value.split(":")))
+            return tuple(float(part) for part in value.split(","))
+        except (TypeError, ValueError):
+            pass
+        from ..errors import InputError
+        from ..files.instrument import read_instrument
+
+        if Path(value).is_file():
+            unit = "um" if context is None or context.params.get("energy") is None else "A"
+            try:
+                found = read_instrument(Path(value), unit).defocus
+            except InputError as error:
+                self.fail(str(error), param, context)
+            if found:
+                return found
+        self.fail(
+            f"{value!r} names no planes; give -108, or -52,52, or -4:4:0.5 (start, stop, step), or "
+            "a text file with a number for each image", param, context,
+        )  # fmt: skip
+
+
+def _stepped(start: float, stop: float, step: float) -> tuple[float, ...]:
+    count = (stop - start) / step if step else -1.0
+    if not 0 <= count < 10000 or abs(count - round(count)) > 1e-6:
+        raise ValueError
+    return tuple(round(start + i * step, 9) for i in range(round(count) + 1))
+
+
+def joined(parts: Iterable[tuple[float, ...]]) -> tuple[float, ...]:
+    """All planes of a repeated option."""
+    return tuple(z for part in parts for z in part)
+
+
 @dataclass
 class SeriesOptions(Options):
     """The images of a focal series and their planes."""
 
-    defocus: tuple[float, ...] = option(
-        "--defocus", type=float, multiple=True, metavar="UM",
-        help="Signed distance of an image from focus, positive downstream; once for each image.  "
+    defocus: tuple[Any, ...] = option(
+        "--defocus", type=PlaneList(), multiple=True, metavar="UM",
+        help="Signed distances of the images from focus, positive downstream, in their order: the "
+        "option once for each, or -52,52, or -4:4:0.5 (start, stop, step), or a text file.  "
         "[default: what the file, or a text file beside it, says]",
+    )  # fmt: skip
+    focus: str | None = option(
+        "--focus", metavar="INDEX|auto",
+        help="Which image is in focus, counted from 0; planes are distances from it. 'auto' takes "
+        "the place of least contrast, for objects of phase.  [default: where the planes are zero]",
     )  # fmt: skip
     frames: str | None = option(
         "--frames", metavar="I,J,...",
@@ -197,6 +248,14 @@ class SeriesOptions(Options):
     background: str | None = option(
         "--background", type=click.Path(), help="An image without light, to subtract."
     )
+
+    def __post_init__(self) -> None:
+        self.defocus = joined(self.defocus)
+        if self.focus not in (None, "auto") and not str(self.focus).isdigit():
+            raise click.UsageError(
+                f"--focus {self.focus!r} is not the number of an image; give one, counted from 0, "
+                "or auto"
+            )
 
 
 def frame_numbers(text: str | None) -> list[int] | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from .options import Options, frame_numbers, option
+from .options import Options, PlaneList, frame_numbers, joined, option
 from .quiet import import_tensorflow
 
 # As `mcnn_keras.inference` names them, which brings NumPy.
@@ -130,11 +130,11 @@ _inputs = click.argument("inputs", type=click.Path(), nargs=-1, required=True, m
 @_inputs
 @PredictionOptions.attach
 @click.option(
-    "--defocus", type=float, multiple=True, metavar="UM",
+    "--defocus", type=PlaneList(), multiple=True, metavar="UM",
     help="For a phase model, the plane of each image, or of each of --frames; the model's own "
     "planes are taken from these.  [default: what the file, or a text file beside it, says]",
 )  # fmt: skip
-def predict(model: str, inputs: tuple[str, ...], defocus: tuple[float, ...], **values: Any) -> None:
+def predict(model: str, inputs: tuple[str, ...], defocus: tuple[Any, ...], **values: Any) -> None:
     """Invert measured images with a trained MODEL, a .h5 or an exported .onnx file.
 
     INPUT is a file of one image or a stack, a folder or a pattern: PNG, JPEG, TIFF, NPY, HDF5
@@ -157,7 +157,7 @@ def predict(model: str, inputs: tuple[str, ...], defocus: tuple[float, ...], **v
           --output phase.tif
       mcnn-keras predict runs/two/model.h5 stack.tif --frames 4,16 --output phase.tif
     """
-    run_prediction(model, inputs, PredictionOptions.take(values), "float32", defocus)
+    run_prediction(model, inputs, PredictionOptions.take(values), "float32", joined(defocus))
 
 
 @click.command()

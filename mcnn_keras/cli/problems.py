@@ -13,7 +13,15 @@ from typing import Any
 
 import click
 
-from .options import OpticsOptions, Options, PictureOptions, RangeOptions, option
+from .options import (
+    OpticsOptions,
+    Options,
+    PictureOptions,
+    PlaneList,
+    RangeOptions,
+    joined,
+    option,
+)
 
 
 @dataclass
@@ -38,9 +46,10 @@ class PhaseOptions(RangeOptions, PictureOptions, OpticsOptions, ProblemOptions):
     """Phase retrieval."""
 
     name = "phase"
-    defocus: tuple[float, ...] = option(
-        "--defocus", type=float, multiple=True, metavar="UM",
-        help="Signed distance of a plane from focus, um, positive downstream; once per plane.",
+    defocus: tuple[Any, ...] = option(
+        "--defocus", type=PlaneList(), multiple=True, metavar="UM",
+        help="Signed distance of a plane from focus, um, positive downstream; once per plane, or "
+        "-52,52, or -4:4:0.5 (start, stop, step).  [default: any planes, any optics]",
     )  # fmt: skip
     planes: str | None = option(
         "--planes", type=click.Choice(["2", "4", "8", "10", "32"]),
@@ -60,6 +69,7 @@ class PhaseOptions(RangeOptions, PictureOptions, OpticsOptions, ProblemOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.defocus = joined(self.defocus)
         if self.planes is not None and self.defocus:
             raise click.UsageError("--planes and --defocus name the planes twice; give one of them")
         if self.planes is not None and self.energy is not None:

@@ -19,8 +19,8 @@ class MethodOptions(Options):
 
     cutoff: float | None = option(
         "--cutoff", type=float, metavar="1/UM",
-        help="Spatial frequency below which transport of intensity is damped.  [default: a quarter "
-        "of the lowest in the field]",
+        help="Spatial frequency below which transport of intensity is damped.  [default: where "
+        "noise prevails, but at least a quarter of the lowest in the field]",
     )  # fmt: skip
     boundary: str | None = option(
         "--boundary", type=click.Choice(["reflect", "periodic"]),
@@ -57,6 +57,7 @@ def reconstruct(method: str, inputs: tuple[str, ...], output: str, **values: Any
 
     \b
       tie          transport of intensity, the slope through all planes
+      ctf          least squares for a weak object, over all planes; gives the amplitude, too
       mf-tie       transport of intensity, each pair of planes for its own frequencies
       gp-tie       transport of intensity, the slope by Gaussian-process regression
       iterative    projections onto the measured amplitudes; gives the amplitude, too
@@ -77,9 +78,8 @@ def reconstruct(method: str, inputs: tuple[str, ...], output: str, **values: Any
       mcnn-keras reconstruct variational two.tif --wavelength 0.65 --start runs/two/model.h5 \\
           --output phase.tif
     """
-    from ..files import Axis, output_types, pixel_length, split_name, write_png, write_recording
+    from ..files import output_types, split_name
     from ..focal_series.reconstruct import reconstruct as compute
-    from ..inference.planes import counted
     from ..inference.planning import require_free
 
     chosen, instrument = SeriesOptions.take(values), OpticsOptions.take(values)
@@ -88,53 +88,121 @@ def reconstruct(method: str, inputs: tuple[str, ...], output: str, **values: Any
     result = Path(output)
     given = [*inputs, options.get("start"), chosen.flat, chosen.background]
     require_free([result], [split_name(name)[0] for name in given if name])
-    series, optics = measured(inputs, chosen, instrument)
+    series, optics, lit = measured(inputs, chosen, instrument)
     if "start" in options:
         options["start"] = _start(options["start"], series, optics)
     phase, amplitude = compute(method, series, optics, progress=progress, **options)
-    channels = [phase] if amplitude is None else [phase, amplitude]
+    if method == "tie":
+        _tell_of_slow(phase, series, optics, options.get("cutoff"))
+    write_wave(result, series, optics, phase, amplitude, lit)
+
+
+def write_wave(
+    result: Path, series: Any, optics: Any, phase: Any, amplitude: Any, lit: Any,
+    facts: dict[str, Any] | None = None,
+) -> None:  # fmt: skip
+    """Write a phase, and an amplitude if there is one, with a picture; tell of both."""
+    import numpy as np
+
+    from ..files import Axis, Panel, pixel_length, write_figure, write_recording
+    from ..inference.planes import counted
+
+    channels = [c.copy() for c in (phase, amplitude) if c is not None]
+    if lit is not None:
+        for channel in channels:
+            channel[~lit] = np.nan
     field = series.axes
     if pixel_length(series.axes, optics.unit) != optics.pixel_size:  # as an option or a file says
         field = tuple(a._replace(scale=optics.pixel_size, units=optics.unit) for a in field)
     between = (Axis("output", len(channels)),) if len(channels) > 1 else ()
     labels = ["phase", "amplitude"][: len(channels)]
+    title = series.title
+    if facts:
+        title = "; ".join([*([title] if title else []), *(f"{k} {v}" for k, v in facts.items())])
     result.parent.mkdir(parents=True, exist_ok=True)
-    write_recording(result, _stack(channels), (*between, *field), series.title, labels=labels)
-    write_png(result.with_suffix(".png"), phase)
+    write_recording(result, _stack(channels), (*between, *field), title, labels=labels)
+    unit = "um" if optics.unit == "um" else "A"
+    panels = [Panel(channels[0], "phase", "rad")]
+    panels += [Panel(c, "amplitude", "1") for c in channels[1:]]
+    write_figure(result.with_suffix(".png"), panels, optics.pixel_size, unit)
+    seen = channels[0][np.isfinite(channels[0])]
     click.echo(
-        f"{result}: phase in rad, {phase.min():.3g} to {phase.max():.3g}, from "
+        f"{result}: phase in rad, {seen.min():.3g} to {seen.max():.3g}, from "
         f"{counted(len(series.defocus), 'plane')} ({series.defocus[0]:g} to {series.defocus[-1]:g} "
         f"{optics.unit})"
     )
 
 
+def _tell_of_slow(phase: Any, series: Any, optics: Any, cutoff: float | None) -> None:
+    """Tell how transport of intensity is damped, and warn where the answer is mostly that."""
+    import numpy as np
+
+    from ..focal_series.reconstruct import lowest_useful
+    from ..focal_series.tie import slow_share
+
+    if cutoff is not None:
+        return
+    used = lowest_useful(series.images, np.asarray(series.defocus), optics)
+    unit = optics.unit
+    click.echo(f"damped below {used:.3g} / {unit}, where noise prevails (--cutoff)")
+    share = slow_share(phase, 2 * used, optics.pixel_size)
+    if share > 0.5:
+        click.echo(
+            f"Warning: {share:.0%} of this phase changes over more than {0.5 / used:.3g} {unit}, "
+            "where the images hardly show a phase: noise, uneven light and drift look alike there",
+            err=True,
+        )
+
+
 def measured(
     inputs: Sequence[str], chosen: SeriesOptions, instrument: OpticsOptions
-) -> tuple[Any, Any]:
-    """The focal series and the optics that inputs and options describe, corrected, registered."""
+) -> tuple[Any, Any, Any]:
+    """The focal series and the optics that inputs and options describe, and where light is.
+
+    Corrected, from focus, registered, and within its field stop, where there is one.
+    """
     from ..files import pixel_length, read_images
     from ..files.instrument import told_beside
+    from ..focal_series.field_stop import within_stop
+    from ..focal_series.focus import least_contrast, on_one_side, refocused
     from ..focal_series.series import corrected, read_focal_series
     from ..inference.planning import expanded
 
     names = [name for given in inputs for name in expanded(given)]
     frames, unit = frame_numbers(chosen.frames), instrument.unit
-    series = read_focal_series(names, chosen.defocus, frames, unit)
+    focus = None if chosen.focus in (None, "auto") else int(chosen.focus)
+    series = read_focal_series(names, chosen.defocus, frames, unit, focus)
     fields = {
         kind: read_images(name).mean(axis=0)
         for kind, name in (("flat", chosen.flat), ("background", chosen.background))
         if name is not None
     }
     series = corrected(series, **fields)
+    if chosen.focus == "auto":
+        place = least_contrast(series)
+        series = refocused(series, place)
+        click.echo(f"focus at {place:.4g} {unit} of the series' scale, where contrast is least")
+    elif chosen.focus is None and on_one_side(series.defocus):
+        low, high = series.defocus[0], series.defocus[-1]
+        click.echo(
+            f"Warning: all planes ({low:g} to {high:g} {unit}) lie on one side of focus; if the "
+            "images pass through focus, tell where: --focus INDEX or --focus auto", err=True,
+        )  # fmt: skip
     own = pixel_length(series.axes, unit)
     told = told_beside(names[0], unit, strict=False)
     known, source = dict(told.optics), told.source
     if own is not None:
         known["pixel_size"], source = own, source or "the file"
     optics = instrument.for_measurement(known, source)
+    series, lit = within_stop(series)
+    if lit is not None:
+        click.echo(
+            f"{1 - lit.mean():.0%} of the field is the dark rim of a stop; it is left out, and each "
+            "image is brought to the same mean inside"
+        )
     if chosen.register:
         series = straightened(series, optics)
-    return series, optics
+    return series, optics, lit
 
 
 def straightened(series: Any, optics: Any) -> Any:
@@ -154,13 +222,14 @@ def _start(name: str, series: Any, optics: Any) -> Any:
     from .quiet import import_tensorflow
 
     import_tensorflow()
-    from ..focal_series.reconstruct import load_network, network_answer
+    from ..focal_series.network import load_network, network_answer
     from ..inference.assumptions import compare_optics
 
     model, own = load_network(name, series.defocus, optics.unit)
     compare_optics(model.card, optics, "the series", lambda text: click.echo(text, err=True))
     planes = tuple(series.defocus[i] for i in own)
-    return network_answer(model, series._replace(images=series.images[..., own], defocus=planes))[0]
+    chosen = series._replace(images=series.images[..., own], defocus=planes)
+    return network_answer(model, chosen, optics)[0]
 
 
 def _stack(channels: Sequence[Any]) -> Any:

@@ -102,7 +102,7 @@ def told_beside(name: str | Path, unit: str = "um", strict: bool = True) -> Inst
         beside = path.with_suffix(suffix)
         if beside.is_file() and beside != path:
             try:
-                return _read(beside, unit)
+                return read_instrument(beside, unit)
             except InputError:
                 if strict:
                     raise
@@ -121,7 +121,14 @@ def planes_of_axis(outer: Sequence[Axis], unit: str) -> list[float] | None:
     return [(axis.offset + i * axis.scale) * factor for i in range(axis.size)]
 
 
-def _read(path: Path, unit: str) -> Instrument:
+def read_instrument(path: Path, unit: str) -> Instrument:
+    """What a text file tells: numbers, or a .json of planes and optics.
+
+    Raises
+    ------
+    InputError
+        If it holds no list of planes, or a number in it is not finite.
+    """
     text = path.read_text(errors="replace")
     try:
         if path.suffix == ".json":

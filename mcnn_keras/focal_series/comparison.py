@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..metrics import correlation, mean_absolute_error
+from ..metrics import mean_absolute_error
 from ..physics.optics import Optics
-from ..physics.waves import defocus_stack
-from .iterative import surroundings
-from .reconstruct import METHODS, load_network, network_answer, reconstruct
+from .agreement import agreement, refined_phase
+from .network import load_network, network_answer
+from .reconstruct import METHODS, reconstruct
 from .series import FocalSeries
 
 # From a series to its phase in rad and its amplitude, if there is one.
@@ -29,9 +29,6 @@ Method = Callable[[FocalSeries], tuple[np.ndarray, np.ndarray | None]]
 
 # The methods use all planes of a shorter series, so that no plane is left for a score.
 FEWEST = 4
-# Width of the borders that scores leave out, as a share of the field: what lies outside of the
-# field is unknown and disturbs the simulated images there.
-BORDER = 0.06
 # Limits of the bands of spatial frequency, as shares of the highest that the pixels resolve.
 BANDS = (0.0, 1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
 
@@ -135,7 +132,7 @@ def compare(
     tasks: list[tuple[str, list[int], Method]] = []
     for name, model, own in loaded:
         label = _label(name, [task[0] for task in tasks])
-        tasks.append((label, own, _network(model)))
+        tasks.append((label, own, _network(model, optics)))
         tasks.append((f"{label} refined", own, _refined(model, optics)))
         tasks += [(method, own, _classical(method, optics)) for method in ("tie", "variational")]
     for method in methods or METHODS:
@@ -184,14 +181,14 @@ def _classical(method: str, optics: Optics) -> Method:
     return lambda series: reconstruct(method, series, optics)
 
 
-def _network(model: Any) -> Method:
-    return lambda series: network_answer(model, series)
+def _network(model: Any, optics: Optics) -> Method:
+    return lambda series: network_answer(model, series, optics)
 
 
 def _refined(model: Any, optics: Optics) -> Method:
     def refined(series: FocalSeries) -> tuple[np.ndarray, np.ndarray | None]:
-        start, _ = network_answer(model, series)
-        return reconstruct("variational", series, optics, start=start)
+        start, amplitude = network_answer(model, series, optics)
+        return refined_phase(series, optics, start, amplitude), amplitude
 
     return refined
 
@@ -204,39 +201,11 @@ def _answer(label: str, series: FocalSeries, method: Method) -> Answer:
     return Answer(label, series.defocus, phase, amplitude, seconds, memory.most)
 
 
-def resimulated(
-    phase: np.ndarray, amplitude: np.ndarray | None, defocus: Sequence[float], optics: Optics
-) -> np.ndarray:
-    """Simulate the intensities of a retrieved wave, whose field is mirrored at its borders.
-
-    Parameters
-    ----------
-    phase : (height, width) array
-        In rad.
-    amplitude : (height, width) array or None
-        None stands for one everywhere.
-    defocus : sequence of float
-        Of each plane, in the unit of length.
-    optics : Optics
-
-    Returns
-    -------
-    numpy.ndarray
-        (height, width, planes), float32.
-    """
-    margins, inner = surroundings(phase.shape, defocus, optics, "reflect")
-    wave = np.exp(1j * phase) if amplitude is None else amplitude * np.exp(1j * phase)
-    wave = np.pad(wave, margins, mode="symmetric").astype(np.complex64)
-    return defocus_stack(wave, defocus, optics)[inner]
-
-
 def _score(answer: Answer, series: FocalSeries, unused: Sequence[int], optics: Optics) -> None:
     planes = np.array(series.defocus)[unused]
-    inner = tuple(slice(int(BORDER * n), n - int(BORDER * n)) for n in answer.phase.shape)
-    answer.scores = {}
-    for z, i in zip(planes, unused, strict=True):
-        image = resimulated(answer.phase, answer.amplitude, [z], optics)[..., 0]
-        answer.scores[float(z)] = correlation(image[inner], series.images[..., i][inner])
+    images = series.images[..., unused]
+    found = agreement(answer.phase, answer.amplitude, images, planes, optics)
+    answer.scores = dict(zip(map(float, planes), found, strict=True))
     answer.score = float(np.mean(list(answer.scores.values())))
 
 

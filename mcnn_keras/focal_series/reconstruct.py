@@ -1,27 +1,25 @@
-"""Phase of a focal series by a classical method, chosen by name, or by a network."""
+"""Phase of a focal series by a classical method, chosen by name."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
-from ..inference.planes import match_planes
-from ..models import Planes
 from ..physics.optics import Optics
+from .ctf import ctf_phase
 from .gaussian_process import gp_tie
 from .iterative import iterative_phase
 from .multi_focus import multi_focus_tie
 from .series import FocalSeries
-from .tie import lowest_cutoff, tie
+from .tie import lowest_cutoff, noise_cutoff, tie
 from .variational import variational_phase
 
 METHODS: dict[str, Callable[..., Any]] = {
-    "tie": tie, "mf-tie": multi_focus_tie, "gp-tie": gp_tie, "iterative": iterative_phase,
+    "tie": tie, "ctf": ctf_phase, "mf-tie": multi_focus_tie, "gp-tie": gp_tie, "iterative": iterative_phase,
     "variational": variational_phase,
 }  # fmt: skip
 
@@ -38,7 +36,7 @@ def reconstruct(
 
     Parameters
     ----------
-    method : {'tie', 'mf-tie', 'gp-tie', 'iterative', 'variational'}
+    method : {'tie', 'ctf', 'mf-tie', 'gp-tie', 'iterative', 'variational'}
         See `mcnn_keras.focal_series`. The last two start from `tie` of two planes, the nearest to
         focus on each side. If one side has no plane, the iterative method starts from a flat
         phase, and the variational one from `tie` of all planes.
@@ -46,7 +44,8 @@ def reconstruct(
     optics : Optics
     cutoff : float, optional
         Spatial frequency, in 1/um, below which the solution of the transport-of-intensity
-        equation is damped; by default a quarter of the lowest frequency in the field.
+        equation is damped; by default where noise prevails (`noise_cutoff`), but at least a quarter
+        of the lowest frequency in the field.
     progress : callable, optional
         Called with (steps done, steps) by the slow methods.
     **options
@@ -57,7 +56,7 @@ def reconstruct(
     phase : numpy.ndarray
         (height, width), rad, mean-free.
     amplitude : numpy.ndarray or None
-        (height, width) by the iterative method, None by the others.
+        (height, width) by the iterative method and by ctf, None by the others.
 
     Raises
     ------
@@ -72,7 +71,9 @@ def reconstruct(
     if unknown:
         raise InputError(f"the method {method} takes no {unknown[0]}; leave it out")
     images, defocus = series.images, np.asarray(series.defocus)
-    cutoff = lowest_cutoff(images.shape[:2], optics.pixel_size) if cutoff is None else cutoff
+    if method == "ctf":
+        return ctf_phase(images, defocus, optics, **options)
+    cutoff = lowest_useful(images, defocus, optics) if cutoff is None else cutoff
     if "progress" in known:
         options["progress"] = progress
     if method == "iterative":
@@ -83,7 +84,8 @@ def reconstruct(
         raise InputError(
             "all planes are in focus, where a phase is invisible; add planes out of focus"
         )
-    if method != "gp-tie":
+    # A line through several planes may begin in focus.
+    if method != "gp-tie" and not (method == "tie" and len(defocus) > 1):
         images, defocus = images[..., seen], defocus[seen]
     if method == "variational":
         if "start" not in options:
@@ -93,61 +95,10 @@ def reconstruct(
     return function(images, defocus, optics, cutoff, **options), None
 
 
-def load_network(
-    name: str | Path, planes: Sequence[float], unit: str = "um"
-) -> tuple[Any, list[int]]:
-    """Load a network for phases, and find the images of a series at its planes.
-
-    Parameters
-    ----------
-    name : str or Path
-        Name or file of the model.
-    planes : sequence of float
-        Defocus of each image of the series.
-    unit : {'um', 'A'}
-        Unit of the planes.
-
-    Returns
-    -------
-    model : keras.Model
-    frames : list of int
-        Index of the image at each plane of the model, in the model's order.
-
-    Raises
-    ------
-    InputError
-        If the model is not one for phases, or its planes are not in the series.
-    """
-    from ..models.saving import load_once
-
-    model = load_once(name)
-    card = model.card
-    if not isinstance(card.inputs, Planes):
-        raise InputError(f"{name} is a model for {card.problem}, not for phases")
-    if card.inputs.unit != unit:
-        kinds = {"um": "light", "A": "electrons"}
-        raise InputError(
-            f"{name} is a model for {kinds[card.inputs.unit]}, and the series is of "
-            f"{kinds[unit]}; choose a model for {kinds[unit]}, or give optics for "
-            f"{kinds[card.inputs.unit]}"
-        )
-    return model, match_planes(card.inputs, planes)
-
-
-def network_answer(model: Any, series: FocalSeries) -> tuple[np.ndarray, np.ndarray | None]:
-    """Phase, in rad, and amplitude (or None) that a network retrieves from a series.
-
-    Parameters
-    ----------
-    model : keras.Model
-    series : FocalSeries
-        The planes of the model, in any order.
-    """
-    from ..inference.predict import predict
-
-    own = match_planes(model.card.inputs, series.defocus)
-    found = predict(model, series.images[..., own], axes="yxz")
-    return (found, None) if found.ndim == 2 else (found[..., 0], found[..., 1])
+def lowest_useful(images: np.ndarray, defocus: np.ndarray, optics: Optics) -> float:
+    """Where transport of intensity is damped by default: below what field and noise let it see."""
+    lowest = lowest_cutoff(images.shape[:2], optics.pixel_size)
+    return max(lowest, noise_cutoff(images, defocus, optics)) if np.any(defocus) else lowest
 
 
 def _start(

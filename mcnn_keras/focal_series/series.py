@@ -51,6 +51,7 @@ def read_focal_series(
     defocus: Sequence[float] | None = None,
     frames: Sequence[int] | None = None,
     unit: str = "um",
+    focus: int | None = None,
 ) -> FocalSeries:
     """Read the images of a focal series from one file, or from one for each plane.
 
@@ -66,6 +67,9 @@ def read_focal_series(
         The images to use, counted from 0.
     unit : {'um', 'A'}
         Of the planes; those of a file's axis are brought to it.
+    focus : int, optional
+        The image in focus, counted from 0; planes are told from it. By default planes are
+        distances from focus already.
 
     Raises
     ------
@@ -110,6 +114,14 @@ def read_focal_series(
         raise InputError(
             f"the plane {twice:g} {unit} is given twice ({source}); give each frame its own"
         )
+    if focus is not None:
+        if focus not in chosen:
+            raise InputError(
+                f"image {focus} is to be in focus and is not there; the images are counted from 0 "
+                f"to {len(images) - 1}, and it must be one of those that are used"
+            )
+        zero = planes[list(chosen).index(focus)]
+        planes = [z - zero for z in planes]
     order = np.argsort(planes)
     images = np.moveaxis(images[np.array(chosen)[order]], 0, -1)
     return FocalSeries(images, tuple(float(planes[i]) for i in order), axes, title)

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from ..errors import InputError
 from ..metrics import mean_absolute_error
+from ..physics import contrast_transfer as transfer
 from ..physics import waves
 from ..physics.intensity_transport import phase_gain, slope_weights
 from ..physics.optics import Optics
@@ -163,6 +164,51 @@ def solution(
 def lowest_cutoff(shape: Sequence[int], pixel_size: float) -> float:
     """The frequency of one period over four fields; lower ones cannot be measured in a field."""
     return 0.25 / (max(shape) * pixel_size)
+
+
+def noise_cutoff(images: np.ndarray, defocus: ArrayLike, optics: Optics) -> float:
+    """The frequency below which a phase shows less in the images' slope than their noise.
+
+    White noise is measured in the corners of each plane's spectrum. The power of the phase is taken
+    to fall with the cube of the frequency; how strong it is follows from the slope, see
+    `mcnn_keras.physics.contrast_transfer`. As the slope shows a phase by the square of the
+    frequency, noise prevails below one frequency.
+
+    Parameters
+    ----------
+    images, defocus, optics :
+        As for `tie`.
+
+    Returns
+    -------
+    float
+        In 1/um, at most a tenth of what the pixels resolve.
+    """
+    planes, weights = np.asarray(defocus, np.float64), slope_weights(defocus)
+    contrasts = np.moveaxis(unit_intensities(images) - 1, -1, 0)
+    shape, pixel = contrasts.shape[-2:], optics.pixel_size
+    window = np.hanning(shape[0] + 2)[1:-1, None] * np.hanning(shape[1] + 2)[1:-1]
+    spectra = np.fft.rfft2(contrasts * window)
+    noise = float((transfer.noise_power(spectra, shape)[..., 0, 0] * weights**2).sum())
+    slope = np.abs(np.tensordot(weights, spectra, 1)) ** 2
+    squared = waves.squared_frequencies(shape, 1.0, half=True)
+    rate = 2 * math.pi * optics.wavelength / optics.refractive_index / pixel**2
+    farthest = np.abs(transfer.dimensionless(planes, optics)).max()
+    # Up to where the images still change evenly with focus.
+    inside = (squared > 0) & (squared * farthest < 0.3)
+    expected = (rate * squared[inside]) ** 2 * transfer.power_law(shape)[inside]
+    strength = (expected * (slope[inside] - noise)).sum() / max((expected**2).sum(), 1e-300)
+    most = 0.05 / pixel
+    if not strength > 0:
+        return most
+    return min(noise / (rate**2 * strength) / pixel, most)
+
+
+def slow_share(phase: np.ndarray, cutoff: float, pixel_size: float) -> float:
+    """How much of a phase's variance lies at spatial frequencies below a cutoff, 0 to 1."""
+    power = np.abs(np.fft.rfft2(phase - phase.mean())) ** 2
+    squared = waves.squared_frequencies(phase.shape, pixel_size, half=True)
+    return float(power[squared < cutoff**2].sum() / max(power.sum(), 1e-300))
 
 
 def is_reflecting(boundary: str) -> bool:

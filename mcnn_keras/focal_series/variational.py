@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,12 +24,13 @@ def variational_phase(
     start: np.ndarray | None = None,
     smoothness: float = 0.3,
     boundary: str = "reflect",
+    amplitude: np.ndarray | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
-    """Phase of an object that does not absorb, from one or more planes and a start.
+    """Phase of an object whose absorption is known, from one or more planes and a start.
 
     Minimises the sum of two terms. The first is the squared difference between the measured
-    amplitudes and those of a wave with this phase and amplitude one, averaged over the planes. The
+    amplitudes and those of a wave with this phase and this amplitude, averaged over the planes. The
     second is `smoothness` times the squared gradient of the change from the start, so that what the
     planes do not determine stays as in the start. The phase of a network, or that of the
     transport-of-intensity equation, can thus be made to agree with the measurement. The change has
@@ -51,6 +53,8 @@ def variational_phase(
         Weight of the squared differences between neighbouring pixels of the change.
     boundary : {'reflect', 'periodic'}
         How the field continues beyond its borders.
+    amplitude : (height, width) array, optional
+        Of the wave at focus; one everywhere by default.
     progress : callable, optional
         Called with (iterations done, iterations).
 
@@ -78,6 +82,8 @@ def variational_phase(
     images = unit_intensities(images)
     margins, inner = surroundings(images.shape[:2], defocus, optics, boundary)
     misfit = _Misfit(np.pad(images, (*margins, (0, 0)), mode="symmetric"), defocus, optics)
+    if amplitude is not None:
+        misfit.amplitude = np.pad(amplitude, margins, mode="symmetric").astype(np.float32)
     first = np.zeros(images.shape[:2]) if start is None else np.asarray(start, np.float64)
     first = np.pad(first, margins, mode="symmetric")
     done: list[int] = []
@@ -109,6 +115,7 @@ class _Misfit:
 
     def __init__(self, images: np.ndarray, defocus: ArrayLike, optics: Optics) -> None:
         self.shape = images.shape[:2]
+        self.amplitude: Any = 1.0  # of the wave at focus
         self.amplitudes = np.sqrt(np.maximum(images, 0)).astype(np.float32)
         planes = np.asarray(defocus, np.float64)
         self.kernels = imaging_kernels(self.shape, planes, optics)
@@ -121,7 +128,7 @@ class _Misfit:
         self.band = np.add.outer(*(v**2 for v in f)) < (passed * optics.pixel_size) ** 2
 
     def __call__(self, phase: np.ndarray) -> tuple[float, np.ndarray]:
-        wave = np.exp(1j * phase).astype(np.complex64)
+        wave = (self.amplitude * np.exp(1j * phase)).astype(np.complex64)
         value, gradient = 0.0, np.zeros(self.shape, np.complex64)
         for plane, kernel in enumerate(self.kernels):
             there = propagated(wave, kernel)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..models import ModelCard, Planes
+from ..models import AnyPlanes, ModelCard, Planes
 from ..models.saving import load_once
+from .any_planes import with_planes
 from .axes import arranged
 from .engines import Averaged, engine_of
 from .frames import series_of
@@ -50,9 +51,11 @@ def predict(
         ways: y and x for height and width, c for channels (or z, for the planes of a focal
         series), any others for axes that count measurements: 'tyx', 'yxc', 'zyx'.
     defocus : sequence of float, optional
-        Of each plane of a phase model's images, in any order and among others.
+        Of each plane of a phase model's images, in any order and among others. A model of any
+        planes takes all of them.
     conditions : dict, optional
-        What the instrument says of the measurements, by name, for models that must be told it.
+        What the instrument says of the measurements, by name, for models that must be told it:
+        ``optics.conditions()`` of an `mcnn_keras.Optics` for a model of any planes.
     tile_size, batch_size : int, optional
         Height and width of the tiles of large images; how many images are computed together.
     temporal : {'auto', 'off'}
@@ -92,12 +95,23 @@ def predict(
             f"a {type(model).__name__} and an array of type {image.dtype} were given; predict "
             "takes a model that mcnn_keras.load returned, and real numbers"
         )
-    card = engine_of(model).card
-    if defocus is not None:
-        image, axes = _in_order(image, card, axes, defocus)
-    layout = arranged(image, card, axes)
-    stack = layout.stack.astype(np.float32)
     engine = engine_of(model)
+    if isinstance(engine.card.inputs, AnyPlanes):
+        own = dict(conditions or {})
+        planes = own.pop("defocus", None) if defocus is None else defocus
+        if planes is None:
+            raise InputError(
+                "the model answers for any planes and must be told them; give defocus=[...] with "
+                "the plane of each image, and conditions=optics.conditions()"
+            )
+        # In one order, whatever the images' own, so that sums are rounded alike.
+        engine = with_planes(engine, sorted(planes))
+        conditions = {**own, "defocus": np.sort(np.asarray(planes, np.float64))}
+        image, axes = _taken(image, axes, planes, np.argsort(planes))
+    elif defocus is not None:
+        image, axes = _in_order(image, engine.card, axes, defocus)
+    layout = arranged(image, engine.card, axes)
+    stack = layout.stack.astype(np.float32)
     answers = predict_stack(
         Averaged(engine) if average else engine, stack, batch_size, tile_size, conditions,
         series_of(layout.names, layout.outer), temporal, faults,
@@ -111,6 +125,13 @@ def _in_order(
     """The planes of a phase model, in its order, out of those that an array holds."""
     if not isinstance(card.inputs, Planes):
         raise InputError("defocus names the planes of a phase model; leave it out")
+    return _taken(image, axes, defocus, match_planes(card.inputs, list(defocus)))
+
+
+def _taken(
+    image: np.ndarray, axes: str | None, defocus: Sequence[float], own: Sequence[int] | np.ndarray
+) -> tuple[np.ndarray, str]:
+    """The images of some planes, along the axis that counts them."""
     if axes is None:
         axes = "yxz" if image.ndim == 3 else ""
     plane = next((c for c in ("z", "c") if c in axes), None)
@@ -119,5 +140,4 @@ def _in_order(
             f"{len(defocus)} planes were given for an array of shape {image.shape}; say with axes "
             "which one counts the planes: axes='zyx'"
         )
-    own = match_planes(card.inputs, list(defocus))
     return np.take(image, own, axis=axes.index(plane)), axes

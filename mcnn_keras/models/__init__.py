@@ -1,9 +1,9 @@
 """Models: their cards, their normalisation, and their files."""
 
-from .card import Channels, Frames, ModelCard, Output, Planes, Tile
-from .normalization import Contrast, Fixed, FrameScale, Normalization
+from .card import AnyPlanes, Channels, Frames, ModelCard, Output, Planes, Tile
+from .normalization import Contrast, Fixed, FrameScale, Normalization, ScaledContrast
 
 __all__ = [
-    "Channels", "Contrast", "Fixed", "FrameScale", "Frames", "ModelCard", "Normalization", "Output",
-    "Planes", "Tile",
+    "AnyPlanes", "Channels", "Contrast", "Fixed", "FrameScale", "Frames", "ModelCard", "Normalization", "Output",
+    "Planes", "ScaledContrast", "Tile",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from ..channels import IN_PLACE
 from ..errors import InputError, reason
 from . import normalization as normalizations
 from .normalization import Normalization
@@ -58,6 +59,25 @@ class Planes:
 
 
 @dataclass(frozen=True)
+class AnyPlanes:
+    """Images of one object at any planes, in any order; prediction is told the planes and optics.
+
+    Parameters
+    ----------
+    most : int
+        The largest number of planes in training.
+    """
+
+    kind: ClassVar[str] = "any_planes"
+    most: int = 32
+
+    @property
+    def count(self) -> int:
+        """The least number of images."""
+        return 1
+
+
+@dataclass(frozen=True)
 class Channels:
     """The channels of one image: a grey one, the colours of a picture, or any others."""
 
@@ -81,8 +101,10 @@ class Frames:
         return 1
 
 
-Inputs = Planes | Channels | Frames
-INPUTS: dict[str, Any] = {cls.kind: cls for cls in (Planes, Channels, Frames)}
+Inputs = Planes | AnyPlanes | Channels | Frames
+INPUTS: dict[str, Any] = {cls.kind: cls for cls in (Planes, AnyPlanes, Channels, Frames)}
+# What may be left out of the optics: without an aperture all waves pass.
+OPTIONAL = ("numerical_aperture",)
 
 
 @dataclass(frozen=True)
@@ -134,7 +156,7 @@ class ModelCard:
         The problem's name.
     config : dict
         The problem's arguments, its ranges among them.
-    inputs : Planes, Channels or Frames
+    inputs : Planes, AnyPlanes, Channels or Frames
         What a measurement is.
     outputs : tuple of Output
         What each channel of the result is.
@@ -185,7 +207,8 @@ class ModelCard:
         outputs = self.network["output_channels"]
         if len(self.outputs) != outputs:
             raise ValueError(f"the card names {len(self.outputs)} outputs of {outputs}")
-        if int(self.network["input_channels"]) < self.inputs.count:
+        in_place = (self.channels or {}).get("name") in IN_PLACE
+        if not in_place and int(self.network["input_channels"]) < self.inputs.count:
             raise ValueError("the network takes fewer channels than a measurement has images")
         int(self.training["image_size"]), int(self.network["scale"])
 
@@ -245,6 +268,9 @@ class ModelCard:
             offered = f"give {', '.join(free)} alone" if free else "leave the conditions out"
             raise InputError(f"the model takes no {unknown[0]} at prediction; {offered}")
         found = {n: given.get(n, value) for n, value in self.conditions.items()}
+        for name in OPTIONAL:
+            if found.get(name, 0) is None:
+                del found[name]
         missing = [n for n, value in found.items() if value is None]
         if missing:
             raise InputError(

@@ -18,6 +18,7 @@ import numpy as np
 from ..errors import InputError
 from ..physics import arrays
 from ..physics.arrays import Array
+from ..physics.contrast_transfer import contrast_scale
 
 PIXELS = (-3, -2)
 
@@ -125,6 +126,39 @@ class Contrast(Normalization):
     def config(self) -> dict[str, Any]:
         """As a card holds it."""
         return {"kind": self.kind, "roles": list(self.roles)}
+
+
+class ScaledContrast(Contrast):
+    """As `Contrast`, with answers in units of the contrasts' root mean square over all planes.
+
+    So weak objects and strong ones are alike to a network; its fixed channels must be divided by
+    the same number, as `mcnn_keras.channels.wave_estimates` are. Of an amplitude the network
+    answers what it differs from one.
+    """
+
+    kind = "scaled_contrast"
+
+    def apply(self, image: Array) -> tuple[Array, Any]:
+        """Contrasts, and their root mean square."""
+        contrast, _ = super().apply(image)
+        return contrast, contrast_scale(contrast)
+
+    def target(self, target: Array, scale: Any) -> Array:
+        """Phases less their means, amplitudes less one, both in the contrast's scale."""
+        return (super().target(target, None) - self._ones) / scale
+
+    def restore(self, answer: np.ndarray, scale: Any) -> np.ndarray:
+        """Phases without a mean, in rad; amplitudes."""
+        return super().restore(answer * scale + self._ones, None)
+
+    @property
+    def error_unit(self) -> str | None:
+        """Answers are in the contrast's scale."""
+        return "of the contrast"
+
+    @property
+    def _ones(self) -> np.ndarray:
+        return np.array([role == "amplitude" for role in self.roles], np.float32)
 
 
 class FrameScale(Normalization):
@@ -278,7 +312,7 @@ class Fixed(Normalization):
 
 
 KINDS: dict[str, type[Normalization]] = {
-    cls.kind: cls for cls in (Normalization, Contrast, FrameScale, Fixed)
+    cls.kind: cls for cls in (Normalization, Contrast, ScaledContrast, FrameScale, Fixed)
 }
 
 

@@ -66,6 +66,7 @@ def MCNN(
     full_size_filters: int | None = None,
     head_kernel: int = 4,
     gated: bool = False,
+    scaled_by: Sequence[int | None] | None = None,
     name: str = "mcnn",
 ) -> keras.Model:
     """Build a multi-scale convolutional network for an image-to-image problem.
@@ -100,6 +101,9 @@ def MCNN(
         The full-size output is answer + gate (input - answer): the gate, 0 to 1 at each pixel,
         lets through what needs no mending. The input that passes is a learned sum of the input's
         channels, which starts as the first one.
+    scaled_by : sequence of int or None, optional
+        Of each channel of the target, the channel of the input that multiplies it; None for one
+        that is answered as it is. Such channels are the same number everywhere in a field.
 
     Returns
     -------
@@ -169,6 +173,8 @@ def MCNN(
             if m == 1 and gated:
                 gate = layers.Conv2D(output_channels, 3, padding="same", **_gate_start())(x)
                 outputs[1] = _gated(image, outputs[1], gate)
+    if scaled_by is not None and any(k is not None for k in scaled_by):
+        outputs = _scaled(image, outputs, scaled_by)
     return keras.Model(image, [outputs[m] for m in sorted(outputs)], name=name)
 
 
@@ -239,6 +245,25 @@ def _sub_pixel_head(x: Any, channels: int, kernel: int) -> Any:
     share = (share[:, None] * share)[..., None, None]
     head.kernel.assign(kernel / 2 * share * head.kernel[:1, :1])
     return answer
+
+
+def _scaled(
+    image: Any, outputs: Mapping[int, Any], scaled_by: Sequence[int | None]
+) -> dict[int, Any]:
+    """The outputs times channels of the input, which are the same number everywhere."""
+    pick = layers.Conv2D(len(scaled_by), 1, dtype="float32", name="scales_1", trainable=False)
+    scales = pick(image)
+    kernel = [[float(k == channel) for k in scaled_by] for channel in range(image.shape[-1])]
+    pick.kernel.assign(ops.array(kernel, "float32")[None, None])
+    pick.bias.assign(ops.array([float(k is None) for k in scaled_by], "float32"))
+    found = {}
+    for m, output in sorted(outputs.items()):
+        if m > 1:
+            pool = layers.AveragePooling2D(2, dtype="float32", name=f"scales_{m}")
+            scales = pool(scales)
+        multiply = layers.Multiply(dtype="float32", name=f"scaled_{m}")
+        found[m] = multiply([output, scales])
+    return found
 
 
 def _gate_start() -> dict[str, Any]:

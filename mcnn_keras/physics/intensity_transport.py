@@ -30,9 +30,11 @@ def slope_weights(defocus: Array) -> Array:
     """
     xp = arrays.of(defocus)
     z = xp.cast(defocus, "float64")
-    if z.shape[0] > 1:
-        z = z - xp.mean(z)
-    return z / (xp.mean(z * z) * float(z.shape[0]))
+    centred = z - xp.mean(z)
+    # One plane, or several at one place, have no slope of their own.
+    spread, whole = xp.sum(centred * centred), xp.sum(z * z)
+    z = xp.where(spread > 1e-9 * whole, centred, z)
+    return z / xp.sum(z * z)
 
 
 def phase_gain(squared: Array, optics: Optics, cutoff: Array) -> Array:

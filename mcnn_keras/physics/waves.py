@@ -24,7 +24,7 @@ from .optics import Optics
 PUPIL_EDGE = (0.95, 1.05)
 
 
-def squared_frequencies(shape: Sequence[int], pixel_size: Array) -> Array:
+def squared_frequencies(shape: Sequence[int], pixel_size: Array, half: bool = False) -> Array:
     """Squared spatial frequency of each element of a discrete Fourier transform.
 
     Parameters
@@ -33,18 +33,22 @@ def squared_frequencies(shape: Sequence[int], pixel_size: Array) -> Array:
         Height and width in pixels.
     pixel_size : float or tensor
         In um.
+    half : bool
+        Of the transform of a real image, which leaves out the negative frequencies along the rows.
 
     Returns
     -------
     array
-        (height, width), float64, in 1 / um^2.
+        (height, width), or (height, width // 2 + 1); float64, in 1 / um^2.
     """
     xp = arrays.of(pixel_size)
-    fy, fx = (np.fft.fftfreq(n) for n in shape)
+    fy, fx = np.fft.fftfreq(shape[0]), (np.fft.rfftfreq if half else np.fft.fftfreq)(shape[1])
     return (fy[:, None] ** 2 + fx[None, :] ** 2) / xp.cast(pixel_size, "float64") ** 2
 
 
-def transfer_function(shape: Sequence[int], defocus: Array, optics: Optics) -> Array:
+def transfer_function(
+    shape: Sequence[int], defocus: Array, optics: Optics, half: bool = False
+) -> Array:
     """Angular-spectrum transfer function of free propagation, without evanescent waves.
 
     H(f) = exp(2 pi i z (sqrt(k^2 - f^2) - k)), k = refractive_index / wavelength; zero for f >= k.
@@ -57,18 +61,20 @@ def transfer_function(shape: Sequence[int], defocus: Array, optics: Optics) -> A
         Distances in um, positive downstream.
     optics : Optics
         Of which wavelength, pixel size and refractive index count here.
+    half : bool
+        Of the transform of a real image, see `squared_frequencies`.
 
     Returns
     -------
     array
-        (planes, height, width), complex64.
+        (planes, height, width) or, of a half, (planes, height, width // 2 + 1); complex64.
 
     References
     ----------
     Goodman, Introduction to Fourier Optics, 3.10.4.
     """
     xp = arrays.of(defocus, optics.wavelength, optics.pixel_size, optics.refractive_index)
-    squared = squared_frequencies(shape, optics.pixel_size)
+    squared = squared_frequencies(shape, optics.pixel_size, half)
     k = xp.cast(optics.refractive_index, "float64") / xp.cast(optics.wavelength, "float64")
     passed = squared < k**2
     # k - sqrt(k^2 - f^2) without the cancellation: the turns that the wave loses in each um.
@@ -81,7 +87,7 @@ def transfer_function(shape: Sequence[int], defocus: Array, optics: Optics) -> A
     return xp.complex(passed * xp.cos(angle), passed * xp.sin(angle))
 
 
-def pupil(shape: Sequence[int], optics: Optics) -> Array:
+def pupil(shape: Sequence[int], optics: Optics, half: bool = False) -> Array:
     """The objective's aperture, with an edge that falls like a cosine over a tenth of its radius.
 
     Parameters
@@ -90,6 +96,8 @@ def pupil(shape: Sequence[int], optics: Optics) -> Array:
         Height and width in pixels.
     optics : Optics
         Of which wavelength, pixel size and numerical aperture count here.
+    half : bool
+        As for `transfer_function`.
 
     Returns
     -------
@@ -97,9 +105,9 @@ def pupil(shape: Sequence[int], optics: Optics) -> Array:
         (height, width), float32 in [0, 1]; all ones without an aperture.
     """
     if optics.numerical_aperture is None:
-        return np.ones(shape, np.float32)
+        return np.ones((shape[0], shape[1] // 2 + 1) if half else tuple(shape), np.float32)
     xp = arrays.of(optics.wavelength, optics.pixel_size, optics.numerical_aperture)
-    radius = xp.sqrt(squared_frequencies(shape, optics.pixel_size)) * (
+    radius = xp.sqrt(squared_frequencies(shape, optics.pixel_size, half)) * (
         xp.cast(optics.wavelength, "float64") / xp.cast(optics.numerical_aperture, "float64")
     )
     low, high = PUPIL_EDGE
@@ -107,7 +115,7 @@ def pupil(shape: Sequence[int], optics: Optics) -> Array:
     return 0.5 + 0.5 * xp.cos(math.pi * fall)
 
 
-def lens_kernel(shape: Sequence[int], optics: Optics) -> Array:
+def lens_kernel(shape: Sequence[int], optics: Optics, half: bool = False) -> Array:
     """What the spherical aberration C does to a wave's spectrum: exp(-i pi / 2 C wavelength^3 f^4).
 
     Parameters
@@ -116,6 +124,8 @@ def lens_kernel(shape: Sequence[int], optics: Optics) -> Array:
         Height and width in pixels.
     optics : Optics
         Of which wavelength, pixel size and spherical aberration count here.
+    half : bool
+        As for `transfer_function`.
 
     Returns
     -------
@@ -129,7 +139,8 @@ def lens_kernel(shape: Sequence[int], optics: Optics) -> Array:
     xp = arrays.of(optics.wavelength, optics.pixel_size, optics.spherical_aberration)
     wavelength = xp.cast(optics.wavelength, "float64")
     aberration = xp.cast(optics.spherical_aberration, "float64")
-    turns = aberration * wavelength**3 / 4 * squared_frequencies(shape, optics.pixel_size) ** 2
+    squared = squared_frequencies(shape, optics.pixel_size, half)
+    turns = aberration * wavelength**3 / 4 * squared**2
     angle = xp.cast(turns - xp.floor(turns), "float32") * np.float32(-2 * math.pi)
     return xp.complex(xp.cos(angle), xp.sin(angle))
 
@@ -139,7 +150,9 @@ def has_aberration(optics: Optics) -> bool:
     return arrays.is_tensor(optics.spherical_aberration) or optics.spherical_aberration != 0
 
 
-def imaging_kernels(shape: Sequence[int], defocus: Array, optics: Optics) -> Array:
+def imaging_kernels(
+    shape: Sequence[int], defocus: Array, optics: Optics, half: bool = False
+) -> Array:
     """What aperture, lens and free space do to the spectrum of the wave at focus.
 
     Parameters
@@ -150,18 +163,20 @@ def imaging_kernels(shape: Sequence[int], defocus: Array, optics: Optics) -> Arr
         Distances, positive downstream.
     optics : Optics
         The imaging system.
+    half : bool
+        As for `transfer_function`.
 
     Returns
     -------
     array
         (planes, height, width), complex64.
     """
-    aperture = pupil(shape, optics)
-    free = transfer_function(shape, defocus, optics)
+    aperture = pupil(shape, optics, half)
+    free = transfer_function(shape, defocus, optics, half)
     xp = arrays.of(aperture, free)
     lens = xp.cast(aperture, "complex64")
     if has_aberration(optics):
-        lens = lens * lens_kernel(shape, optics)
+        lens = lens * lens_kernel(shape, optics, half)
     return lens * free
 
 
@@ -191,7 +206,7 @@ def coherence_envelope(shape: Sequence[int], defocus: Array, optics: Optics) -> 
         defocus, optics.pixel_size, optics.coherence_angle, optics.wavelength,
         optics.spherical_aberration,
     )  # fmt: skip
-    squared = squared_frequencies(shape, optics.pixel_size)[:, : shape[1] // 2 + 1]
+    squared = squared_frequencies(shape, optics.pixel_size, half=True)
     slope = xp.cast(defocus, "float32")[:, None, None]
     if has_aberration(optics):
         wavelength = xp.cast(optics.wavelength, "float64")

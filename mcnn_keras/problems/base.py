@@ -62,6 +62,9 @@ class Problem:
         Name and arguments of fixed channels beside the image, see `mcnn_keras.channels`.
     outputs : sequence of Output
         What each channel of the target is.
+    scaled_by : sequence of int or None, optional
+        Of each channel of the target, the channel of the network's input that its answer is in
+        units of, see `mcnn_keras.MCNN`.
     inputs : Planes, Channels, Frames or None
         What a measurement is; None for an image of as many channels as the samples have.
     pixel_size : float or None
@@ -78,6 +81,7 @@ class Problem:
     normalization: Normalization = Normalization()
     channels: Mapping[str, Any] | None = None
     outputs: Any = (Output("output"),)
+    scaled_by: Any = None
     inputs: Any = None
     pixel_size: float | None = None
     recipe: ClassVar[Mapping[str, Any]] = {}

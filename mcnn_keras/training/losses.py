@@ -48,7 +48,8 @@ def multiscale_errors(
         place (the fading-in of Karras et al., 2017).
     kind : {'absolute', 'squared', 'logarithmic'}
         Of each pixel's error; 'logarithmic' is the logarithm of each sample's mean squared error,
-        so that samples of much and of little noise weigh the same: it is their mean SNR.
+        of each channel by itself, so that samples of much and of little noise weigh the same: it
+        is their mean SNR.
 
     Returns
     -------
@@ -61,9 +62,11 @@ def multiscale_errors(
         finest = fade * finest + (1.0 - fade) * enlarged
     outputs = [finest, *outputs[1:]]
     pairs = zip(outputs, targets, strict=True)
+    if kind == "logarithmic":
+        squares = [tf.reduce_mean(tf.square(o - t), axis=(1, 2)) for o, t in pairs]
+        return tf.stack([0.5 * tf.reduce_mean(tf.math.log(s + LEAST), axis=-1) for s in squares])
     measure = tf.abs if kind == "absolute" else tf.square
-    errors = tf.stack([tf.reduce_mean(measure(o - t), axis=(1, 2, 3)) for o, t in pairs])
-    return 0.5 * tf.math.log(errors + LEAST) if kind == "logarithmic" else errors
+    return tf.stack([tf.reduce_mean(measure(o - t), axis=(1, 2, 3)) for o, t in pairs])
 
 
 def scale_weights(kind: str, branches: int, step: int, steps: int) -> np.ndarray:

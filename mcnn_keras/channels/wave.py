@@ -1,0 +1,165 @@
+"""What optics says of a wave, from any number of planes in any order, as fixed channels.
+
+contrasts -> linear estimates -> simulated again -> corrected once; waves of each plane, averaged
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ..physics import arrays
+from ..physics import contrast_transfer as ctf
+from ..physics.arrays import Array
+from ..physics.intensity_transport import slope_weights
+from ..physics.optics import Optics
+from ..physics.waves import imaging_kernels, squared_frequencies
+from .focus import _extended
+
+# Intensities below this share of the mean count as dark as it: their logarithm is cut.
+DARK = 0.03
+# What a weak object leaves unexplained (see `contrast_transfer.unexplained`), taken cautiously, as
+# it is, and boldly.
+CAUTIOUS, USUAL, BOLD = 1.0, ctf.UNEXPLAINED, 0.01
+# Estimates are drawn in softly beyond so many of their units.
+MOST = 20.0
+# Which channels are phases, which tells the unit of these, and how many there are.
+PHASES, PHASE_SCALE, COUNT = (0, 2, 4, 6, 7, 8, 9), 14, 24
+
+
+def wave_estimates(contrast: Array, conditions: Mapping[str, Array], margin: int = 32) -> Array:
+    """Estimates of the wave at focus from all planes, and what is known of the instrument.
+
+    Their number does not depend on that of the planes, nor do they on the planes' order. All are
+    divided by the root mean square of the contrasts, and phases moreover by that of the usual
+    estimates, so that weak objects and strong ones look alike; channels tell both.
+
+    Phase and absorption come by least squares for a weak object, from the contrasts and from
+    their logarithms, cautiously and boldly damped; then once more, after what the measurement
+    differs from its own simulation. Transport of intensity and the waves that each plane gives
+    when it is propagated back, their mean and how they differ, follow, and eight constants.
+
+    Parameters
+    ----------
+    contrast : (..., height, width, planes) array or tensor
+        intensity / mean(intensity) - 1, float32.
+    conditions : dict
+        ``defocus`` of each plane, and the values of `Optics`, all in one unit of length.
+    margin : int
+        Pixels by which the field is extended on each side, mirrored and faded to the mean.
+
+    Returns
+    -------
+    array or tensor
+        (..., height, width, 24), float32.
+
+    References
+    ----------
+    See `mcnn_keras.physics.contrast_transfer` and `mcnn_keras.channels.focus_estimates`.
+    """
+    xp = arrays.of(contrast, *conditions.values())
+    defocus, optics = conditions["defocus"], Optics.from_conditions(conditions)
+    scale = ctf.contrast_scale(contrast)
+    intensity = arrays.channels_first(xp.maximum(1.0 + contrast, np.float32(DARK)))
+    # In one transform: the contrast, its logarithm, and twice the amplitude's contrast.
+    kinds = [intensity - 1.0, xp.log(intensity), 2.0 * (xp.sqrt(intensity) - 1.0)]
+    fields, inner = _extended(xp.stack(kinds, axis=0), margin)
+    shape = tuple(int(n) for n in fields.shape[-2:])
+    weak, strong, amplitude = (xp.rfft2(fields)[i] for i in range(3))
+
+    solver = _Solver(weak, defocus, optics, shape)
+    first = solver(strong)
+    phase, absorbed = (xp.irfft2(s, shape) for s in first)
+    seen = ctf.simulated(phase, absorbed, defocus, optics)
+    seen = seen / xp.mean(seen, axis=(-2, -1)) - 1.0
+    missed = xp.clip(fields[0] - seen, -2.0, 2.0)
+    second = solver(xp.rfft2(missed))
+    found = [
+        solver(weak)[0], solver(weak, absorption=ctf.ABSORPTION)[1], *first,
+        *(a + b for a, b in zip(first, second, strict=True)),
+        solver(weak, BOLD)[0], solver(strong, BOLD)[0], solver(strong, CAUTIOUS, 0.0)[0],
+        solver.transport(strong),
+    ]  # fmt: skip
+    estimates = xp.irfft2(xp.stack(found, axis=-3), shape)
+
+    kernels = xp.conj(imaging_kernels(shape, defocus, optics, half=True))
+    parts = xp.stack([ctf.imaginary(kernels), xp.real(kernels)], axis=0)
+    waves = xp.cast(parts, "complex64")
+    # The planes' parts lie before those of the batch.
+    back = xp.irfft2(xp.stack([waves[i] * (0.5 * amplitude) for i in range(2)], axis=0), shape)
+    mean = xp.mean(back, axis=-3)
+    apart = xp.mean(xp.sum((back - mean) ** 2, axis=0), axis=-3)
+    errors = xp.concat([apart, xp.mean(missed**2, axis=-3)], axis=-3)
+    images = xp.concat([estimates, mean[0], mean[1], xp.sqrt(errors + np.float32(1e-12))], axis=-3)
+    images = images[(..., *inner)] / scale
+    usual = xp.stack([images[..., i, :, :] for i in (0, 2, 4)], axis=-3)
+    size = xp.sqrt(xp.mean(usual * usual, axis=(-3, -2, -1)) + np.float32(2.5e-3))
+    units = [size if i in PHASES else xp.cast(size > 0, "float32") for i in range(PHASE_SCALE)]
+    images = images / xp.concat(units, axis=-3)
+    images = images / xp.sqrt(1.0 + (images / MOST) ** 2)
+    noisy = xp.mean(xp.sqrt(solver.noise / solver.power), axis=-3)
+    told = [
+        size, *_told(defocus, optics), ctf.decades(size), ctf.decades(scale) + 1.0,
+        xp.minimum(noisy, np.float32(1.0)),
+    ]  # fmt: skip
+    blank = xp.zeros_like(images[..., :1, :, :])
+    images = xp.concat([images, *(blank + number for number in told)], axis=-3)
+    return arrays.channels_last(images)
+
+
+class _Solver:
+    """Linear estimates of phase and absorption from the spectra of all planes."""
+
+    def __init__(
+        self, contrasts: Array, defocus: Array, optics: Optics, shape: Sequence[int]
+    ) -> None:
+        xp = arrays.of(contrasts, defocus)
+        self.defocus, self.optics, self.shape = defocus, optics, shape
+        self.phase, self.absorption = ctf.transfers(shape, defocus, optics)
+        self.noise = ctf.noise_power(contrasts, shape)
+        self.power = xp.mean(ctf.power(contrasts), axis=(-2, -1))
+        law = ctf.power_law(shape)
+        self.prior = ctf.object_power(contrasts, self.phase, self.noise, law) * law
+        self.unexplained = ctf.unexplained(contrasts, shape, 1.0)
+
+    def __call__(
+        self, spectra: Array, share: float = USUAL, absorption: float = ctf.FAINT
+    ) -> tuple[Array, Array]:
+        noise = self.noise + share * self.unexplained
+        return ctf.least_squares(
+            spectra, self.phase, self.absorption, noise, self.prior, absorption
+        )
+
+    def transport(self, spectra: Array) -> Array:
+        """The phase by transport of intensity, damped by the same noise."""
+        xp = arrays.of(spectra, self.defocus)
+        weights = xp.cast(slope_weights(self.defocus), "float32")[:, None, None]
+        squared = squared_frequencies(self.shape, self.optics.pixel_size, half=True)
+        rate = xp.cast(self.optics.wavelength, "float64") / xp.cast(
+            self.optics.refractive_index, "float64"
+        )
+        gain = xp.cast(2 * math.pi * rate * squared, "float32")
+        slope = xp.sum(spectra * xp.cast(weights, "complex64"), axis=-3)
+        noise = xp.sum((self.noise + USUAL * self.unexplained) * weights * weights, axis=-3)
+        share = gain * self.prior / xp.maximum(gain * gain * self.prior + noise, 1e-30)
+        return xp.cast(share, "complex64") * slope
+
+
+def _told(defocus: Array, optics: Optics) -> list[Array]:
+    """What is known of planes and optics, as six numbers of order one."""
+    u = ctf.dimensionless(defocus, optics)
+    xp = arrays.of(u)
+    farthest, size = xp.sqrt(xp.mean(u * u)), xp.sqrt(u * u)
+    angle, pixel = (xp.cast(v, "float64") for v in (optics.coherence_angle, optics.pixel_size))
+    z = xp.cast(defocus, "float64")
+    blur = angle * xp.sqrt(xp.mean(z * z)) / pixel
+    return [
+        ctf.decades(farthest) - 2.0,
+        ctf.decades(xp.maximum(xp.mean(size), 1e-3)) - 2.0,
+        ctf.decades(xp.sum(xp.cast(u == u, "float64"))),
+        xp.cast(xp.mean(u) / farthest, "float32"),
+        xp.cast(ctf.aperture_radius(optics), "float32") * 2.0,
+        ctf.decades(xp.maximum(blur, 1e-2)),
+    ]

@@ -1,0 +1,104 @@
+"""mcnn-keras phase."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .options import OpticsOptions, SeriesOptions
+from .quiet import import_tensorflow
+from .reconstruct import measured, progress, write_wave
+
+# Below this mean correlation the answer does not explain its own images.
+POOR = 0.5
+
+
+@click.command()
+@click.argument("inputs", type=click.Path(), nargs=-1, required=True, metavar="INPUT...")
+@click.option("--output", type=click.Path(), required=True, help="The phase: .tif, .h5, .npy, ...")
+@click.option(
+    "--model", default="phase", show_default=True, metavar="MODEL",
+    help="A shipped model or a file: of any planes, or of those that it was trained for.",
+)  # fmt: skip
+@click.option(
+    "--refine/--no-refine", default=None,
+    help="Make the phase agree better with the images, in some seconds.  [default: where this "
+    "lowered the error on unseen simulated images: from two planes and more]",
+)  # fmt: skip
+@SeriesOptions.attach
+@OpticsOptions.attach
+def phase(
+    inputs: tuple[str, ...], output: str, model: str, refine: bool | None, **values: Any
+) -> None:
+    """Retrieve phase and amplitude from images at any planes, without any training.
+
+    INPUT is a stack, or a file for each plane; one plane is enough. The planes are those of
+    --defocus, of a text file beside the stack (stack.txt for stack.tif: a number in um for each
+    image) or of the file's own axis of focus. The wavelength must be given, or told by stack.json
+    beside the stack ({"defocus": [...], "wavelength": 0.65, "pixel_size": 0.31,
+    "numerical_aperture": 0.45}); so must the pixel size where the file does not tell it. Without
+    an aperture all waves pass.
+
+    The command tells how well the answer explains the images, 1 for wholly: it simulates them from
+    the answer and correlates the two. This number is in the file, too.
+
+    \b
+    Examples:
+      mcnn-keras phase stack.tif --defocus -88 --defocus 39 --wavelength 0.65 \\
+          --pixel-size 0.312 --output phase.tif
+      mcnn-keras phase focus_stack.tif --focus auto --wavelength 0.532 --output phase.tif
+      mcnn-keras phase under.dm4 over.dm4 --defocus -2000,2000 --energy 300e3 --output phase.tif
+    """
+    from ..files import output_types, split_name
+    from ..inference.any_planes import outside
+    from ..inference.assumptions import compare_optics
+    from ..inference.planning import require_free
+    from ..models import AnyPlanes
+    from ..models.saving import read_card
+
+    chosen, instrument = SeriesOptions.take(values), OpticsOptions.take(values)
+    card = read_card(model)
+    output_types(output)
+    result = Path(output)
+    given = [*inputs, model, chosen.flat, chosen.background]
+    require_free([result], [split_name(name)[0] for name in given if name])
+    series, optics, lit = measured(inputs, chosen, instrument)
+    if isinstance(card.inputs, AnyPlanes):
+        for line in outside(card, series.defocus, optics):
+            click.echo(f"Warning: {line}; the answer may be wrong", err=True)
+    else:
+        compare_optics(card, optics, "the series", lambda text: click.echo(text, err=True))
+    import_tensorflow()
+    from ..focal_series.agreement import agreement, refined_phase, refining_helps
+    from ..focal_series.network import load_network, network_answer
+
+    loaded, own = load_network(model, series.defocus, optics.unit)
+    planes = tuple(series.defocus[i] for i in own)
+    series = series._replace(images=series.images[..., own], defocus=planes)
+    found, amplitude = network_answer(loaded, series, optics)
+    score = _mean(agreement(found, amplitude, series.images, planes, optics))
+    refine = refining_helps(series.defocus) if refine is None else refine
+    if refine:
+        before = score
+        found = refined_phase(series, optics, found, amplitude, progress)
+        score = _mean(agreement(found, amplitude, series.images, planes, optics))
+        click.echo(f"refined: agreement with the images {before:.3f} -> {score:.3f}")
+    else:
+        click.echo(f"agreement with the images {score:.3f}")
+    if score < POOR:
+        click.echo(
+            f"Warning: what is simulated from this answer correlates with the images by {score:.2f} "
+            "only; see whether planes, their sign, wavelength and pixel size are right", err=True,
+        )  # fmt: skip
+    if amplitude is not None and len(planes) == 1:
+        click.echo("one plane does not tell phase and amplitude apart: the amplitude is a guess")
+    facts = {"model": model, "agreement": f"{score:.3f}", "refined": "yes" if refine else "no"}
+    if amplitude is not None and len(planes) == 1:
+        facts["amplitude"] = "not determined"
+    write_wave(result, series, optics, found, amplitude, lit, facts)
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)

@@ -1,0 +1,146 @@
+"""The contrast transfer function of all planes, inverted by damped least squares."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import fft
+
+from ..errors import InputError
+from ..physics import contrast_transfer as transfer
+from ..physics.optics import Optics
+from .tie import is_reflecting, unit_intensities
+
+# Mirrored pixels around the field, which fade to the mean; at most half of the field.
+MARGIN = 64
+# The noise is found from what the fit leaves over, which depends on the noise; so often.
+ROUNDS = 6
+
+
+def ctf_phase(
+    images: np.ndarray,
+    defocus: ArrayLike,
+    optics: Optics,
+    absorption: float | None = None,
+    noise: float | None = None,
+    boundary: str = "reflect",
+) -> tuple[np.ndarray, np.ndarray]:
+    """Phase and amplitude of a weak object from any number of planes.
+
+    Each spatial frequency of each contrast is a known sum of the object's phase and absorption,
+    see `mcnn_keras.physics.contrast_transfer`. They are found by least squares, damped where the
+    planes together show less than the noise. The power of the phase is taken to fall with the
+    cube of the frequency; how strong it is follows from the contrasts. The noise is found by the
+    discrepancy principle: it is what the fit leaves over, for each degree of freedom that is left
+    (Morozov 1966; generalised cross-validation, Golub, Heath and Wahba 1979, uses the same
+    quotient), and no less than what the corners of the spectrum show. What a strong object or the
+    border adds, which grows towards low frequencies, counts as noise, too.
+
+    Parameters
+    ----------
+    images : (height, width, planes) array
+        Intensities; each plane is divided by its mean.
+    defocus : sequence of float
+        Of each plane, in um; planes in focus are allowed beside others.
+    optics : Optics
+        The imaging system, see `mcnn_keras.physics.optics`.
+    absorption : float, optional
+        Power of the absorption as a share of the phase's, 0 for an object of phase alone; by
+        default 0.1, and 0.01 for one plane, which does not tell the two apart.
+    noise : float, optional
+        Standard deviation of the contrast's noise, in place of what is found.
+    boundary : {'reflect', 'periodic'}
+        How the field continues beyond its borders.
+
+    Returns
+    -------
+    phase : numpy.ndarray
+        (height, width), rad, mean-free.
+    amplitude : numpy.ndarray
+        (height, width), with a mean square of one.
+
+    Raises
+    ------
+    InputError
+        If a number is negative or infinite, or all planes are in focus.
+
+    References
+    ----------
+    Cloetens et al., Applied Physics Letters 75, 2912 (1999); Zabler et al., Review of Scientific
+    Instruments 76, 073705 (2005).
+    """
+    for name, value in (("absorption", absorption), ("noise", noise)):
+        if value is not None and not 0 <= value < np.inf:
+            raise InputError(f"{name} is {value}; 0 or a positive number is expected")
+    planes = np.asarray(defocus, np.float64)
+    if not planes.any():
+        raise InputError(
+            "all planes are in focus, where a phase is invisible; add planes out of focus"
+        )
+    if absorption is None:
+        absorption = transfer.ABSORPTION if len(planes) > 1 else transfer.FAINT
+    # In a fixed order, so that sums are rounded alike.
+    order = np.argsort(planes, kind="stable")
+    planes, contrasts = planes[order], (unit_intensities(images) - 1)[..., order]
+    is_periodic = not is_reflecting(boundary)
+    fields, inner = _surrounded(np.moveaxis(contrasts, -1, 0).astype(np.float32), boundary)
+    shape = fields.shape[-2:]
+    spectra = fft.rfft2(fields, workers=2)
+    by_phase, by_absorption = transfer.transfers(shape, planes, optics)
+    law = transfer.power_law(shape)
+    least = transfer.noise_power(spectra, shape)
+    strength = transfer.object_power(spectra, by_phase, least, law)
+    known = noise is not None
+    white = np.full_like(least, max(noise, 1e-9) ** 2 * fields[0].size) if known else least
+    rest = 0.0 if is_periodic else transfer.unexplained(spectra, shape)
+    for turn in range(ROUNDS):
+        phase, absorbed = transfer.least_squares(
+            spectra, by_phase, by_absorption, white + rest, strength * law, absorption
+        )
+        if known or turn == ROUNDS - 1:
+            break
+        left = transfer.power(spectra - by_phase * phase - by_absorption * absorbed)
+        free = _free(by_phase, by_absorption, white + rest, strength * law, absorption)
+        white = np.maximum(least, left.mean((-2, -1), keepdims=True) / free)
+    phase, absorbed = (
+        fft.irfft2(s, shape, workers=2)[inner].astype(np.float64) for s in (phase, absorbed)
+    )
+    amplitude = np.maximum(1 + absorbed, 0)
+    return phase - phase.mean(), amplitude / np.sqrt(np.mean(amplitude**2))
+
+
+def _free(
+    by_phase: np.ndarray, by_absorption: np.ndarray, noise: np.ndarray, prior: np.ndarray,
+    absorption: float,
+) -> np.ndarray:  # fmt: skip
+    """The share of each plane's degrees of freedom that the fit leaves, (planes, 1, 1)."""
+    weights = 1 / noise
+    a = 1 + prior * (weights * by_phase**2).sum(0)
+    d = 1 + absorption * prior * (weights * by_absorption**2).sum(0)
+    b = prior * (weights * by_phase * by_absorption).sum(0)
+    c = absorption * b
+    # How much of each datum the fit repeats: the diagonal of the hat matrix.
+    own = prior * (
+        d * by_phase**2 - (c + absorption * b) * by_phase * by_absorption
+        + absorption * a * by_absorption**2
+    )  # fmt: skip
+    taken = own * weights / (a * d - b * c)
+    return np.maximum(1 - taken.mean((-2, -1), keepdims=True), 1e-3)
+
+
+def _surrounded(fields: np.ndarray, boundary: str) -> tuple[np.ndarray, tuple[slice, slice]]:
+    """Fields within margins that are mirrored and fade to zero, and their place in them."""
+    shape = fields.shape[-2:]
+    if not is_reflecting(boundary):
+        return fields, (slice(0, shape[0]), slice(0, shape[1]))
+    widths, ramps = [(0, 0)], []
+    for n in shape:
+        margin = min(MARGIN, n // 2)
+        after = fft.next_fast_len(n + 2 * margin, real=True) - n - margin
+        widths.append((margin, after))
+        before = np.sin(np.pi / 2 * (np.arange(margin) + 0.5) / margin) ** 2
+        behind = np.sin(np.pi / 2 * (np.arange(after) + 0.5) / after) ** 2
+        ramps.append(np.concatenate([before, np.ones(n), behind[::-1]]))
+    window = (ramps[0][:, None] * ramps[1]).astype(np.float32)
+    inner = tuple(slice(w[0], w[0] + n) for w, n in zip(widths[1:], shape, strict=True))
+    return np.pad(fields, widths, mode="symmetric") * window, (inner[0], inner[1])

@@ -1,0 +1,156 @@
+"""Phase and amplitude of a focal series by a network: of given planes, or of any.
+
+series -> the model's planes, or all -> fields of several sizes -> put together
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..inference.planes import match_planes
+from ..models import AnyPlanes, Planes
+from ..physics.optics import Optics
+from .series import FocalSeries
+
+# Deviation, in pixels, of the Gaussian that parts slow changes from others.
+SLOW = 16.0
+
+
+def load_network(
+    name: str | Path, planes: Sequence[float], unit: str = "um"
+) -> tuple[Any, list[int]]:
+    """Load a network for phases, and find the images of a series at its planes.
+
+    Parameters
+    ----------
+    name : str or Path
+        Name or file of the model.
+    planes : sequence of float
+        Defocus of each image of the series.
+    unit : {'um', 'A'}
+        Unit of the planes.
+
+    Returns
+    -------
+    model : keras.Model
+    frames : list of int
+        Index of the image at each plane of the model, in the model's order.
+
+    Raises
+    ------
+    InputError
+        If the model is not one for phases, or its planes are not in the series.
+
+    Notes
+    -----
+    A model of any planes takes all of them.
+    """
+    from ..models.saving import load_once
+
+    model = load_once(name)
+    card = model.card
+    if isinstance(card.inputs, AnyPlanes):
+        return model, list(range(len(planes)))
+    if not isinstance(card.inputs, Planes):
+        raise InputError(f"{name} is a model for {card.problem}, not for phases")
+    if card.inputs.unit != unit:
+        kinds = {"um": "light", "A": "electrons"}
+        raise InputError(
+            f"{name} is a model for {kinds[card.inputs.unit]}, and the series is of "
+            f"{kinds[unit]}; choose a model for {kinds[unit]}, or give optics for "
+            f"{kinds[card.inputs.unit]}"
+        )
+    return model, match_planes(card.inputs, planes)
+
+
+def network_answer(
+    model: Any, series: FocalSeries, optics: Optics
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Phase, in rad, and amplitude (or None) that a network retrieves from a series.
+
+    Parameters
+    ----------
+    model : keras.Model
+    series : FocalSeries
+        The planes of the model, in any order; of a model of any planes, all that there are.
+    optics : Optics
+        Which a model of any planes is told.
+    """
+    from ..inference.predict import predict
+
+    if isinstance(model.card.inputs, AnyPlanes):
+        return at_any_planes(model, series.images, series.defocus, optics)
+    own = match_planes(model.card.inputs, series.defocus)
+    found = predict(model, series.images[..., own], axes="yxz")
+    return (found, None) if found.ndim == 2 else (found[..., 0], found[..., 1])
+
+
+def at_any_planes(
+    model: Any, images: np.ndarray, defocus: Sequence[float], optics: Optics
+) -> tuple[np.ndarray, np.ndarray]:
+    """Phase and amplitude by a model of any planes, slow changes from the field made smaller.
+
+    Slow changes of a phase hardly show in an image, and a network judges them by what it has seen
+    of objects, in fields of at most its training's size. In pixels twice as large the field is
+    half as wide and the same defocus is a quarter as far; so the same network answers for a wide
+    field in large pixels, and what is slow there replaces what is slow in the field as it is.
+
+    Parameters
+    ----------
+    model : keras.Model
+    images : (height, width, planes) array
+    defocus : sequence of float
+    optics : Optics
+
+    Returns
+    -------
+    phase, amplitude : numpy.ndarray
+        (height, width); in rad, mean-free.
+    """
+    from ..inference.predict import predict
+
+    def answer(images: np.ndarray, optics: Optics) -> np.ndarray:
+        return predict(model, images, axes="yxz", defocus=defocus, conditions=optics.conditions())
+
+    shape = images.shape[:2]
+    levels = max(0, math.ceil(math.log2(max(shape) / model.card.largest_trained) - 0.25))
+    whole = [-(-n // 2**levels) * 2**levels for n in shape]
+    widths = [(0, m - n) for n, m in zip(shape, whole, strict=True)]
+    fields = [np.pad(images, (*widths, (0, 0)), mode="symmetric") if levels else images]
+    for _ in range(levels):
+        fields.append(halved(fields[-1]))
+    phase = None
+    for level in range(levels, -1, -1):
+        larger = dataclasses.replace(optics, pixel_size=optics.pixel_size * 2**level)
+        found = answer(fields[level], larger)
+        phase = found[..., 0] if phase is None else with_slow(found[..., 0], enlarged(phase))
+    phase = phase[: shape[0], : shape[1]]
+    return phase - phase.mean(), found[: shape[0], : shape[1], 1]
+
+
+def halved(field: np.ndarray) -> np.ndarray:
+    """The means of 2x2 pixels; height and width are even."""
+    height, width = field.shape[:2]
+    parts = field.reshape(height // 2, 2, width // 2, 2, *field.shape[2:])
+    return parts.mean((1, 3), dtype=np.float32)
+
+
+def enlarged(field: np.ndarray) -> np.ndarray:
+    """A field of twice the height and width, interpolated linearly between pixels' middles."""
+    from scipy.ndimage import zoom
+
+    return zoom(field, 2, order=1, mode="nearest", grid_mode=True)
+
+
+def with_slow(phase: np.ndarray, slow: np.ndarray) -> np.ndarray:
+    """A phase whose changes over more than some 5 * SLOW pixels are those of another."""
+    from scipy.ndimage import gaussian_filter
+
+    return phase + gaussian_filter(slow - phase, SLOW, mode="reflect")

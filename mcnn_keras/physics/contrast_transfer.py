@@ -1,0 +1,286 @@
+"""Contrast transfer: how a weak object's phase and absorption show in each defocused image.
+
+For a wave 1 + a + i phase with small a and phase, the contrast of the image behind a kernel K is
+
+    contrast(f) = phase_transfer(f) phase(f) + absorption_transfer(f) a(f),
+    phase_transfer = -2 Im K envelope,  absorption_transfer = 2 Re K envelope,
+
+linear in each spatial frequency, so that all planes together can be inverted by least squares. All
+take NumPy arrays and TensorFlow's tensors alike. Spectra are those of real images, over the last
+two axes, with the planes before them.
+
+References: Cloetens et al., Applied Physics Letters 75, 2912 (1999); Schiske, Optik 29 (1969);
+for strong, slowly changing phases the logarithm of the intensity takes the contrast's place
+(Rytov's approximation; Gureyev et al., Optics Communications 231, 53 (2004)).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from . import arrays
+from .arrays import Array
+from .optics import Optics
+from .waves import coherence_envelope, imaging_kernels, squared_frequencies
+
+# The power of an object's phase falls with this power of the spatial frequency.
+FALL = 3.0
+# Power at radii beyond this many cycles per pixel, in the corners of a spectrum, is noise.
+CORNER = 0.5
+# The variance of the absorption as a share of that of the phase: where planes tell them apart, and
+# where a single plane does not.
+ABSORPTION, FAINT = 0.1, 0.01
+# What the model of a weak object in a bounded field leaves unexplained, at 1 cycle per pixel, as a
+# share of the contrast's mean power; it grows towards low frequencies as 1 / f, since what crosses
+# the border is not known. Found on simulated objects (experiments/phase_any.py).
+UNEXPLAINED = 0.05
+
+
+def transfers(shape: Sequence[int], defocus: Array, optics: Optics) -> tuple[Array, Array]:
+    """The contrast of each plane for each rad of phase, and for each change of the amplitude.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Height and width in pixels.
+    defocus : (planes,) array or tensor
+        Distances, positive downstream.
+    optics : Optics
+
+    Returns
+    -------
+    phase, absorption : array
+        (planes, height, width // 2 + 1), float32.
+    """
+    kernels = imaging_kernels(shape, defocus, optics, half=True)
+    envelope = coherence_envelope(shape, defocus, optics)
+    xp = arrays.of(kernels, envelope)
+    return -2.0 * envelope * imaginary(kernels), 2.0 * envelope * xp.real(kernels)
+
+
+def imaginary(values: Array) -> Array:
+    """The imaginary part, as the real part of a product: `arrays` needs one function less."""
+    return arrays.of(values).real(values * np.complex64(-1j))
+
+
+def simulated(phase: Array, absorbed: Array, defocus: Array, optics: Optics) -> Array:
+    """The intensities of an object at every plane, in periodic fields.
+
+    Parameters
+    ----------
+    phase, absorbed : (..., height, width) array or tensor
+        In rad, and what the amplitude differs from one; it is kept above zero.
+    defocus : (planes,) array or tensor
+    optics : Optics
+
+    Returns
+    -------
+    array
+        (..., planes, height, width), float32.
+    """
+    xp = arrays.of(phase, defocus)
+    shape = tuple(int(n) for n in phase.shape[-2:])
+    amplitude = xp.maximum(1.0 + absorbed, np.float32(0.05))
+    wave = xp.complex(amplitude * xp.cos(phase), amplitude * xp.sin(phase))
+    kernels = imaging_kernels(shape, defocus, optics)
+    waves = xp.ifft2(xp.fft2(wave)[..., None, :, :] * kernels)
+    intensity = xp.real(waves * xp.conj(waves))
+    envelope = xp.cast(coherence_envelope(shape, defocus, optics), "complex64")
+    return xp.irfft2(xp.rfft2(intensity) * envelope, shape)
+
+
+def power_law(shape: Sequence[int]) -> np.ndarray:
+    """How the power of an object's phase is taken to fall: 1 / f^3 of f in cycles per pixel.
+
+    Returns
+    -------
+    numpy.ndarray
+        (height, width // 2 + 1), float32; zero at zero, as a mean phase shows in no image.
+    """
+    squared = squared_frequencies(shape, 1.0, half=True)
+    squared[0, 0] = np.inf
+    return (squared ** (-FALL / 2)).astype(np.float32)
+
+
+def noise_power(spectra: Array, shape: Sequence[int]) -> Array:
+    """The variance of the white noise in each plane, from the corners of its spectrum.
+
+    Parameters
+    ----------
+    spectra : (..., planes, height, width // 2 + 1) complex64
+    shape : tuple of int
+        Height and width of the images, in pixels.
+
+    Returns
+    -------
+    array
+        (..., planes, 1, 1), float32, per element of the spectrum.
+    """
+    xp = arrays.of(spectra)
+    corner = squared_frequencies(shape, 1.0, half=True) > CORNER**2
+    weights = (corner / corner.sum()).astype(np.float32)
+    return xp.sum(power(spectra) * weights, axis=(-2, -1))[..., None, None]
+
+
+def power(spectra: Array) -> Array:
+    """The squared magnitude of each element, float32."""
+    xp = arrays.of(spectra)
+    return xp.real(spectra * xp.conj(spectra))
+
+
+def unexplained(spectra: Array, shape: Sequence[int], share: float = UNEXPLAINED) -> Array:
+    """The power in each plane's contrast that is neither noise nor a weak object's.
+
+    Parameters
+    ----------
+    spectra : (..., planes, height, width // 2 + 1) complex64
+        Of the contrasts.
+    shape : tuple of int
+        Height and width of the images, in pixels.
+    share : float
+        Of the mean power, at one cycle per pixel.
+
+    Returns
+    -------
+    array
+        (..., planes, height, width // 2 + 1), float32.
+    """
+    xp = arrays.of(spectra)
+    squared = squared_frequencies(shape, 1.0, half=True)
+    squared[0, 0] = np.inf
+    rise = (share / np.sqrt(squared)).astype(np.float32)
+    return xp.mean(power(spectra), axis=(-2, -1)) * rise
+
+
+def object_power(spectra: Array, transfer: Array, noise: Array, prior: np.ndarray) -> Array:
+    """How strong the phase is, in units of the `power_law`: what the contrast has beyond the noise.
+
+    Parameters
+    ----------
+    spectra : (..., planes, height, width // 2 + 1) complex64
+        Of the contrasts.
+    transfer : (planes, height, width // 2 + 1) array
+        Of the phase, from `transfers`.
+    noise : (..., planes, 1, 1) array
+        From `noise_power`.
+    prior : (height, width // 2 + 1) array
+        From `power_law`.
+
+    Returns
+    -------
+    array
+        (..., 1, 1), float32, positive.
+    """
+    xp = arrays.of(spectra, transfer)
+    whole = power(spectra)
+    # Each element of a spectrum weighs as much as is expected of it: a fit by least squares. What
+    # an uneven illumination adds lies where a phase hardly shows.
+    expected = transfer * transfer * prior
+    seen = xp.sum(expected * (whole - noise), axis=(-3, -2, -1))
+    least = 1e-6 * xp.sum(expected * whole, axis=(-3, -2, -1))
+    return (xp.maximum(seen, least) / xp.sum(expected * expected))[..., None, None]
+
+
+def least_squares(
+    spectra: Array,
+    phase_transfer: Array,
+    absorption_transfer: Array,
+    noise: Array,
+    prior: Array,
+    absorption: float = ABSORPTION,
+) -> tuple[Array, Array]:
+    """The most probable phase and absorption of a weak object, given the contrasts of all planes.
+
+    Normal noise of a known variance in each plane, and normal phase and absorption of known power:
+    Wiener's filter of several images, which is least squares with a damping that the noise sets.
+
+    Parameters
+    ----------
+    spectra : (..., planes, height, width // 2 + 1) complex64
+        Of the contrasts.
+    phase_transfer, absorption_transfer : (planes, height, width // 2 + 1) array
+        From `transfers`.
+    noise : (..., planes, 1, 1) or (..., planes, height, width // 2 + 1) array
+        Variance of each plane's noise.
+    prior : (..., height, width // 2 + 1) array
+        Power of the phase.
+    absorption : float
+        Power of the absorption as a share of the phase's; 0 for an object of phase alone.
+
+    Returns
+    -------
+    phase, absorption : array
+        Spectra, (..., height, width // 2 + 1), complex64.
+    """
+    xp = arrays.of(spectra, phase_transfer)
+    weight = 1.0 / xp.maximum(noise, 1e-20)
+    by_phase, by_absorption = weight * phase_transfer, weight * absorption_transfer
+
+    def over_planes(value: Array, data: Array) -> Array:
+        return xp.sum(value * data, axis=-3)
+
+    # Multiplied by the prior, which may be zero.
+    phases = 1.0 + prior * over_planes(by_phase, phase_transfer)
+    seen = over_planes(xp.cast(by_phase, "complex64"), spectra) * xp.cast(prior, "complex64")
+    if absorption == 0:
+        found = seen / xp.cast(phases, "complex64")
+        return found, xp.zeros_like(found)
+    other = absorption * prior
+    absorptions = 1.0 + other * over_planes(by_absorption, absorption_transfer)
+    mixed = over_planes(by_phase, absorption_transfer)
+    dark = over_planes(xp.cast(by_absorption, "complex64"), spectra) * xp.cast(other, "complex64")
+    determinant = phases * absorptions - prior * other * mixed * mixed
+    inverse = xp.cast(1.0 / determinant, "complex64")
+    phase = inverse * (xp.cast(absorptions, "complex64") * seen
+                       - xp.cast(prior * mixed, "complex64") * dark)  # fmt: skip
+    absorbed = inverse * (xp.cast(phases, "complex64") * dark
+                          - xp.cast(other * mixed, "complex64") * seen)  # fmt: skip
+    return phase, absorbed
+
+
+def contrast_scale(contrast: Array) -> Array:
+    """The root mean square of the contrasts of all planes: how strongly an object shows.
+
+    Parameters
+    ----------
+    contrast : (..., height, width, planes) array or tensor
+
+    Returns
+    -------
+    array
+        (..., 1, 1, 1), float32, positive.
+    """
+    xp = arrays.of(contrast)
+    square = xp.mean(contrast * contrast, axis=(-3, -2, -1))
+    return xp.maximum(xp.sqrt(xp.cast(square, "float32")), np.float32(1e-4))
+
+
+def dimensionless(defocus: Array, optics: Optics) -> Array:
+    """Each defocus in pixels squared: wavelength defocus / (index pixel_size^2).
+
+    It alone tells how an image differs from one in focus, where angles are small: a phase of
+    spatial frequency f, in cycles per pixel, shows as sin(pi times it times f^2).
+    """
+    xp = arrays.of(defocus, *optics.conditions().values())
+    scale = xp.cast(optics.wavelength, "float64") / xp.cast(optics.refractive_index, "float64")
+    return xp.cast(defocus, "float64") * (scale / xp.cast(optics.pixel_size, "float64") ** 2)
+
+
+def aperture_radius(optics: Optics) -> Array:
+    """The aperture in cycles per pixel; what passes all that pixels resolve counts as 0.75."""
+    if optics.numerical_aperture is None:
+        return 0.75
+    xp = arrays.of(optics.numerical_aperture, optics.pixel_size, optics.wavelength)
+    found = xp.cast(optics.numerical_aperture, "float64") * (
+        xp.cast(optics.pixel_size, "float64") / xp.cast(optics.wavelength, "float64")
+    )
+    return xp.minimum(found, xp.cast(0.75, "float64"))
+
+
+def decades(value: Array) -> Array:
+    """The logarithm to base ten, of positive values, float32."""
+    xp = arrays.of(value)
+    return xp.cast(xp.log(value), "float32") * np.float32(1 / math.log(10))
