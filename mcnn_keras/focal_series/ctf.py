@@ -13,8 +13,6 @@ from .tie import is_reflecting, unit_intensities
 
 # Mirrored pixels around the field, which fade to the mean; at most half of the field.
 MARGIN = 64
-# The noise is found from what the fit leaves over, which depends on the noise; so often.
-ROUNDS = 6
 
 
 def ctf_phase(
@@ -29,12 +27,13 @@ def ctf_phase(
 
     Each spatial frequency of each contrast is a known sum of the object's phase and absorption,
     see `mcnn_keras.physics.contrast_transfer`. They are found by least squares, damped where the
-    planes together show less than the noise. The power of the phase is taken to fall with the
-    cube of the frequency; how strong it is follows from the contrasts. The noise is found by the
-    discrepancy principle: it is what the fit leaves over, for each degree of freedom that is left
-    (Morozov 1966; generalised cross-validation, Golub, Heath and Wahba 1979, uses the same
-    quotient), and no less than what the corners of the spectrum show. What a strong object or the
-    border adds, which grows towards low frequencies, counts as noise, too.
+    planes together show less than the noise (Wiener's filter). White noise is measured in the
+    corners of each plane's spectrum; what a strong object and the field's border add is a share of
+    the contrast that grows towards low frequencies. The power of the phase is taken to fall with
+    the cube of the frequency; how strong it is follows from the contrasts.
+
+    Generalised cross-validation and the discrepancy principle choose far too little damping here:
+    both judge by intensities, in which slow changes of a phase hardly show.
 
     Parameters
     ----------
@@ -48,7 +47,7 @@ def ctf_phase(
         Power of the absorption as a share of the phase's, 0 for an object of phase alone; by
         default 0.1, and 0.01 for one plane, which does not tell the two apart.
     noise : float, optional
-        Standard deviation of the contrast's noise, in place of what is found.
+        Standard deviation of the contrast's noise, in place of all that is found.
     boundary : {'reflect', 'periodic'}
         How the field continues beyond its borders.
 
@@ -88,44 +87,22 @@ def ctf_phase(
     spectra = fft.rfft2(fields, workers=2)
     by_phase, by_absorption = transfer.transfers(shape, planes, optics)
     law = transfer.power_law(shape)
-    least = transfer.noise_power(spectra, shape)
+    # What rounding leaves in images without noise.
+    rounding = 1e-8 * transfer.power(spectra).mean((-2, -1), keepdims=True)
+    least = np.maximum(transfer.noise_power(spectra, shape), rounding)
     strength = transfer.object_power(spectra, by_phase, least, law)
-    known = noise is not None
-    white = np.full_like(least, max(noise, 1e-9) ** 2 * fields[0].size) if known else least
-    rest = 0.0 if is_periodic else transfer.unexplained(spectra, shape)
-    for turn in range(ROUNDS):
-        phase, absorbed = transfer.least_squares(
-            spectra, by_phase, by_absorption, white + rest, strength * law, absorption
-        )
-        if known or turn == ROUNDS - 1:
-            break
-        left = transfer.power(spectra - by_phase * phase - by_absorption * absorbed)
-        free = _free(by_phase, by_absorption, white + rest, strength * law, absorption)
-        white = np.maximum(least, left.mean((-2, -1), keepdims=True) / free)
+    if noise is not None:
+        allowed = np.full_like(least, max(noise, 1e-9) ** 2 * fields[0].size)
+    else:
+        allowed = least + (0 if is_periodic else transfer.unexplained(spectra, shape))
+    phase, absorbed = transfer.least_squares(
+        spectra, by_phase, by_absorption, allowed, strength * law, absorption
+    )
     phase, absorbed = (
         fft.irfft2(s, shape, workers=2)[inner].astype(np.float64) for s in (phase, absorbed)
     )
     amplitude = np.maximum(1 + absorbed, 0)
     return phase - phase.mean(), amplitude / np.sqrt(np.mean(amplitude**2))
-
-
-def _free(
-    by_phase: np.ndarray, by_absorption: np.ndarray, noise: np.ndarray, prior: np.ndarray,
-    absorption: float,
-) -> np.ndarray:  # fmt: skip
-    """The share of each plane's degrees of freedom that the fit leaves, (planes, 1, 1)."""
-    weights = 1 / noise
-    a = 1 + prior * (weights * by_phase**2).sum(0)
-    d = 1 + absorption * prior * (weights * by_absorption**2).sum(0)
-    b = prior * (weights * by_phase * by_absorption).sum(0)
-    c = absorption * b
-    # How much of each datum the fit repeats: the diagonal of the hat matrix.
-    own = prior * (
-        d * by_phase**2 - (c + absorption * b) * by_phase * by_absorption
-        + absorption * a * by_absorption**2
-    )  # fmt: skip
-    taken = own * weights / (a * d - b * c)
-    return np.maximum(1 - taken.mean((-2, -1), keepdims=True), 1e-3)
 
 
 def _surrounded(fields: np.ndarray, boundary: str) -> tuple[np.ndarray, tuple[slice, slice]]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..inference.axes import SMALLEST
 from ..inference.planes import match_planes
 from ..models import AnyPlanes, Planes
 from ..physics.optics import Optics
@@ -120,7 +121,8 @@ def at_any_planes(
         return predict(model, images, axes="yxz", defocus=defocus, conditions=optics.conditions())
 
     shape = images.shape[:2]
-    levels = max(0, math.ceil(math.log2(max(shape) / model.card.largest_trained) - 0.25))
+    wide = max(shape) / model.card.largest_trained, min(shape) / SMALLEST
+    levels = max(0, min(math.ceil(math.log2(wide[0]) - 0.25), math.floor(math.log2(wide[1]))))
     whole = [-(-n // 2**levels) * 2**levels for n in shape]
     widths = [(0, m - n) for n, m in zip(shape, whole, strict=True)]
     fields = [np.pad(images, (*widths, (0, 0)), mode="symmetric") if levels else images]

@@ -206,8 +206,8 @@ def noise_cutoff(images: np.ndarray, defocus: ArrayLike, optics: Optics) -> floa
 
 def slow_share(phase: np.ndarray, cutoff: float, pixel_size: float) -> float:
     """How much of a phase's variance lies at spatial frequencies below a cutoff, 0 to 1."""
-    power = np.abs(np.fft.rfft2(phase - phase.mean())) ** 2
-    squared = waves.squared_frequencies(phase.shape, pixel_size, half=True)
+    power = np.abs(np.fft.fft2(phase - phase.mean())) ** 2
+    squared = waves.squared_frequencies(phase.shape, pixel_size)
     return float(power[squared < cutoff**2].sum() / max(power.sum(), 1e-300))
 
 

@@ -110,14 +110,16 @@ def compare_optics(
         As for `compare_pixels`.
     """
     given = optics.asdict()
-    if card.config.get("optics", {}).get("unit") == given["unit"]:  # others are refused elsewhere
+    if (card.config.get("optics") or {}).get("unit") == given[
+        "unit"
+    ]:  # others are refused elsewhere
         _compare(card, given, source, say)
 
 
 def _compare(
     card: ModelCard, given: Mapping[str, Any], source: str | Path, say: Callable[[str], Any]
 ) -> None:
-    own = card.config.get("optics", {})
+    own = card.config.get("optics") or {}
     others = [
         n
         for n in COMPARED
@@ -137,7 +139,7 @@ def training_command(
     """The command that trains a model like a card's, for other optics or larger images."""
     name, config = card.problem, card.config
     parts = [f"mcnn-keras train {name}"]
-    if "optics" not in config:
+    if not config.get("optics"):
         return parts[0]
     optics = {**config["optics"], **(others or {})}
     parts += [f"--defocus {z:g}" for z in config["defocus"]]

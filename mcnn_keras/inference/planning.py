@@ -15,7 +15,7 @@ from ..errors import InputError
 from ..files import open_recording, output_types, split_name
 from ..files.formats import FOLDERS, WRITABLE, is_image_file
 from ..files.instrument import instrument_of
-from ..models import ModelCard, Planes
+from ..models import AnyPlanes, ModelCard, Planes
 from ..models.saving import model_path
 from .measurements import Measurements
 from .planes import counted, match_planes
@@ -102,6 +102,11 @@ def plan(
     InputError
         If nothing can be done.
     """
+    if isinstance(card.inputs, AnyPlanes):
+        raise InputError(
+            f"the model {model} answers for any planes and optics, which it must be told; use "
+            f"mcnn-keras phase INPUT --model {model}"
+        )
     if defocus and not isinstance(card.inputs, Planes):
         raise InputError("--defocus names the planes of a phase model; leave it out")
     names = [name for given in inputs for name in expanded(given)]

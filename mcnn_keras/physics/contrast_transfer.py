@@ -217,28 +217,34 @@ def least_squares(
     """
     xp = arrays.of(spectra, phase_transfer)
     weight = 1.0 / xp.maximum(noise, 1e-20)
-    by_phase, by_absorption = weight * phase_transfer, weight * absorption_transfer
 
     def over_planes(value: Array, data: Array) -> Array:
         return xp.sum(value * data, axis=-3)
 
-    # Multiplied by the prior, which may be zero.
-    phases = 1.0 + prior * over_planes(by_phase, phase_transfer)
-    seen = over_planes(xp.cast(by_phase, "complex64"), spectra) * xp.cast(prior, "complex64")
+    def complex64(value: Array) -> Array:
+        return xp.cast(value, "complex64")
+
+    by_phase = weight * phase_transfer
+    phases = over_planes(by_phase, phase_transfer)
+    seen = over_planes(complex64(by_phase), spectra)
     if absorption == 0:
-        found = seen / xp.cast(phases, "complex64")
+        # Multiplied by the prior, which may be zero.
+        found = complex64(prior / (1.0 + prior * phases)) * seen
         return found, xp.zeros_like(found)
-    other = absorption * prior
-    absorptions = 1.0 + other * over_planes(by_absorption, absorption_transfer)
+    # What of the absorption's transfer no phase can imitate: the normal equations by themselves
+    # are differences of large numbers.
     mixed = over_planes(by_phase, absorption_transfer)
-    dark = over_planes(xp.cast(by_absorption, "complex64"), spectra) * xp.cast(other, "complex64")
-    determinant = phases * absorptions - prior * other * mixed * mixed
-    inverse = xp.cast(1.0 / determinant, "complex64")
-    phase = inverse * (xp.cast(absorptions, "complex64") * seen
-                       - xp.cast(prior * mixed, "complex64") * dark)  # fmt: skip
-    absorbed = inverse * (xp.cast(phases, "complex64") * dark
-                          - xp.cast(other * mixed, "complex64") * seen)  # fmt: skip
-    return phase, absorbed
+    ratio = mixed / xp.maximum(phases, 1e-30)
+    own = absorption_transfer - ratio[..., None, :, :] * phase_transfer
+    apart = over_planes(weight * own, own)
+    alone = over_planes(complex64(weight * own), spectra)
+    dark = alone + complex64(ratio) * seen
+    other = absorption * prior
+    absorptions = apart + ratio * mixed
+    inverse = 1.0 / (1.0 + prior * phases + other * (absorptions + prior * phases * apart))
+    phase = seen + complex64(other * apart) * seen - complex64(other * mixed) * alone
+    absorbed = dark + complex64(prior * phases) * alone
+    return complex64(prior * inverse) * phase, complex64(other * inverse) * absorbed
 
 
 def contrast_scale(contrast: Array) -> Array:

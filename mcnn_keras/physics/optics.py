@@ -6,6 +6,7 @@ Lengths are in um (light) or Angstrom (electrons), angles and phases in rad.
 from __future__ import annotations
 
 import math
+import numbers
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -167,5 +168,5 @@ class Optics:
 def _require_positive(name: str, value: Any) -> None:
     if arrays.is_tensor(value):
         return
-    if not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
+    if not isinstance(value, numbers.Real) or not math.isfinite(value) or value <= 0:
         raise InputError(f"{name} must be a positive number, not {value!r}")

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..channels.wave import PHASE_SCALE
-from ..models import Output, ScaledContrast
+from ..models import AnyPlanes, Output, Planes, ScaledContrast
 from ..physics import noise
 from ..physics.arrays import Array
 from ..physics.optics import Optics
@@ -18,7 +18,7 @@ from ..physics.waves import coherence_envelope, imaging_kernels, squared_frequen
 from ..targets.draws import between
 from ..targets.pictures import PicturesOfSplits
 from .base import Problem
-from .phase import _illumination
+from .phase import UNITS, _illumination, checked_planes
 from .ranges import checked_ranges
 from .recipes import RECIPES
 
@@ -83,14 +83,34 @@ class AnyPhase(Problem):
         pictures: str | None = None,
         pictures_seed: int = 0,
     ) -> None:
-        self.defocus = None if defocus is None else [float(z) for z in defocus]
-        self.optics = optics
+        self.defocus = None if defocus is None else checked_planes(defocus)
+        self.optics = Optics() if optics is None and defocus is not None else optics
         self.ranges = checked_ranges(ranges, RANGES)
         self.pictures_from = None if pictures is None else str(pictures)
         self.pictures_seed = pictures_seed
         self.normalization = ScaledContrast([o.role for o in self.outputs])
         self.channels = {"name": "wave_estimates"}
         self._pictures = PicturesOfSplits(self.pictures_from, pictures_seed)
+
+    @property
+    def inputs(self) -> Planes | AnyPlanes:
+        """Any planes, or those that were given, each with the focus error that it is trained for."""
+        if self.defocus is None:
+            return AnyPlanes(int(self.ranges["planes"][1]))
+        error, offset = (max(map(abs, self.ranges[n])) for n in ("focus_error", "focus_offset"))
+        least = min(abs(z) for z in self.defocus if z)
+        tolerance = tuple(error * abs(z) + offset * least for z in self.defocus)
+        return Planes(tuple(self.defocus), tolerance, self.optics.unit)
+
+    @property
+    def pixel_size(self) -> float | None:
+        """Of the images, in um, where the planes are given."""
+        return None if self.optics is None else self.optics.pixel_size * UNITS[self.optics.unit]
+
+    @property
+    def label(self) -> str:
+        """A name for the run's folder: phase, or phase_-52_52."""
+        return "_".join(["phase", *(f"{z:g}" for z in self.defocus or ())])
 
     def targets(self, seed: Array, size: int, split: str) -> Array:
         """Phase in rad and amplitude of an object, (size, size, 2)."""

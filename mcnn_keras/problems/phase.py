@@ -98,7 +98,7 @@ class Phase(Problem):
         pictures_seed: int = 0,
     ) -> None:
         self.optics = optics if optics is not None else Optics()
-        self.defocus = _checked_planes(defocus)
+        self.defocus = checked_planes(defocus)
         self.amplitude = bool(amplitude)
         if input not in INPUTS:
             raise InputError(f"input={input!r} is not known; choose one of {', '.join(INPUTS)}")
@@ -225,7 +225,14 @@ class Phase(Problem):
         return cls(**{**config, "optics": Optics(**config["optics"])})
 
 
-def _checked_planes(defocus: float | Sequence[float]) -> list[float]:
+def checked_planes(defocus: float | Sequence[float]) -> list[float]:
+    """The planes as a list.
+
+    Raises
+    ------
+    InputError
+        If there is none, or one is in focus, given twice or not a finite number.
+    """
     planes = [defocus] if isinstance(defocus, (int, float)) else list(defocus)
     if not planes:
         raise InputError(

@@ -34,7 +34,7 @@ class Settings:
         knows larger fields, too.
     start : str, optional
         A model file or a shipped model's name, whose weights are the initial ones.
-    preset, filters, branches, cell, normalization, gated :
+    preset, filters, branches, cell, normalization, gated, residual :
         Of the network, see `mcnn_keras.MCNN`.
     loss : {'absolute', 'squared', 'logarithmic'}
         Error of each output: mean absolute, as the paper's, mean squared, or the logarithm of each
@@ -75,6 +75,7 @@ class Settings:
     cell: str | None = None
     normalization: str | None = None
     gated: bool = False
+    residual: bool = False
     loss: str = "absolute"
     loss_weights: str = "constant"
     growing: bool = False
