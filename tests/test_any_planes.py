@@ -93,7 +93,7 @@ class TestChannels:
 
 class TestProblem:
     def test_instruments_lie_within_their_ranges(self):
-        """Fails where a plane, a wavelength or an aperture is drawn outside of what the card says."""
+        """Fails where a plane or a wavelength is drawn outside of what the card says."""
         counts = set()
         for number in range(60):
             found = drawn_instrument(tf.constant([1, number], tf.int64), RANGES)

@@ -20,7 +20,10 @@ def compare() -> None:
 
 @compare.command()
 @click.argument("inputs", type=click.Path(), nargs=-1, required=True, metavar="INPUT...")
-@click.option("--model", "models", multiple=True, help="A network for phases; once for each.")
+@click.option(
+    "--model", "models", multiple=True,
+    help="A network for phases; once for each.  [default: phase, which takes any planes]",
+)  # fmt: skip
 @click.option(
     "--method", "methods", multiple=True, type=click.Choice(METHODS),
     help="Classical methods.  [default: all that the planes suffice for]",
@@ -53,14 +56,15 @@ def phase(
           --register --output compared/
     """
     from ..errors import InputError
-    from ..files import read_images, replacing, to_grey, write_png, write_recording
+    from ..files import Panel, read_images, replacing, write_figure, write_recording
     from ..inference.assumptions import compare_optics
-    from ..models.saving import read_card
+    from ..models.saving import read_card, shipped
 
     output = Path(folder)
     if output.exists() and not output.is_dir():
         raise InputError(f"the output {output} is a file; name a folder")
     chosen, instrument = SeriesOptions.take(values), OpticsOptions.take(values)
+    models = models or ("phase",) * ("phase" in shipped())
     cards = [read_card(model) for model in models]  # a wrong name is told of at once
     known = None if truth is None else read_images(truth)[0]
     series, optics, _ = measured(inputs, chosen, instrument)
@@ -83,6 +87,10 @@ def phase(
 
     low = min(np.percentile(a.phase, 0.2) for a in answers)
     high = max(np.percentile(a.phase, 99.8) for a in answers)
+    shown = {"low": float(low), "high": float(high)}
+    panels = [Panel(series.images[..., 0], f"image at {series.defocus[0]:g} {optics.unit}")]
+    if known is not None:
+        panels.append(Panel(known - known.mean(), "truth", "rad", **shown))
     for answer in answers:
         score = "-" if answer.score is None else f"{answer.score:.3f}"
         error = "" if answer.error is None else f"{answer.error:>13.4f}"
@@ -91,11 +99,12 @@ def phase(
         )
         name = "".join(c if c.isalnum() or c in "-." else "_" for c in answer.name)
         write_recording(output / f"{name}.tif", answer.phase[None], field, answer.name)
-        write_png(output / f"{name}.png", answer.phase, low, high)
+        panel = Panel(answer.phase, answer.name, "rad", **shown)
+        write_figure(output / f"{name}.png", [panel], optics.pixel_size, optics.unit)
+        panels.append(panel)
     with replacing(output / "metrics.json") as part:
         part.write_text(json.dumps({a.name: a.row() for a in answers}, indent=2))
-    shown = [to_grey(series.images[..., 0])] + [to_grey(a.phase, low, high) for a in answers]
-    write_png(output / "phases.png", np.concatenate(shown, axis=1), 0, 255)
+    write_figure(output / "phases.png", panels, optics.pixel_size, optics.unit)
     if answers and answers[0].score is None:
         click.echo("every plane was used, so that nothing is left to judge by; add planes")
-    click.echo(f"first frame, then the phases in one grey scale: {output / 'phases.png'}")
+    click.echo(f"first image, then the phases in one scale: {output / 'phases.png'}")

@@ -89,8 +89,8 @@ def phase(
         click.echo(f"agreement with the images {score:.3f}")
     if score < POOR:
         click.echo(
-            f"Warning: what is simulated from this answer correlates with the images by {score:.2f} "
-            "only; see whether planes, their sign, wavelength and pixel size are right", err=True,
+            f"Warning: images simulated from this answer correlate with yours by {score:.2f} only; "
+            "see whether planes, their sign, wavelength and pixel size are right", err=True,
         )  # fmt: skip
     if amplitude is not None and len(planes) == 1:
         click.echo("one plane does not tell phase and amplitude apart: the amplitude is a guess")

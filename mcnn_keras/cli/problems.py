@@ -30,6 +30,10 @@ class ProblemOptions(Options):
 
     name = ""
 
+    def kind(self, start: str | None = None) -> str:
+        """The name of the problem that a new run has, which may start from a model."""
+        return self.name
+
     def arguments(self, started: dict[str, Any] | None = None) -> dict[str, Any]:
         """Arguments of the constructor that were given.
 
@@ -77,16 +81,34 @@ class PhaseOptions(RangeOptions, PictureOptions, OpticsOptions, ProblemOptions):
                 "--planes are distances in um, of light; give --defocus in Angstrom with --energy"
             )
 
+    def kind(self, start: str | None = None) -> str:
+        """Any planes where none are given, or where the run starts from a model of any planes."""
+        if not self.defocus and self.planes is None:
+            own = [n for n in ("input", "amplitude", "phase_span") if n in self.given()]
+            if own or self.changes():
+                given = own[0] if own else next(iter(self.changes()))
+                raise click.UsageError(
+                    f"--{given.replace('_', '-')} is for given planes; name them with --defocus, "
+                    "-108 for example, or leave it out to train for any planes and optics"
+                )
+            return "any_phase"
+        if start in (None, "none"):
+            return self.name
+        from ..models.saving import read_card
+
+        return "any_phase" if read_card(start).problem == "any_phase" else self.name
+
     def arguments(self, started: dict[str, Any] | None = None) -> dict[str, Any]:
         """Planes, optics and the rest, as far as they were given."""
         from ..focal_series.series import exponential_planes
 
+        if not self.defocus and self.planes is None and started is None:
+            return {} if self.pictures is None else {"pictures": self.pictures}
         found: dict[str, Any] = {"defocus": list(self.defocus)} if self.defocus else {}
         if self.planes is not None:
             found["defocus"] = exponential_planes(int(self.planes))
         if started is None:
             found["optics"] = self.for_training()
-            found.setdefault("defocus", [])
         elif self.changes():
             found["optics"] = {**started["optics"], **self.changes()}
         for name in ("amplitude", "input", "phase_span", "pictures"):
@@ -264,7 +286,7 @@ def described(name: str, options: ProblemOptions, started: dict[str, Any] | None
     Parameters
     ----------
     name : str
-        Of the problem.
+        Of the problem, `ProblemOptions.kind`'s for a new run.
     options : ProblemOptions
     started : dict, optional
         The configuration of a run that is resumed, where options leave something out.

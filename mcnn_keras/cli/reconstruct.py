@@ -197,8 +197,8 @@ def measured(
     series, lit = within_stop(series)
     if lit is not None:
         click.echo(
-            f"{1 - lit.mean():.0%} of the field is the dark rim of a stop; it is left out, and each "
-            "image is brought to the same mean inside"
+            f"{1 - lit.mean():.0%} of the field is the dark rim of a stop; it is left out, and "
+            "each image is brought to the same mean inside"
         )
     if chosen.register:
         series = straightened(series, optics)

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..metrics import mean_absolute_error
+from ..models import AnyPlanes
 from ..physics.optics import Optics
 from .agreement import agreement, refined_phase
 from .network import load_network, network_answer
@@ -128,7 +129,13 @@ def compare(
         )
     loaded = [(name, *load_network(name, series.defocus, optics.unit)) for name in models]
     step = 1 if len(planes) < FEWEST else 2
-    many = sorted({*range(0, len(planes), step), *(i for *_, own in loaded for i in own)})
+    bound = [own for _, model, own in loaded if not isinstance(model.card.inputs, AnyPlanes)]
+    many = sorted({*range(0, len(planes), step), *(i for own in bound for i in own)})
+    # Of any planes a network takes those that the classical methods have.
+    loaded = [
+        (name, model, many if isinstance(model.card.inputs, AnyPlanes) else own)
+        for name, model, own in loaded
+    ]
     tasks: list[tuple[str, list[int], Method]] = []
     for name, model, own in loaded:
         label = _label(name, [task[0] for task in tasks])

@@ -19,8 +19,8 @@ from .tie import lowest_cutoff, noise_cutoff, tie
 from .variational import variational_phase
 
 METHODS: dict[str, Callable[..., Any]] = {
-    "tie": tie, "ctf": ctf_phase, "mf-tie": multi_focus_tie, "gp-tie": gp_tie, "iterative": iterative_phase,
-    "variational": variational_phase,
+    "tie": tie, "ctf": ctf_phase, "mf-tie": multi_focus_tie, "gp-tie": gp_tie,
+    "iterative": iterative_phase, "variational": variational_phase,
 }  # fmt: skip
 
 

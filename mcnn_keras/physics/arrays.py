@@ -224,8 +224,9 @@ for _name, _path in {
     "floor": "floor", "sqrt": "sqrt", "exp": "exp", "log": "math.log", "cos": "cos", "sin": "sin",
     "maximum": "maximum", "minimum": "minimum", "where": "where", "clip": "clip_by_value",
     "stack": "stack", "concat": "concat", "reshape": "reshape", "transpose": "transpose",
-    "roll": "roll", "sum": "reduce_sum", "isfinite": "math.is_finite", "zeros_like": "zeros_like", "cumsum": "cumsum",
-    "real": "math.real", "conj": "math.conj", "einsum": "einsum", "fft2": "signal.fft2d",
+    "roll": "roll", "sum": "reduce_sum", "isfinite": "math.is_finite", "zeros_like": "zeros_like",
+    "cumsum": "cumsum", "real": "math.real", "conj": "math.conj", "einsum": "einsum",
+    "fft2": "signal.fft2d",
     "ifft2": "signal.ifft2d", "rfft2": "signal.rfft2d",
 }.items():  # fmt: skip
     _delegate(_name, _path)

@@ -35,10 +35,11 @@ RANGES = {
     "focus_error": (-0.02, 0.02),  # of each plane's defocus, the same for all
     "focus_offset": (-0.1, 0.1),  # of the least defocus, the same for all
     "shift": (0.0, 0.5),  # pixels, of each plane
-    "illumination": (0.0, 0.03),  # unevenness of the intensity over the field
+    "illumination": (0.0, 0.03),  # unevenness of the intensity over the field, at most
+    "uneven_contrast": (0.0, 0.5),  # the same, of the contrast: who sees little corrects for it
     "dust": (0.0, 0.3),  # of the light that a grain on the camera takes; of a third
-    "dose": (100.0, 100000.0),  # counts per pixel, log-uniform
-    "white_noise": (0.0, 0.01),  # of the mean intensity
+    "noise": (0.02, 1.0),  # deviation of counting noise, of the contrast's, log-uniform
+    "least_noise": (0.0005, 0.005),  # of the mean intensity, log-uniform
 }
 MARGIN = 48
 GRAINS = 6
@@ -94,7 +95,7 @@ class AnyPhase(Problem):
 
     @property
     def inputs(self) -> Planes | AnyPlanes:
-        """Any planes, or those that were given, each with the focus error that it is trained for."""
+        """Any planes, or those that were given, each with the focus error of the training."""
         if self.defocus is None:
             return AnyPlanes(int(self.ranges["planes"][1]))
         error, offset = (max(map(abs, self.ranges[n])) for n in ("focus_error", "focus_offset"))
@@ -178,19 +179,29 @@ class AnyPhase(Problem):
         return tf.transpose(intensity, (1, 2, 0))
 
     def detect(self, image: Array, seed: Array) -> Array:
-        """Uneven illumination, dust, counting noise and white noise."""
+        """Uneven illumination, dust and counting noise, in keeping with the object's contrast.
+
+        Whoever looks at a weak object takes more light and corrects for uneven light; noise that
+        hides the object in every pixel teaches nothing.
+        """
         seeds = tf.unstack(tf.random.split(seed, 3))
         u = tf.unstack(tf.random.stateless_uniform((4,), seeds[0]))
-        unevenness = between(u[0] ** 2, *self.ranges["illumination"])
+        contrast = tf.math.reduce_std(image) / tf.reduce_mean(image)
+        unevenness = tf.minimum(
+            between(u[0], *self.ranges["illumination"]),
+            contrast * between(u[3], *self.ranges["uneven_contrast"]),
+        )
         image *= _illumination(image.shape[0], unevenness, seeds[1])
         image *= tf.cond(
             u[3] < 0.3,
             lambda: _dust(image.shape[0], self.ranges["dust"], seeds[2])[..., None],
             lambda: tf.ones((image.shape[0], image.shape[0], 1)),
         )
-        dose = between(u[1], *self.ranges["dose"], logarithmic=True)
-        white_noise = between(u[2] ** 2, *self.ranges["white_noise"])
-        return noise.camera(image, dose, white_noise, seeds[2])
+        share = contrast * between(u[1], *self.ranges["noise"], logarithmic=True)
+        least = between(u[2], *self.ranges["least_noise"], logarithmic=True)
+        # At most what a hundred counts show: there noise is still normal.
+        deviation = tf.clip_by_value(share, least, 0.1)
+        return noise.camera(image, 1.0 / deviation**2, 0.0, seeds[2])
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON can hold them."""

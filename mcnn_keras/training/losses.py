@@ -12,6 +12,8 @@ import tensorflow as tf
 GROWN = 0.5
 # Keeps the slope of a logarithm finite: samples without error have nothing to teach.
 LEAST = 3e-4
+# Of the relative error: the share of the target's mean size, and what keeps empty ones finite.
+FLOOR, LEAST_RELATIVE = 0.05, 0.01
 
 
 def coarse_targets(target: Any, count: int) -> list[Any]:
@@ -46,10 +48,12 @@ def multiscale_errors(
     fade : float or tensor
         Of the finest output: 1 counts it as it is, 0 puts the next coarser one, enlarged, in its
         place (the fading-in of Karras et al., 2017).
-    kind : {'absolute', 'squared', 'logarithmic'}
+    kind : {'absolute', 'squared', 'logarithmic', 'relative'}
         Of each pixel's error; 'logarithmic' is the logarithm of each sample's mean squared error,
-        of each channel by itself, so that samples of much and of little noise weigh the same: it
-        is their mean SNR.
+        so that samples of much and of little noise weigh the same: it is their mean SNR.
+        'relative' is the logarithm of each sample's mean absolute error, of each channel by
+        itself; errors well below a twentieth of the channel's own mean size count little, so that
+        neither easy samples nor coarse scales, on which little varies, outweigh the others.
 
     Returns
     -------
@@ -62,9 +66,13 @@ def multiscale_errors(
         finest = fade * finest + (1.0 - fade) * enlarged
     outputs = [finest, *outputs[1:]]
     pairs = zip(outputs, targets, strict=True)
+    if kind == "relative":
+        sizes = FLOOR * tf.reduce_mean(tf.abs(targets[0]), axis=(1, 2)) + LEAST_RELATIVE
+        misses = [tf.reduce_mean(tf.abs(o - t), axis=(1, 2)) for o, t in pairs]
+        return tf.stack([tf.reduce_mean(tf.math.log(m + sizes), axis=-1) for m in misses])
     if kind == "logarithmic":
-        squares = [tf.reduce_mean(tf.square(o - t), axis=(1, 2)) for o, t in pairs]
-        return tf.stack([0.5 * tf.reduce_mean(tf.math.log(s + LEAST), axis=-1) for s in squares])
+        squares = [tf.reduce_mean(tf.square(o - t), axis=(1, 2, 3)) for o, t in pairs]
+        return 0.5 * tf.math.log(tf.stack(squares) + LEAST)
     measure = tf.abs if kind == "absolute" else tf.square
     return tf.stack([tf.reduce_mean(measure(o - t), axis=(1, 2, 3)) for o, t in pairs])
 

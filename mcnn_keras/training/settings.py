@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import InputError
 
-LOSSES = ("absolute", "squared", "logarithmic")
+LOSSES = ("absolute", "squared", "logarithmic", "relative")
 LOSS_WEIGHTS = ("constant", "annealed", "closing")
 PRECISIONS = ("auto", "float32", "bfloat16")
 
@@ -36,9 +36,11 @@ class Settings:
         A model file or a shipped model's name, whose weights are the initial ones.
     preset, filters, branches, cell, normalization, gated, residual :
         Of the network, see `mcnn_keras.MCNN`.
-    loss : {'absolute', 'squared', 'logarithmic'}
+    loss : {'absolute', 'squared', 'logarithmic', 'relative'}
         Error of each output: mean absolute, as the paper's, mean squared, or the logarithm of each
-        sample's mean squared error, which weighs samples of much and of little noise the same.
+        sample's mean squared error, which weighs samples of much and of little noise the same;
+        'relative' is that of the mean absolute error of each channel, see
+        `mcnn_keras.training.losses.multiscale_errors`.
     loss_weights : {'constant', 'annealed', 'closing'}
         All outputs weigh 1; or output m + 1 weighs (2 - 2t)^m, where t goes from 0 to 1, so that
         training begins with the coarse outputs and ends as that of a plain U-Net; or (1 - t)^m,
