@@ -1,6 +1,6 @@
 """The model of any planes against the best classical answer, over defocus, planes and strength.
 
-    python experiments/phase_any.py                     # hours on two cores; goes on where it stopped
+    python experiments/phase_any.py               # hours on two cores; goes on where it stopped
     python experiments/phase_any.py --samples 8 --slow 2 --planes 1 2
 
 Every cell of the grid is a set of unseen 256x256 samples: wavelength x defocus / (index x pixel

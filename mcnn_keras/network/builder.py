@@ -66,7 +66,6 @@ def MCNN(
     full_size_filters: int | None = None,
     head_kernel: int = 4,
     gated: bool = False,
-    residual: bool = False,
     scaled_by: Sequence[int | None] | None = None,
     name: str = "mcnn",
 ) -> keras.Model:
@@ -102,9 +101,6 @@ def MCNN(
         The full-size output is answer + gate (input - answer): the gate, 0 to 1 at each pixel,
         lets through what needs no mending. The input that passes is a learned sum of the input's
         channels, which starts as the first one.
-    residual : bool
-        Every output is the network's answer and a learned sum of the input's channels, which starts
-        as the first ones: the network learns what is wrong with these.
     scaled_by : sequence of int or None, optional
         Of each channel of the target, the channel of the input that multiplies it; None for one
         that is answered as it is. Such channels are the same number everywhere in a field.
@@ -131,11 +127,8 @@ def MCNN(
     normalization = normalization or "none"
     _choice("normalization", normalization, dict.fromkeys(("none", "batch", "group")))
     _choice("scale", scale, {1: None, 2: None})
-    for name_of, asked in (("gated", gated), ("residual", residual)):
-        if asked and scale != 1:
-            raise ValueError(f"{name_of}=True needs a target of the input's size, scale=1")
-    if gated and residual:
-        raise ValueError("gated and residual both pass the input on; choose one of them")
+    if gated and scale != 1:
+        raise ValueError("gated=True needs a target of the input's size, scale=1")
     _choice("head_kernel", head_kernel, {4: None, 2: None})
     encoder, decoder = _choice("cell", settings["cell"], CELLS)
     filters, depth = list(settings["filters"]), settings["depth"]
@@ -180,8 +173,6 @@ def MCNN(
             if m == 1 and gated:
                 gate = layers.Conv2D(output_channels, 3, padding="same", **_gate_start())(x)
                 outputs[1] = _gated(image, outputs[1], gate)
-    if residual:
-        outputs = _with_input(image, outputs, output_channels)
     if scaled_by is not None and any(k is not None for k in scaled_by):
         outputs = _scaled(image, outputs, scaled_by)
     return keras.Model(image, [outputs[m] for m in sorted(outputs)], name=name)
@@ -254,21 +245,6 @@ def _sub_pixel_head(x: Any, channels: int, kernel: int) -> Any:
     share = (share[:, None] * share)[..., None, None]
     head.kernel.assign(kernel / 2 * share * head.kernel[:1, :1])
     return answer
-
-
-def _with_input(image: Any, outputs: Mapping[int, Any], channels: int) -> dict[int, Any]:
-    """The outputs and, at each of their scales, a learned sum of the input's channels."""
-    passed = layers.Conv2D(channels, 1, use_bias=False, dtype="float32", name="passed_1")
-    through = passed(image)
-    passed.kernel.assign(ops.eye(image.shape[-1], channels)[None, None])
-    found = {}
-    for m in range(1, max(outputs) + 1):
-        if m > 1:
-            through = layers.AveragePooling2D(2, dtype="float32", name=f"passed_{m}")(through)
-        if m in outputs:
-            add = layers.Add(dtype="float32", name=f"with_input_{m}")
-            found[m] = add([outputs[m], through])
-    return found
 
 
 def _scaled(

@@ -185,7 +185,7 @@ class AnyPhase(Problem):
         hides the object in every pixel teaches nothing.
         """
         seeds = tf.unstack(tf.random.split(seed, 3))
-        u = tf.unstack(tf.random.stateless_uniform((4,), seeds[0]))
+        u = tf.unstack(tf.random.stateless_uniform((5,), seeds[0]))
         contrast = tf.math.reduce_std(image) / tf.reduce_mean(image)
         unevenness = tf.minimum(
             between(u[0], *self.ranges["illumination"]),
@@ -193,7 +193,7 @@ class AnyPhase(Problem):
         )
         image *= _illumination(image.shape[0], unevenness, seeds[1])
         image *= tf.cond(
-            u[3] < 0.3,
+            u[4] < 0.3,
             lambda: _dust(image.shape[0], self.ranges["dust"], seeds[2])[..., None],
             lambda: tf.ones((image.shape[0], image.shape[0], 1)),
         )

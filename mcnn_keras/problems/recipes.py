@@ -17,8 +17,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     "laplacian": {"image_size": 128, "samples": 768},
     "paired": {"image_size": 128, "epochs": 16},
     "any_phase": {
-        "image_size": 128, "samples": 8192, "epochs": 24, "batch_size": 16, "loss": "relative",
-        "learning_rate": 8e-4, "loss_weights": "closing", "mixed_sizes": True, "residual": True,
+        "image_size": 128, "samples": 8192, "epochs": 20, "batch_size": 16, "learning_rate": 1e-3,
+        "mixed_sizes": True,
     },
     "phase": {},
     "reflection": {"image_size": 192},

@@ -130,7 +130,6 @@ def network_arguments(problem: Problem, settings: Settings, sample: Sample) -> d
         "scale": scale,
         "head_kernel": HEAD_KERNEL,
         "gated": settings.gated,
-        "residual": settings.residual,
         "scaled_by": None if problem.scaled_by is None else list(problem.scaled_by),
     }
 

@@ -34,7 +34,7 @@ from .build import (
 from .callbacks import Callbacks, interruptible
 from .checkpoints import RunFolder
 from .devices import choose_strategy, faster_precision
-from .losses import coarse_targets, growth, multiscale_errors, scale_weights
+from .losses import answer_sizes, coarse_targets, growth, multiscale_errors, scale_weights
 from .pipeline import fixed_set, is_large, mixed_stream, stream
 from .settings import Settings
 
@@ -263,13 +263,15 @@ class Trainer:
     def _compile(self, finest: int, samples: int) -> Any:
         """The training step in which outputs[finest:] learn from so many samples."""
         model, optimizer, settings = self.model, self.optimizer, self.settings
+        scaled_by = self.problem.scaled_by
         adversary = self.adversary
 
         def replica_step(images: Any, targets: Any, weights: Any, fade: Any) -> Any:
             with tf.GradientTape() as tape:
                 outputs = keras.tree.flatten(model(images, training=True))[finest:]
                 scales = coarse_targets(targets, self.branches)[finest:]
-                errors = multiscale_errors(outputs, scales, fade, settings.loss)
+                sizes = answer_sizes(images, scaled_by)
+                errors = multiscale_errors(outputs, scales, fade, settings.loss, sizes)
                 loss = tf.reduce_sum(weights[:, None] * errors)
                 if adversary is not None:
                     loss += settings.adversarial * tf.reduce_sum(adversary.error(outputs))

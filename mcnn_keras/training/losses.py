@@ -12,8 +12,8 @@ import tensorflow as tf
 GROWN = 0.5
 # Keeps the slope of a logarithm finite: samples without error have nothing to teach.
 LEAST = 3e-4
-# Of the relative error: the share of the target's mean size, and what keeps empty ones finite.
-FLOOR, LEAST_RELATIVE = 0.05, 0.01
+# Outputs beside others that are scaled vary by about a quarter.
+UNSCALED = 0.25
 
 
 def coarse_targets(target: Any, count: int) -> list[Any]:
@@ -37,7 +37,11 @@ def coarse_targets(target: Any, count: int) -> list[Any]:
 
 
 def multiscale_errors(
-    outputs: Sequence[Any], targets: Sequence[Any], fade: Any = 1.0, kind: str = "absolute"
+    outputs: Sequence[Any],
+    targets: Sequence[Any],
+    fade: Any = 1.0,
+    kind: str = "absolute",
+    sizes: Any = None,
 ) -> Any:
     """Mean error of each sample at each scale.
 
@@ -48,12 +52,11 @@ def multiscale_errors(
     fade : float or tensor
         Of the finest output: 1 counts it as it is, 0 puts the next coarser one, enlarged, in its
         place (the fading-in of Karras et al., 2017).
-    kind : {'absolute', 'squared', 'logarithmic', 'relative'}
+    kind : {'absolute', 'squared', 'logarithmic'}
         Of each pixel's error; 'logarithmic' is the logarithm of each sample's mean squared error,
         so that samples of much and of little noise weigh the same: it is their mean SNR.
-        'relative' is the logarithm of each sample's mean absolute error, of each channel by
-        itself; errors well below a twentieth of the channel's own mean size count little, so that
-        neither easy samples nor coarse scales, on which little varies, outweigh the others.
+    sizes : (batch, 1, 1, channels) tensor, optional
+        Outputs and targets are compared in units of these.
 
     Returns
     -------
@@ -65,16 +68,39 @@ def multiscale_errors(
         enlarged = tf.repeat(tf.repeat(outputs[1], 2, axis=1), 2, axis=2)
         finest = fade * finest + (1.0 - fade) * enlarged
     outputs = [finest, *outputs[1:]]
+    if sizes is not None:
+        outputs, targets = [o / sizes for o in outputs], [t / sizes for t in targets]
     pairs = zip(outputs, targets, strict=True)
-    if kind == "relative":
-        sizes = FLOOR * tf.reduce_mean(tf.abs(targets[0]), axis=(1, 2)) + LEAST_RELATIVE
-        misses = [tf.reduce_mean(tf.abs(o - t), axis=(1, 2)) for o, t in pairs]
-        return tf.stack([tf.reduce_mean(tf.math.log(m + sizes), axis=-1) for m in misses])
     if kind == "logarithmic":
         squares = [tf.reduce_mean(tf.square(o - t), axis=(1, 2, 3)) for o, t in pairs]
         return 0.5 * tf.math.log(tf.stack(squares) + LEAST)
     measure = tf.abs if kind == "absolute" else tf.square
     return tf.stack([tf.reduce_mean(measure(o - t), axis=(1, 2, 3)) for o, t in pairs])
+
+
+def answer_sizes(inputs: Any, scaled_by: Sequence[int | None] | None) -> Any:
+    """The units in which a network answers: channels of its input, see `mcnn_keras.MCNN`.
+
+    A sample's weight must not depend on them: where what optics says is mostly noise, an answer in
+    its units is small, and relative to these samples nothing else would be learned.
+
+    Parameters
+    ----------
+    inputs : (batch, height, width, channels) tensor
+    scaled_by : sequence of int or None, optional
+        See `mcnn_keras.MCNN`.
+
+    Returns
+    -------
+    tf.Tensor or None
+        (batch, 1, 1, outputs); None where answers are as they are. Outputs that are not scaled
+        have units of `UNSCALED`.
+    """
+    if scaled_by is None:
+        return None
+    ones = UNSCALED * tf.ones_like(inputs[:, 0, 0, 0])
+    sizes = [ones if k is None else inputs[:, 0, 0, k] for k in scaled_by]
+    return tf.stack(sizes, axis=-1)[:, None, None, :]
 
 
 def scale_weights(kind: str, branches: int, step: int, steps: int) -> np.ndarray:

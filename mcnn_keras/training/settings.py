@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import InputError
 
-LOSSES = ("absolute", "squared", "logarithmic", "relative")
+LOSSES = ("absolute", "squared", "logarithmic")
 LOSS_WEIGHTS = ("constant", "annealed", "closing")
 PRECISIONS = ("auto", "float32", "bfloat16")
 
@@ -34,13 +34,11 @@ class Settings:
         knows larger fields, too.
     start : str, optional
         A model file or a shipped model's name, whose weights are the initial ones.
-    preset, filters, branches, cell, normalization, gated, residual :
+    preset, filters, branches, cell, normalization, gated :
         Of the network, see `mcnn_keras.MCNN`.
-    loss : {'absolute', 'squared', 'logarithmic', 'relative'}
+    loss : {'absolute', 'squared', 'logarithmic'}
         Error of each output: mean absolute, as the paper's, mean squared, or the logarithm of each
-        sample's mean squared error, which weighs samples of much and of little noise the same;
-        'relative' is that of the mean absolute error of each channel, see
-        `mcnn_keras.training.losses.multiscale_errors`.
+        sample's mean squared error, which weighs samples of much and of little noise the same.
     loss_weights : {'constant', 'annealed', 'closing'}
         All outputs weigh 1; or output m + 1 weighs (2 - 2t)^m, where t goes from 0 to 1, so that
         training begins with the coarse outputs and ends as that of a plain U-Net; or (1 - t)^m,
@@ -77,7 +75,6 @@ class Settings:
     cell: str | None = None
     normalization: str | None = None
     gated: bool = False
-    residual: bool = False
     loss: str = "absolute"
     loss_weights: str = "constant"
     growing: bool = False
