@@ -5,6 +5,8 @@ import pytest
 from reference import area_average
 
 from mcnn_keras.training.losses import (
+    UNSCALED,
+    answer_sizes,
     coarse_targets,
     growth,
     multiscale_errors,
@@ -87,3 +89,16 @@ def test_growth_starts_coarse_and_ends_whole():
             assert fades[step] < 0.05
             assert fades[step - 1] == 1.0
     assert growth(0, 0, 800) == (0, 1.0)
+
+
+def test_answers_in_units_of_a_channel_are_judged_in_them(rng):
+    """Fails where a sample weighs by the size of what its answer is multiplied by."""
+    inputs = rng.uniform(1, 2, (2, 8, 8, 3)).astype(np.float32)
+    inputs[..., 1] = np.array([0.1, 10.0])[:, None, None]
+    sizes = answer_sizes(inputs, (1, None))
+    np.testing.assert_allclose(sizes[:, 0, 0, 0], [0.1, 10.0])
+    np.testing.assert_allclose(sizes[:, 0, 0, 1], UNSCALED)
+    assert answer_sizes(inputs, None) is None
+    target = rng.standard_normal((2, 8, 8, 2)).astype(np.float32)
+    errors = multiscale_errors([target + sizes], [target], sizes=sizes)
+    np.testing.assert_allclose(errors, 1, rtol=1e-4)

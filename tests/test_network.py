@@ -136,6 +136,21 @@ def test_a_gate_lets_good_pixels_through(full_size_filters, rng):
         MCNN(2, 1, gated=True, scale=2, **SMALL)
 
 
+def test_answers_are_multiplied_by_channels_of_the_input(rng):
+    """Fails where an output is not in the units of its channel, or another one is."""
+    keras.utils.set_random_seed(0)
+    model = MCNN(3, 2, scaled_by=(2, None), **SMALL)
+    keras.utils.set_random_seed(0)
+    plain = MCNN(3, 2, **SMALL)
+    image = rng.random((2, 32, 32, 3)).astype(np.float32)
+    image[..., 2] = np.array([0.5, 3.0])[:, None, None]
+    for found, expected in zip(model(image), plain(image), strict=True):
+        factors = np.stack([[0.5, 3.0], [1.0, 1.0]], axis=-1)[:, None, None]
+        np.testing.assert_allclose(found, expected * factors, rtol=1e-4, atol=1e-6)
+    trained = {v.path for v in model.trainable_variables}
+    assert not any("scales" in path for path in trained)
+
+
 def test_the_discriminator_judges_each_scale():
     """Fails where a scale is not judged, or its map has another size."""
     judge = discriminator(2, scales=3)

@@ -82,16 +82,7 @@ class PhaseOptions(RangeOptions, PictureOptions, OpticsOptions, ProblemOptions):
             )
 
     def kind(self, start: str | None = None) -> str:
-        """Any planes where none are given, or where the run starts from a model of any planes."""
-        if not self.defocus and self.planes is None:
-            own = [n for n in ("input", "amplitude", "phase_span") if n in self.given()]
-            if own or self.changes():
-                given = own[0] if own else next(iter(self.changes()))
-                raise click.UsageError(
-                    f"--{given.replace('_', '-')} is for given planes; name them with --defocus, "
-                    "-108 for example, or leave it out to train for any planes and optics"
-                )
-            return "any_phase"
+        """That of any planes, held at given ones, where the run starts from a model of any."""
         if start in (None, "none"):
             return self.name
         from ..models.saving import read_card
@@ -102,13 +93,12 @@ class PhaseOptions(RangeOptions, PictureOptions, OpticsOptions, ProblemOptions):
         """Planes, optics and the rest, as far as they were given."""
         from ..focal_series.series import exponential_planes
 
-        if not self.defocus and self.planes is None and started is None:
-            return {} if self.pictures is None else {"pictures": self.pictures}
         found: dict[str, Any] = {"defocus": list(self.defocus)} if self.defocus else {}
         if self.planes is not None:
             found["defocus"] = exponential_planes(int(self.planes))
         if started is None:
             found["optics"] = self.for_training()
+            found.setdefault("defocus", [])
         elif self.changes():
             found["optics"] = {**started["optics"], **self.changes()}
         for name in ("amplitude", "input", "phase_span", "pictures"):

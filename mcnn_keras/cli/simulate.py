@@ -129,11 +129,6 @@ def write_samples(name: str, group: type[ProblemOptions], values: dict[str, Any]
     for kind, value in (("samples", asked.samples), ("image_size", asked.image_size)):
         if value is not None and value < 1:
             raise InputError(f"{kind} is {value}; it must be at least 1")
-    if options.kind() != name:
-        raise InputError(
-            "no defocus was given; name at least one plane, --defocus -108 for example: a file "
-            "holds samples of the same planes"
-        )
     if not output.absolute().parent.is_dir():
         raise InputError(f"the folder {output.parent} is not there; make it first")
     import_tensorflow()

@@ -37,9 +37,7 @@ def train() -> None:
 def phase(context: click.Context, **values: Any) -> None:
     """Retrieve the phase of a wave from images out of focus.
 
-    `mcnn-keras phase` needs no training. A network for given planes alone is a little better at
-    these. Light of 0.65 um and pixels of 0.31 um are simulated where nothing else is said. Without
-    --defocus a network for any planes and optics is trained, in hours.
+    Light of 0.65 um and pixels of 0.31 um are simulated where nothing else is said.
 
     \b
     Examples:
@@ -143,8 +141,6 @@ def run_training(
     settings, started = run.settings(), None
     if settings.get("start") == "none":
         settings["start"] = None
-    if not run.resume:
-        name = options.kind(run.start)
     if run.resume:
         if run.output is None:
             raise click.UsageError(
@@ -154,6 +150,8 @@ def run_training(
         name = _same_problem(begun, name, run.output)
         started = problem_config(begun["problem"])
         settings = {**begun["settings"], **settings}
+    else:
+        name = options.kind(run.start)
     problem = described(name, options, started)
     for line in getattr(problem, "report", ()):
         click.echo(line)

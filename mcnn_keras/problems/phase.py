@@ -236,7 +236,8 @@ def checked_planes(defocus: float | Sequence[float]) -> list[float]:
     planes = [defocus] if isinstance(defocus, (int, float)) else list(defocus)
     if not planes:
         raise InputError(
-            "no defocus was given; name at least one plane, --defocus -108 for example"
+            "no defocus was given; name at least one plane, --defocus -108 for example (the "
+            "problem any_phase learns any planes)"
         )
     for z in planes:
         if not math.isfinite(z) or z == 0:
