@@ -46,7 +46,8 @@ def test_methods_are_judged_by_planes_that_none_has_used(series, phase, model):
     """Fails where scores are of planes that were used, or the bands do not add up to the error."""
     answers = compare(series, OPTICS, [model], truth=phase)
     assert [a.name.split(",")[0] for a in answers] == [
-        "two", "two refined", "tie", "variational", "mf-tie", "gp-tie", "iterative", "variational",
+        "two", "two refined", "tie", "variational", "ctf", "mf-tie", "gp-tie", "iterative",
+        "variational",
     ]  # fmt: skip
     assert {a.planes for a in answers[:4]} == {(-6.0, 6.0)}
     used = {z for a in answers for z in a.planes}
@@ -132,6 +133,6 @@ def test_the_command_writes_a_table_and_pictures(series, phase, model, tmp_path,
     told = capfd.readouterr().out
     assert "error / rad" in told
     rows = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert len(rows) == 8
-    assert len(list((tmp_path / "out").glob("*.tif"))) == 8
+    assert len(rows) == 9
+    assert len(list((tmp_path / "out").glob("*.tif"))) == 9
     assert (tmp_path / "out" / "phases.png").exists()

@@ -213,15 +213,19 @@ class TestReconstruct:
         planes = [-8.0, -4.0, -2.0, 2.0, 4.0, 8.0]
         series = FocalSeries(frames_of(phase, planes), tuple(planes), ())
         answer, amplitude = reconstruct(method, series, OPTICS)
-        assert relative(answer, phase) < 0.1
-        assert (amplitude is not None) == (method == "iterative")
+        # By default ctf damps for what borders and strong objects add, which this one has not.
+        assert relative(answer, phase) < (0.25 if method == "ctf" else 0.1)
+        assert (amplitude is not None) == (method in ("iterative", "ctf"))
 
     def test_a_plane_in_focus_does_no_harm(self, phase):
         """Fails where a plane at zero makes a method divide by zero."""
         planes = [-8.0, 0.0, 8.0]
         series = FocalSeries(frames_of(phase, planes), tuple(planes), ())
         for method in METHODS:
-            assert relative(reconstruct(method, series, OPTICS)[0], phase) < 0.15
+            most = 0.35 if method == "ctf" else 0.15
+            assert relative(reconstruct(method, series, OPTICS)[0], phase) < most
+        noise_free, _ = reconstruct("ctf", series, OPTICS, noise=1e-3)
+        assert relative(noise_free, phase) < 0.15
         focus = series._replace(images=series.images[..., 1:2], defocus=(0.0,))
         with pytest.raises(InputError, match="all planes are in focus"):
             reconstruct("tie", focus, OPTICS)
