@@ -19,8 +19,9 @@ POOR = 0.5
 @click.argument("inputs", type=click.Path(), nargs=-1, required=True, metavar="INPUT...")
 @click.option("--output", type=click.Path(), required=True, help="The phase: .tif, .h5, .npy, ...")
 @click.option(
-    "--model", default="phase", show_default=True, metavar="MODEL",
-    help="A shipped model or a file: of any planes, or of those that it was trained for.",
+    "--model", required=True, metavar="MODEL",
+    help="Of any planes, as `mcnn-keras train any_phase` makes it, or of those that it was trained "
+    "for: a file, or a shipped model's name.",
 )  # fmt: skip
 @click.option(
     "--refine/--no-refine", default=None,
@@ -32,7 +33,7 @@ POOR = 0.5
 def phase(
     inputs: tuple[str, ...], output: str, model: str, refine: bool | None, **values: Any
 ) -> None:
-    """Retrieve phase and amplitude from images at any planes, without any training.
+    """Retrieve phase and amplitude from images at any planes with one model.
 
     INPUT is a stack, or a file for each plane; one plane is enough. The planes are those of
     --defocus, of a text file beside the stack (stack.txt for stack.tif: a number in um for each
@@ -46,10 +47,10 @@ def phase(
 
     \b
     Examples:
-      mcnn-keras phase stack.tif --defocus -88 --defocus 39 --wavelength 0.65 \\
-          --pixel-size 0.312 --output phase.tif
-      mcnn-keras phase focus_stack.tif --focus auto --wavelength 0.532 --output phase.tif
-      mcnn-keras phase under.dm4 over.dm4 --defocus -2000,2000 --energy 300e3 --output phase.tif
+      mcnn-keras phase stack.tif --model runs/phase/model.h5 --defocus -88 --defocus 39 \\
+          --wavelength 0.65 --pixel-size 0.312 --output phase.tif
+      mcnn-keras phase focus_stack.tif --model runs/phase/model.h5 --focus auto \\
+          --wavelength 0.532 --output phase.tif
     """
     from ..files import output_types, split_name
     from ..inference.any_planes import outside

@@ -41,8 +41,15 @@ class MethodOptions(Options):
     )  # fmt: skip
     refinements: int | None = option("--refinements", type=int, help="Of mf-tie.  [default: 0]")
     noise: float | None = option(
-        "--noise", type=float, help="Of gp-tie, in variances of the signal.  [default: 0.001]"
-    )
+        "--noise", type=float,
+        help="Of gp-tie, in variances of the signal (default: 0.001); of ctf, the deviation of the "
+        "contrast's noise (default: what the images show, and what a strong object adds).",
+    )  # fmt: skip
+    absorption: float | None = option(
+        "--absorption", type=float,
+        help="Of ctf: power of the absorption as a share of the phase's.  [default: 0.1; from one "
+        "plane 0.01]",
+    )  # fmt: skip
 
 
 @click.command()
