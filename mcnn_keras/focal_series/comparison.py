@@ -209,7 +209,7 @@ def _answer(label: str, series: FocalSeries, method: Method) -> Answer:
 
 
 def _score(answer: Answer, series: FocalSeries, unused: Sequence[int], optics: Optics) -> None:
-    planes = np.array(series.defocus)[unused]
+    planes = [series.defocus[i] for i in unused]
     images = series.images[..., unused]
     found = agreement(answer.phase, answer.amplitude, images, planes, optics)
     answer.scores = dict(zip(map(float, planes), found, strict=True))

@@ -128,13 +128,16 @@ def at_any_planes(
     fields = [np.pad(images, (*widths, (0, 0)), mode="symmetric") if levels else images]
     for _ in range(levels):
         fields.append(halved(fields[-1]))
-    phase = None
+    phase = amplitude = np.zeros(0)
     for level in range(levels, -1, -1):
         larger = dataclasses.replace(optics, pixel_size=optics.pixel_size * 2**level)
         found = answer(fields[level], larger)
-        phase = found[..., 0] if phase is None else with_slow(found[..., 0], enlarged(phase))
+        slow = phase
+        phase, amplitude = found[..., 0], found[..., 1]
+        if level < levels:
+            phase = with_slow(phase, enlarged(slow))
     phase = phase[: shape[0], : shape[1]]
-    return phase - phase.mean(), found[: shape[0], : shape[1], 1]
+    return phase - phase.mean(), amplitude[: shape[0], : shape[1]]
 
 
 def halved(field: np.ndarray) -> np.ndarray:

@@ -85,7 +85,9 @@ class AnyPhase(Problem):
         pictures_seed: int = 0,
     ) -> None:
         self.defocus = None if defocus is None else checked_planes(defocus)
-        self.optics = Optics() if optics is None and defocus is not None else optics
+        self.optics = optics if optics is not None else Optics()
+        if self.defocus is not None:
+            self.pixel_size = self.optics.pixel_size * UNITS[self.optics.unit]
         self.ranges = checked_ranges(ranges, RANGES)
         self.pictures_from = None if pictures is None else str(pictures)
         self.pictures_seed = pictures_seed
@@ -102,11 +104,6 @@ class AnyPhase(Problem):
         least = min(abs(z) for z in self.defocus if z)
         tolerance = tuple(error * abs(z) + offset * least for z in self.defocus)
         return Planes(tuple(self.defocus), tolerance, self.optics.unit)
-
-    @property
-    def pixel_size(self) -> float | None:
-        """Of the images, in um, where the planes are given."""
-        return None if self.optics is None else self.optics.pixel_size * UNITS[self.optics.unit]
 
     @property
     def label(self) -> str:
@@ -207,7 +204,7 @@ class AnyPhase(Problem):
         """The constructor's arguments as JSON can hold them."""
         return {
             "defocus": self.defocus,
-            "optics": None if self.optics is None else self.optics.asdict(),
+            "optics": None if self.defocus is None else self.optics.asdict(),
             "ranges": {name: list(limits) for name, limits in self.ranges.items()},
             "pictures": self.pictures_from,
             "pictures_seed": self.pictures_seed,
