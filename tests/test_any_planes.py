@@ -302,3 +302,22 @@ class TestCommand:
                    tmp_path / "out.tif")  # fmt: skip
         assert code == 2
         assert "mcnn-keras phase" in capfd.readouterr().err
+
+    def test_training_goes_on_at_given_planes(self, tmp_path, run, capfd):
+        """Fails where a model of any planes is not trained by its name, or not held at planes."""
+        words = "--image-size 32 --samples 8 --batch-size 4 --epochs 1 --precision float32".split()
+        words += ["--one-size", "--preset", "fast", "--branches", "0"]
+        words[words.index("32")] = "64"
+        folder = tmp_path / "any"
+        assert run("train", "any_phase", *words, "--output", folder) == 0
+        start = folder / "model.h5"
+        assert run("train", "phase", "--defocus", "-20,30", "--start", start, *words, "--output",
+                   tmp_path / "two") == 0  # fmt: skip
+        card = load(tmp_path / "two" / "model.h5").card
+        assert card.problem == "any_phase"
+        assert card.inputs.defocus == (-20.0, 30.0)
+        assert card.conditions["wavelength"] == 0.65
+        capfd.readouterr()
+        assert run("train", "phase", "--defocus", "-20,30", "--start", "none", *words, "--output",
+                   tmp_path / "own") == 0  # fmt: skip
+        assert load(tmp_path / "own" / "model.h5").card.problem == "phase"

@@ -30,9 +30,9 @@ class ProblemOptions(Options):
 
     name = ""
 
-    def kind(self, start: str | None = None) -> str:
-        """The name of the problem that a new run has, which may start from a model."""
-        return self.name
+    def kind(self, name: str, start: str | None) -> str:
+        """The problem of a new run of the command `name`, which may start from a model."""
+        return name
 
     def arguments(self, started: dict[str, Any] | None = None) -> dict[str, Any]:
         """Arguments of the constructor that were given.
@@ -81,13 +81,13 @@ class PhaseOptions(RangeOptions, PictureOptions, OpticsOptions, ProblemOptions):
                 "--planes are distances in um, of light; give --defocus in Angstrom with --energy"
             )
 
-    def kind(self, start: str | None = None) -> str:
+    def kind(self, name: str, start: str | None) -> str:
         """That of any planes, held at given ones, where the run starts from a model of any."""
         if start in (None, "none"):
-            return self.name
+            return name
         from ..models.saving import read_card
 
-        return "any_phase" if read_card(start).problem == "any_phase" else self.name
+        return "any_phase" if read_card(start).problem == "any_phase" else name
 
     def arguments(self, started: dict[str, Any] | None = None) -> dict[str, Any]:
         """Planes, optics and the rest, as far as they were given."""

@@ -151,7 +151,7 @@ def run_training(
         started = problem_config(begun["problem"])
         settings = {**begun["settings"], **settings}
     else:
-        name = options.kind(run.start)
+        name = options.kind(name, run.start)
     problem = described(name, options, started)
     for line in getattr(problem, "report", ()):
         click.echo(line)
