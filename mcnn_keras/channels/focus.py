@@ -57,7 +57,7 @@ def focus_estimates(
     amplitude = xp.sqrt(xp.maximum(1.0 + contrast, np.float32(0.0))) - 1.0
     slope = xp.einsum("...p,p->...", contrast, weights)[..., None]
     fields = arrays.channels_first(xp.concat([amplitude, slope], axis=-1))
-    fields, inner = _extended(fields, margin)
+    fields, inner = extended(fields, margin)
     shape = tuple(fields.shape[-2:])
     if arrays.of(*conditions.values()) is arrays.Numbers:  # the same for each image
         kernels = _constant_kernels(shape, tuple(map(float, defocus)), optics, float(period))
@@ -95,7 +95,7 @@ def _kernels(shape: tuple[int, ...], defocus: Array, optics: Optics, period: flo
     return xp.concat([xp.conj(forth), xp.cast(gain, "complex64")[None]], axis=0)
 
 
-def _extended(fields: Array, margin: int) -> tuple[Array, tuple[slice, slice]]:
+def extended(fields: Array, margin: int) -> tuple[Array, tuple[slice, slice]]:
     """Fields with a mirrored margin that fades to zero, and the place of the field within them."""
     height, width = fields.shape[-2:]
     margin = min(margin, height, width)  # a field can be mirrored only once

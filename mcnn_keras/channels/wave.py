@@ -16,7 +16,7 @@ from ..physics.arrays import Array
 from ..physics.intensity_transport import slope_weights
 from ..physics.optics import Optics
 from ..physics.waves import imaging_kernels, squared_frequencies
-from .focus import _extended
+from .focus import extended
 
 # Intensities below this share of the mean count as dark as it: their logarithm is cut.
 DARK = 0.03
@@ -65,9 +65,10 @@ def wave_estimates(contrast: Array, conditions: Mapping[str, Array], margin: int
     intensity = arrays.channels_first(xp.maximum(1.0 + contrast, np.float32(DARK)))
     # In one transform: the contrast, its logarithm, and twice the amplitude's contrast.
     kinds = [intensity - 1.0, xp.log(intensity), 2.0 * (xp.sqrt(intensity) - 1.0)]
-    fields, inner = _extended(xp.stack(kinds, axis=0), margin)
+    fields, inner = extended(xp.stack(kinds, axis=0), margin)
     shape = tuple(int(n) for n in fields.shape[-2:])
-    weak, strong, amplitude = (xp.rfft2(fields)[i] for i in range(3))
+    spectra = xp.rfft2(fields)
+    weak, strong, amplitude = (spectra[i] for i in range(3))
 
     solver = _Solver(weak, defocus, optics, shape)
     first = solver(strong)

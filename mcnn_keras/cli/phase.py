@@ -25,8 +25,8 @@ POOR = 0.5
 )  # fmt: skip
 @click.option(
     "--refine/--no-refine", default=None,
-    help="Make the phase agree better with the images, in some seconds.  [default: where this "
-    "lowered the error on unseen simulated images: from two planes and more]",
+    help="Make the phase agree better with the images, in some seconds.  [default: from two "
+    "planes on; one plane does not tell absorption and uneven light from a phase]",
 )  # fmt: skip
 @SeriesOptions.attach
 @OpticsOptions.attach

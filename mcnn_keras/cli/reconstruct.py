@@ -86,6 +86,7 @@ def reconstruct(method: str, inputs: tuple[str, ...], output: str, **values: Any
           --output phase.tif
     """
     from ..files import output_types, split_name
+    from ..focal_series.reconstruct import lowest_useful
     from ..focal_series.reconstruct import reconstruct as compute
     from ..inference.planning import require_free
 
@@ -98,9 +99,12 @@ def reconstruct(method: str, inputs: tuple[str, ...], output: str, **values: Any
     series, optics, lit = measured(inputs, chosen, instrument)
     if "start" in options:
         options["start"] = _start(options["start"], series, optics)
+    by_noise = method == "tie" and "cutoff" not in options
+    if by_noise:
+        options["cutoff"] = lowest_useful(series.images, series.defocus, optics)
     phase, amplitude = compute(method, series, optics, progress=progress, **options)
-    if method == "tie":
-        _tell_of_slow(phase, series, optics, options.get("cutoff"))
+    if by_noise:
+        _tell_of_slow(phase, options["cutoff"], optics)
     write_wave(result, series, optics, phase, amplitude, lit)
 
 
@@ -128,10 +132,9 @@ def write_wave(
         title = "; ".join([*([title] if title else []), *(f"{k} {v}" for k, v in facts.items())])
     result.parent.mkdir(parents=True, exist_ok=True)
     write_recording(result, _stack(channels), (*between, *field), title, labels=labels)
-    unit = "um" if optics.unit == "um" else "A"
     panels = [Panel(channels[0], "phase", "rad")]
     panels += [Panel(c, "amplitude", "1") for c in channels[1:]]
-    write_figure(result.with_suffix(".png"), panels, optics.pixel_size, unit)
+    write_figure(result.with_suffix(".png"), panels, optics.pixel_size, optics.unit)
     seen = channels[0][np.isfinite(channels[0])]
     click.echo(
         f"{result}: phase in rad, {seen.min():.3g} to {seen.max():.3g}, from "
@@ -140,22 +143,16 @@ def write_wave(
     )
 
 
-def _tell_of_slow(phase: Any, series: Any, optics: Any, cutoff: float | None) -> None:
+def _tell_of_slow(phase: Any, cutoff: float, optics: Any) -> None:
     """Tell how transport of intensity is damped, and warn where the answer is mostly that."""
-    import numpy as np
-
-    from ..focal_series.reconstruct import lowest_useful
     from ..focal_series.tie import slow_share
 
-    if cutoff is not None:
-        return
-    used = lowest_useful(series.images, np.asarray(series.defocus), optics)
     unit = optics.unit
-    click.echo(f"damped below {used:.3g} / {unit}, where noise prevails (--cutoff)")
-    share = slow_share(phase, 2 * used, optics.pixel_size)
+    click.echo(f"damped below {cutoff:.3g} / {unit}, where noise prevails (--cutoff)")
+    share = slow_share(phase, 2 * cutoff, optics.pixel_size)
     if share > 0.5:
         click.echo(
-            f"Warning: {share:.0%} of this phase changes over more than {0.5 / used:.3g} {unit}, "
+            f"Warning: {share:.0%} of this phase changes over more than {0.5 / cutoff:.3g} {unit}, "
             "where the images hardly show a phase: noise, uneven light and drift look alike there",
             err=True,
         )

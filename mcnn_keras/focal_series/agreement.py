@@ -78,9 +78,9 @@ def agreement(
 
 
 def refining_helps(defocus: Sequence[float]) -> bool:
-    """Whether `refined_phase` lowered the error of a network's phase on unseen simulated images.
+    """Whether a network's phase is refined where nothing else is said: from two planes on.
 
-    From one plane it fits uneven light and absorption as if they were phase.
+    From one plane `refined_phase` fits uneven light and absorption as if they were phase.
     """
     return len(defocus) > 1
 

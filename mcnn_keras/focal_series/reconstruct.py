@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..errors import InputError
 from ..physics.optics import Optics
@@ -95,7 +96,7 @@ def reconstruct(
     return function(images, defocus, optics, cutoff, **options), None
 
 
-def lowest_useful(images: np.ndarray, defocus: np.ndarray, optics: Optics) -> float:
+def lowest_useful(images: np.ndarray, defocus: ArrayLike, optics: Optics) -> float:
     """Where transport of intensity is damped by default: below what field and noise let it see."""
     lowest = lowest_cutoff(images.shape[:2], optics.pixel_size)
     return max(lowest, noise_cutoff(images, defocus, optics)) if np.any(defocus) else lowest

@@ -18,7 +18,7 @@ from ..physics.waves import coherence_envelope, imaging_kernels, squared_frequen
 from ..targets.draws import between
 from ..targets.pictures import PicturesOfSplits
 from .base import Problem
-from .phase import UNITS, _illumination, checked_planes
+from .phase import UNITS, checked_planes, illumination
 from .ranges import checked_ranges
 from .recipes import RECIPES
 
@@ -188,7 +188,7 @@ class AnyPhase(Problem):
             between(u[0], *self.ranges["illumination"]),
             contrast * between(u[3], *self.ranges["uneven_contrast"]),
         )
-        image *= _illumination(image.shape[0], unevenness, seeds[1])
+        image *= illumination(image.shape[0], unevenness, seeds[1])
         image *= tf.cond(
             u[4] < 0.3,
             lambda: _dust(image.shape[0], self.ranges["dust"], seeds[2])[..., None],

@@ -201,7 +201,7 @@ class Phase(Problem):
         unevenness, dose, white_noise = tf.unstack(tf.random.stateless_uniform((3,), seeds[0]))
         unevenness = between(unevenness, *self.ranges["illumination"])
         dose = between(dose, *self.ranges["dose"], logarithmic=True)
-        image *= _illumination(image.shape[0], unevenness, seeds[1])
+        image *= illumination(image.shape[0], unevenness, seeds[1])
         return noise.camera(
             image, dose, between(white_noise, *self.ranges["white_noise"]), seeds[2]
         )
@@ -249,7 +249,7 @@ def checked_planes(defocus: float | Sequence[float]) -> list[float]:
     return [float(z) for z in planes]
 
 
-def _illumination(size: int, unevenness: Array, seed: Array) -> Array:
+def illumination(size: int, unevenness: Array, seed: Array) -> Array:
     """A smooth brightness of mean one: slopes and a bump, (size, size, 1)."""
     slopes = tf.random.stateless_normal((5,), seed)
     t = tf.linspace(-1.0, 1.0, size)
