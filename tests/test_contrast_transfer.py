@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter
 from mcnn_keras import InputError, Optics
 from mcnn_keras.focal_series import ctf_phase, tie
 from mcnn_keras.physics import contrast_transfer as transfer
-from mcnn_keras.physics.waves import defocus_stack, imaging_kernels
+from mcnn_keras.physics.waves import coherence_envelope, defocus_stack, imaging_kernels
 
 OPTICS = {
     "light": Optics(0.65, 0.5, None),
@@ -35,11 +35,16 @@ def relative(answer, phase):
     return np.sqrt(np.mean((answer - phase) ** 2)) / phase.std()
 
 
+def halves(shape, planes, optics):
+    kernels = imaging_kernels(shape, np.array(planes), optics, half=True)
+    return kernels, coherence_envelope(shape, np.array(planes), optics)
+
+
 @pytest.mark.parametrize("name", OPTICS)
 def test_a_weak_grating_shows_as_the_transfer_says(name):
     """Fails where a sign, a factor, the aperture, the aberration or the source is left out."""
     optics, planes, shape = OPTICS[name], PLANES[name], (48, 64)
-    phases, absorptions = transfer.transfers(shape, planes, optics)
+    phases, absorptions = transfer.transfers(*halves(shape, planes, optics))
     y, x = np.mgrid[: shape[0], : shape[1]]
     for row, column in ((3, 5), (0, 9), (10, 14)):
         wave = 1e-3 * np.cos(2 * np.pi * (row * y / shape[0] + column * x / shape[1]))
@@ -111,7 +116,7 @@ def test_noise_and_strength_are_measured(rng):
     spectra = np.fft.rfft2(np.moveaxis(images - 1, -1, 0)).astype(np.complex64)
     noise = transfer.noise_power(spectra, shape)[:, 0, 0] / np.prod(shape)
     np.testing.assert_allclose(np.sqrt(noise), 0.02, rtol=0.05)
-    by_phase, _ = transfer.transfers(shape, [-40.0, 25.0], optics)
+    by_phase, _ = transfer.transfers(*halves(shape, [-40.0, 25.0], optics))
     law = transfer.power_law(shape)
     strength = transfer.object_power(spectra, by_phase, noise[:, None, None] * 128**2, law)
     true = (np.abs(np.fft.rfft2(phase)) ** 2).sum() / law.sum()
@@ -202,14 +207,15 @@ def test_wrong_numbers_are_refused():
 def test_simulated_intensities_are_those_of_the_wave(rng):
     """Fails where the simulation within the channels differs from that of the samples."""
     optics = OPTICS["electrons"]
-    phase, absorbed = 0.5 * rng.standard_normal((2, 32, 40)).astype(np.float32)
-    absorbed *= 0.1
-    found = transfer.simulated(phase, absorbed, PLANES["electrons"], optics)
-    expected = images_of(phase, PLANES["electrons"], optics, 1 + absorbed)
-    np.testing.assert_allclose(np.moveaxis(found, 0, -1), expected, atol=2e-4)
-    tensors = transfer.simulated(tf.constant(phase), tf.constant(absorbed), PLANES["electrons"],
-                                 optics)  # fmt: skip
-    np.testing.assert_allclose(tensors, found, atol=2e-4)
+    for shape in ((32, 40), (30, 41)):
+        phase, absorbed = 0.5 * rng.standard_normal((2, *shape)).astype(np.float32)
+        absorbed *= 0.1
+        kernels = halves(shape, PLANES["electrons"], optics)
+        found = transfer.simulated(phase, absorbed, *kernels)
+        expected = images_of(phase, PLANES["electrons"], optics, 1 + absorbed)
+        np.testing.assert_allclose(np.moveaxis(found, 0, -1), expected, atol=2e-4)
+        tensors = transfer.simulated(tf.constant(phase), tf.constant(absorbed), *kernels)
+        np.testing.assert_allclose(tensors, found, atol=2e-4)
 
 
 def test_dimensionless_defocus_is_fresnels(rng):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -12,7 +11,13 @@ from ..physics import arrays
 from ..physics.arrays import Array
 from ..physics.intensity_transport import phase_gain, slope_weights
 from ..physics.optics import Optics
-from ..physics.waves import has_aberration, lens_kernel, squared_frequencies, transfer_function
+from ..physics.waves import (
+    extended,
+    has_aberration,
+    lens_kernel,
+    squared_frequencies,
+    transfer_function,
+)
 
 
 def focus_estimates(
@@ -93,21 +98,3 @@ def _kernels(shape: tuple[int, ...], defocus: Array, optics: Optics, period: flo
         )
         forth = forth * xp.cast(squared < limit**2, "complex64")
     return xp.concat([xp.conj(forth), xp.cast(gain, "complex64")[None]], axis=0)
-
-
-def extended(fields: Array, margin: int) -> tuple[Array, tuple[slice, slice]]:
-    """Fields with a mirrored margin that fades to zero, and the place of the field within them."""
-    height, width = fields.shape[-2:]
-    margin = min(margin, height, width)  # a field can be mirrored only once
-    inner = slice(margin, margin + height), slice(margin, margin + width)
-    if margin == 0:
-        return fields, inner
-    widths = [(0, 0)] * (len(fields.shape) - 2) + [(margin, margin)] * 2
-
-    def fade(n: int) -> Array:
-        distance = np.arange(n + 2 * margin) + 0.5
-        distance = np.minimum(distance, n + 2 * margin - distance)
-        return np.sin(0.5 * math.pi * np.minimum(distance / margin, 1.0)) ** 2
-
-    window = np.float32(fade(height)[:, None] * fade(width))
-    return arrays.of(fields).pad(fields, widths) * window, inner

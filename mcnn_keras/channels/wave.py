@@ -5,7 +5,6 @@ contrasts -> linear estimates -> simulated again -> corrected once; waves of eac
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -13,10 +12,14 @@ import numpy as np
 from ..physics import arrays
 from ..physics import contrast_transfer as ctf
 from ..physics.arrays import Array
-from ..physics.intensity_transport import slope_weights
+from ..physics.intensity_transport import slope_gain, slope_weights
 from ..physics.optics import Optics
-from ..physics.waves import imaging_kernels, squared_frequencies
-from .focus import extended
+from ..physics.waves import (
+    coherence_envelope,
+    extended,
+    imaging_kernels,
+    squared_frequencies,
+)
 
 # Intensities below this share of the mean count as dark as it: their logarithm is cut.
 DARK = 0.03
@@ -70,10 +73,12 @@ def wave_estimates(contrast: Array, conditions: Mapping[str, Array], margin: int
     spectra = xp.rfft2(fields)
     weak, strong, amplitude = (spectra[i] for i in range(3))
 
-    solver = _Solver(weak, defocus, optics, shape)
+    kernels = imaging_kernels(shape, defocus, optics, half=True)
+    envelope = coherence_envelope(shape, defocus, optics)
+    solver = _Solver(weak, defocus, optics, shape, ctf.transfers(kernels, envelope))
     first = solver(strong)
     phase, absorbed = (xp.irfft2(s, shape) for s in first)
-    seen = ctf.simulated(phase, absorbed, defocus, optics)
+    seen = ctf.simulated(phase, absorbed, kernels, envelope)
     seen = seen / xp.mean(seen, axis=(-2, -1)) - 1.0
     missed = xp.clip(fields[0] - seen, -2.0, 2.0)
     second = solver(xp.rfft2(missed))
@@ -85,11 +90,10 @@ def wave_estimates(contrast: Array, conditions: Mapping[str, Array], margin: int
     ]  # fmt: skip
     estimates = xp.irfft2(xp.stack(found, axis=-3), shape)
 
-    kernels = xp.conj(imaging_kernels(shape, defocus, optics, half=True))
-    parts = xp.stack([ctf.imaginary(kernels), xp.real(kernels)], axis=0)
-    waves = xp.cast(parts, "complex64")
-    # The planes' parts lie before those of the batch.
-    back = xp.irfft2(xp.stack([waves[i] * (0.5 * amplitude) for i in range(2)], axis=0), shape)
+    halved = 0.5 * amplitude
+    parts = (-ctf.imaginary(kernels), xp.real(kernels))  # of the way back
+    # The waves' parts lie before the batch.
+    back = xp.irfft2(xp.stack([xp.cast(k, "complex64") * halved for k in parts], axis=0), shape)
     mean = xp.mean(back, axis=-3)
     apart = xp.mean(xp.sum((back - mean) ** 2, axis=0), axis=-3)
     errors = xp.concat([apart, xp.mean(missed**2, axis=-3)], axis=-3)
@@ -114,11 +118,16 @@ class _Solver:
     """Linear estimates of phase and absorption from the spectra of all planes."""
 
     def __init__(
-        self, contrasts: Array, defocus: Array, optics: Optics, shape: Sequence[int]
+        self,
+        contrasts: Array,
+        defocus: Array,
+        optics: Optics,
+        shape: Sequence[int],
+        transfers: tuple[Array, Array],
     ) -> None:
         xp = arrays.of(contrasts, defocus)
         self.defocus, self.optics, self.shape = defocus, optics, shape
-        self.phase, self.absorption = ctf.transfers(shape, defocus, optics)
+        self.phase, self.absorption = transfers
         self.noise = ctf.noise_power(contrasts, shape)
         self.power = xp.mean(ctf.power(contrasts), axis=(-2, -1))
         law = ctf.power_law(shape)
@@ -138,10 +147,7 @@ class _Solver:
         xp = arrays.of(spectra, self.defocus)
         weights = xp.cast(slope_weights(self.defocus), "float32")[:, None, None]
         squared = squared_frequencies(self.shape, self.optics.pixel_size, half=True)
-        rate = xp.cast(self.optics.wavelength, "float64") / xp.cast(
-            self.optics.refractive_index, "float64"
-        )
-        gain = xp.cast(2 * math.pi * rate * squared, "float32")
+        gain = xp.cast(slope_gain(squared, self.optics), "float32")
         slope = xp.sum(spectra * xp.cast(weights, "complex64"), axis=-3)
         noise = xp.sum((self.noise + USUAL * self.unexplained) * weights * weights, axis=-3)
         share = gain * self.prior / xp.maximum(gain * gain * self.prior + noise, 1e-30)

@@ -71,14 +71,15 @@ def phase(
             click.echo(f"Warning: {line}; the answer may be wrong", err=True)
     else:
         compare_optics(card, optics, "the series", lambda text: click.echo(text, err=True))
-    import_tensorflow()
     from ..focal_series.agreement import agreement, refined_phase, refining_helps
-    from ..focal_series.network import load_network, network_answer
+    from ..focal_series.network import frames_of, network_answer
+    from ..inference.fastest import engine_for
 
-    loaded, own = load_network(model, series.defocus, optics.unit)
+    own = frames_of(card, model, series.defocus, optics.unit)
+    engine = engine_for(model, say=lambda text: click.echo(text, err=True), start=import_tensorflow)
     planes = tuple(series.defocus[i] for i in own)
     series = series._replace(images=series.images[..., own], defocus=planes)
-    found, amplitude = network_answer(loaded, series, optics)
+    found, amplitude = network_answer(engine, series, optics)
     score = _mean(agreement(found, amplitude, series.images, planes, optics))
     refine = refining_helps(series.defocus) if refine is None else refine
     if refine:

@@ -7,11 +7,13 @@ from numpy.typing import ArrayLike
 from scipy import fft
 
 from ..errors import InputError
+from ..inference.planes import require_out_of_focus
 from ..physics import contrast_transfer as transfer
 from ..physics.optics import Optics
+from ..physics.waves import coherence_envelope, extended, imaging_kernels
 from .tie import is_reflecting, unit_intensities
 
-# Mirrored pixels around the field, which fade to the mean; at most half of the field.
+# Mirrored pixels around the field, which fade to the mean.
 MARGIN = 64
 # The share of the contrast that counts as noise, see `contrast_transfer.unexplained`. On natural
 # objects in noise 0.02 to 0.1 differ by a tenth; less is truer to smooth objects in clean images.
@@ -75,20 +77,20 @@ def ctf_phase(
         if value is not None and not 0 <= value < np.inf:
             raise InputError(f"{name} is {value}; 0 or a positive number is expected")
     planes = np.asarray(defocus, np.float64)
-    if not planes.any():
-        raise InputError(
-            "all planes are in focus, where a phase is invisible; add planes out of focus"
-        )
+    require_out_of_focus(planes)
     if absorption is None:
         absorption = transfer.ABSORPTION if len(planes) > 1 else transfer.FAINT
     # In a fixed order, so that sums are rounded alike.
     order = np.argsort(planes, kind="stable")
     planes, contrasts = planes[order], (unit_intensities(images) - 1)[..., order]
     is_periodic = not is_reflecting(boundary)
-    fields, inner = _surrounded(np.moveaxis(contrasts, -1, 0).astype(np.float32), boundary)
+    fields = np.moveaxis(contrasts, -1, 0).astype(np.float32)
+    fields, inner = extended(fields, 0 if is_periodic else MARGIN)
     shape = fields.shape[-2:]
     spectra = fft.rfft2(fields, workers=2)
-    by_phase, by_absorption = transfer.transfers(shape, planes, optics)
+    kernels = imaging_kernels(shape, planes, optics, half=True)
+    envelope = coherence_envelope(shape, planes, optics)
+    by_phase, by_absorption = transfer.transfers(kernels, envelope)
     law = transfer.power_law(shape)
     # What rounding leaves in images without noise.
     rounding = 1e-8 * transfer.power(spectra).mean((-2, -1), keepdims=True)
@@ -106,21 +108,3 @@ def ctf_phase(
     )
     amplitude = np.maximum(1 + absorbed, 0)
     return phase - phase.mean(), amplitude / np.sqrt(np.mean(amplitude**2))
-
-
-def _surrounded(fields: np.ndarray, boundary: str) -> tuple[np.ndarray, tuple[slice, slice]]:
-    """Fields within margins that are mirrored and fade to zero, and their place in them."""
-    shape = fields.shape[-2:]
-    if not is_reflecting(boundary):
-        return fields, (slice(0, shape[0]), slice(0, shape[1]))
-    widths, ramps = [(0, 0)], []
-    for n in shape:
-        margin = min(MARGIN, n // 2)
-        after = fft.next_fast_len(n + 2 * margin, real=True) - n - margin
-        widths.append((margin, after))
-        before = np.sin(np.pi / 2 * (np.arange(margin) + 0.5) / margin) ** 2
-        behind = np.sin(np.pi / 2 * (np.arange(after) + 0.5) / after) ** 2
-        ramps.append(np.concatenate([before, np.ones(n), behind[::-1]]))
-    window = (ramps[0][:, None] * ramps[1]).astype(np.float32)
-    inner = tuple(slice(w[0], w[0] + n) for w, n in zip(widths[1:], shape, strict=True))
-    return np.pad(fields, widths, mode="symmetric") * window, (inner[0], inner[1])

@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import InputError
 from ..inference.axes import SMALLEST
 from ..inference.planes import match_planes
-from ..models import AnyPlanes, Planes
+from ..models import AnyPlanes, ModelCard, Planes
 from ..physics.optics import Optics
 from .series import FocalSeries
 
@@ -56,9 +56,15 @@ def load_network(
     from ..models.saving import load_once
 
     model = load_once(name)
-    card = model.card
+    return model, frames_of(model.card, name, planes, unit)
+
+
+def frames_of(
+    card: ModelCard, name: str | Path, planes: Sequence[float], unit: str = "um"
+) -> list[int]:
+    """The images of a series that a network for phases takes, as in `load_network`."""
     if isinstance(card.inputs, AnyPlanes):
-        return model, list(range(len(planes)))
+        return list(range(len(planes)))
     if not isinstance(card.inputs, Planes):
         raise InputError(f"{name} is a model for {card.problem}, not for phases")
     if card.inputs.unit != unit:
@@ -68,7 +74,7 @@ def load_network(
             f"{kinds[unit]}; choose a model for {kinds[unit]}, or give optics for "
             f"{kinds[card.inputs.unit]}"
         )
-    return model, match_planes(card.inputs, planes)
+    return match_planes(card.inputs, planes)
 
 
 def network_answer(
@@ -78,7 +84,7 @@ def network_answer(
 
     Parameters
     ----------
-    model : keras.Model
+    model : keras.Model or engine
     series : FocalSeries
         The planes of the model, in any order; of a model of any planes, all that there are.
     optics : Optics
@@ -105,7 +111,7 @@ def at_any_planes(
 
     Parameters
     ----------
-    model : keras.Model
+    model : keras.Model or engine
     images : (height, width, planes) array
     defocus : sequence of float
     optics : Optics

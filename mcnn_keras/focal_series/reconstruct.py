@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import InputError
+from ..inference.planes import require_out_of_focus
 from ..physics.optics import Optics
 from .ctf import ctf_phase
 from .gaussian_process import gp_tie
@@ -80,11 +81,8 @@ def reconstruct(
     if method == "iterative":
         options.setdefault("start", _start(images, defocus, optics, cutoff))
         return iterative_phase(images, defocus, optics, **options)
+    require_out_of_focus(defocus)
     seen = defocus != 0  # a plane in focus does not contribute to a difference
-    if not seen.any():
-        raise InputError(
-            "all planes are in focus, where a phase is invisible; add planes out of focus"
-        )
     # A line through several planes may begin in focus.
     if method != "gp-tie" and not (method == "tie" and len(defocus) > 1):
         images, defocus = images[..., seen], defocus[seen]

@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..models import ModelCard, Planes
 from ..physics import contrast_transfer as transfer
 from ..physics.optics import Optics
+from .planes import require_out_of_focus
 
 # Beyond a range by this factor a number still counts as within.
 SLACK = 1.05
@@ -39,10 +40,7 @@ def with_planes(engine: Any, defocus: Sequence[float], unit: str = "um") -> Any:
         raise InputError(f"defocus {planes} is not a list of planes; give a number for each image")
     if len(set(planes)) < len(planes):
         raise InputError(f"defocus {planes} names a plane twice; give each plane once")
-    if not any(planes):
-        raise InputError(
-            "all planes are in focus, where a phase is invisible; add planes out of focus"
-        )
+    require_out_of_focus(planes)
     told = copy.copy(engine)
     told.card = dataclasses.replace(
         engine.card, inputs=Planes(tuple(planes), tuple(0.0 for _ in planes), unit)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..errors import InputError
 from ..models import Planes
@@ -57,6 +58,20 @@ def match_planes(planes: Planes, there: Sequence[float], source: str = "") -> li
                 "images, or train a model for these planes"
             )
     return [int(i) for i in columns]
+
+
+def require_out_of_focus(planes: ArrayLike) -> None:
+    """Refuse planes that show nothing of a phase.
+
+    Raises
+    ------
+    InputError
+        If all planes are in focus.
+    """
+    if not np.any(planes):
+        raise InputError(
+            "all planes are in focus, where a phase is invisible; add planes out of focus"
+        )
 
 
 def counted(number: int, thing: str) -> str:

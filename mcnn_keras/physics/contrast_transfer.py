@@ -24,7 +24,7 @@ import numpy as np
 from . import arrays
 from .arrays import Array
 from .optics import Optics
-from .waves import coherence_envelope, imaging_kernels, squared_frequencies
+from .waves import squared_frequencies
 
 # The power of an object's phase falls with this power of the spatial frequency.
 FALL = 3.0
@@ -39,24 +39,21 @@ ABSORPTION, FAINT = 0.1, 0.01
 UNEXPLAINED = 0.05
 
 
-def transfers(shape: Sequence[int], defocus: Array, optics: Optics) -> tuple[Array, Array]:
+def transfers(kernels: Array, envelope: Array) -> tuple[Array, Array]:
     """The contrast of each plane for each rad of phase, and for each change of the amplitude.
 
     Parameters
     ----------
-    shape : tuple of int
-        Height and width in pixels.
-    defocus : (planes,) array or tensor
-        Distances, positive downstream.
-    optics : Optics
+    kernels : (planes, height, width // 2 + 1) complex64
+        From `mcnn_keras.physics.waves.imaging_kernels`, a half of them.
+    envelope : (planes, height, width // 2 + 1) float32
+        From `mcnn_keras.physics.waves.coherence_envelope`.
 
     Returns
     -------
     phase, absorption : array
         (planes, height, width // 2 + 1), float32.
     """
-    kernels = imaging_kernels(shape, defocus, optics, half=True)
-    envelope = coherence_envelope(shape, defocus, optics)
     xp = arrays.of(kernels, envelope)
     return -2.0 * envelope * imaginary(kernels), 2.0 * envelope * xp.real(kernels)
 
@@ -66,30 +63,30 @@ def imaginary(values: Array) -> Array:
     return arrays.of(values).real(values * np.complex64(-1j))
 
 
-def simulated(phase: Array, absorbed: Array, defocus: Array, optics: Optics) -> Array:
+def simulated(phase: Array, absorbed: Array, kernels: Array, envelope: Array) -> Array:
     """The intensities of an object at every plane, in periodic fields.
 
     Parameters
     ----------
     phase, absorbed : (..., height, width) array or tensor
         In rad, and what the amplitude differs from one; it is kept above zero.
-    defocus : (planes,) array or tensor
-    optics : Optics
+    kernels, envelope : (planes, height, width // 2 + 1) array
+        As for `transfers`.
 
     Returns
     -------
     array
         (..., planes, height, width), float32.
     """
-    xp = arrays.of(phase, defocus)
+    xp = arrays.of(phase, kernels)
     shape = tuple(int(n) for n in phase.shape[-2:])
     amplitude = xp.maximum(1.0 + absorbed, np.float32(0.05))
     wave = xp.complex(amplitude * xp.cos(phase), amplitude * xp.sin(phase))
-    kernels = imaging_kernels(shape, defocus, optics)
-    waves = xp.ifft2(xp.fft2(wave)[..., None, :, :] * kernels)
+    # Kernels are symmetric: what a half leaves out is mirrored.
+    whole = xp.concat([kernels, kernels[..., (shape[1] - 1) // 2 : 0 : -1]], axis=-1)
+    waves = xp.ifft2(xp.fft2(wave)[..., None, :, :] * whole)
     intensity = xp.real(waves * xp.conj(waves))
-    envelope = xp.cast(coherence_envelope(shape, defocus, optics), "complex64")
-    return xp.irfft2(xp.rfft2(intensity) * envelope, shape)
+    return xp.irfft2(xp.rfft2(intensity) * xp.cast(envelope, "complex64"), shape)
 
 
 def power_law(shape: Sequence[int]) -> np.ndarray:

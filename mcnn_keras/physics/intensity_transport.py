@@ -37,6 +37,28 @@ def slope_weights(defocus: Array) -> Array:
     return z / xp.sum(z * z)
 
 
+def slope_gain(squared: Array, optics: Optics) -> Array:
+    """From the spectrum of the phase to that of the intensity's slope along the axis.
+
+    Parameters
+    ----------
+    squared : array
+        Squared spatial frequencies, float64, in 1 / um^2.
+    optics : Optics
+        Of which wavelength and refractive index count here.
+
+    Returns
+    -------
+    array
+        Of the frequencies' shape, float64, in 1 / (rad um).
+    """
+    xp = arrays.of(squared, optics.wavelength, optics.refractive_index)
+    wavelength, index = (
+        xp.cast(v, "float64") for v in (optics.wavelength, optics.refractive_index)
+    )
+    return 2 * math.pi * wavelength / index * squared
+
+
 def phase_gain(squared: Array, optics: Optics, cutoff: Array) -> Array:
     """From the spectrum of the intensity's slope along the axis to that of the phase.
 
@@ -54,10 +76,6 @@ def phase_gain(squared: Array, optics: Optics, cutoff: Array) -> Array:
     array
         Of the frequencies' shape, float64, in rad um.
     """
-    xp = arrays.of(squared, optics.wavelength, optics.refractive_index, cutoff)
-    wavelength, index, limit = (
-        xp.cast(v, "float64") for v in (optics.wavelength, optics.refractive_index, cutoff)
-    )
-    scale = 2 * math.pi * wavelength / index
-    gain = scale * squared
-    return gain / (gain * gain + (scale * limit**2) ** 2)
+    gain = slope_gain(squared, optics)
+    limit = arrays.of(gain, cutoff).cast(cutoff, "float64")
+    return gain / (gain * gain + slope_gain(limit**2, optics) ** 2)

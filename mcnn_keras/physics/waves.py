@@ -283,3 +283,21 @@ def spread(defocus: Sequence[float], optics: Optics) -> int:
     sine = min(sine, 0.99)
     reach = max(abs(z) for z in defocus) * sine / math.sqrt(1 - sine**2)
     return math.ceil(reach / optics.pixel_size)
+
+
+def extended(fields: Array, margin: int) -> tuple[Array, tuple[slice, slice]]:
+    """Fields with a mirrored margin that fades to zero, and the place of the field within them."""
+    height, width = fields.shape[-2:]
+    margin = min(margin, height, width)  # a field can be mirrored only once
+    inner = slice(margin, margin + height), slice(margin, margin + width)
+    if margin == 0:
+        return fields, inner
+    widths = [(0, 0)] * (len(fields.shape) - 2) + [(margin, margin)] * 2
+
+    def fade(n: int) -> Array:
+        distance = np.arange(n + 2 * margin) + 0.5
+        distance = np.minimum(distance, n + 2 * margin - distance)
+        return np.sin(0.5 * math.pi * np.minimum(distance / margin, 1.0)) ** 2
+
+    window = np.float32(fade(height)[:, None] * fade(width))
+    return arrays.of(fields).pad(fields, widths) * window, inner

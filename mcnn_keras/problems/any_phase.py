@@ -33,20 +33,21 @@ RANGES = {
     "spherical_aberration": (1.0, 1000.0),  # C wavelength^3 / pixel_size^4; of one in seven
     "coherence": (0.1, 3.0),  # pixels of blur at the farthest plane; of one in three
     "focus_error": (-0.02, 0.02),  # of each plane's defocus, the same for all
-    "focus_offset": (-0.1, 0.1),  # of the least defocus, the same for all
+    "focus_offset": (-0.1, 0.1),  # of the least defocus, the same for all, mostly small
     "shift": (0.0, 0.5),  # pixels, of each plane
     "illumination": (0.0, 0.03),  # unevenness of the intensity over the field, at most
     "uneven_contrast": (0.0, 0.5),  # the same, of the contrast: who sees little corrects for it
     "dust": (0.0, 0.3),  # of the light that a grain on the camera takes; of a third
     "noise": (0.02, 1.0),  # deviation of counting noise, of the contrast's, log-uniform
     "least_noise": (0.0005, 0.005),  # of the mean intensity, log-uniform
+    "most_noise": (0.005, 0.1),  # the same: a strong object has no more noise than a weak one
 }
 MARGIN = 48
 GRAINS = 6
 # Numbers of planes, and how often each is drawn.
-COUNTS = {1: 0.3, 2: 0.3, 3: 0.1, 4: 0.12, 5: 0.05, 8: 0.08, 12: 0.02, 16: 0.02, 32: 0.01}
-# The half of the samples with a real amplitude; the others absorb a little.
-ABSORBING = 0.4
+COUNTS = {1: 0.32, 2: 0.32, 3: 0.12, 4: 0.12, 5: 0.04, 8: 0.05, 12: 0.01, 16: 0.01, 32: 0.01}
+# The share of the samples with a real amplitude; the others absorb a little.
+ABSORBING = 0.3
 NO_APERTURE = 100.0
 
 
@@ -116,7 +117,8 @@ class AnyPhase(Problem):
         pictures = self._pictures[split]
         shape = pictures.draw_object(seeds[0], size)
         u = tf.unstack(tf.random.stateless_uniform((6,), seeds[2]))
-        span = between(u[0], *self.ranges["phase_span"], logarithmic=True)
+        # Weak objects are all alike but for their scale, so strong ones are drawn more often.
+        span = between(tf.sqrt(u[0]), *self.ranges["phase_span"], logarithmic=True)
         # A camera resolves no steps of many radians: what is strong is smooth over some pixels.
         smooth = u[1] < tf.minimum(span / 8.0, 1.0)
         blur = tf.where(smooth, 4.0 * u[2] * tf.minimum(span / 4.0, 1.0), 0.0)
@@ -158,7 +160,9 @@ class AnyPhase(Problem):
         defocus = tf.cast(conditions["defocus"], tf.float32)
         least = tf.reduce_min(tf.where(tf.abs(defocus) > 0, tf.abs(defocus), np.inf))
         defocus = defocus * (1.0 + between(u[0], *self.ranges["focus_error"]))
-        defocus += least * between(u[1], *self.ranges["focus_offset"])
+        # Most users know where focus is: the third power of a uniform draw.
+        offset = 0.5 + 0.5 * (2.0 * u[1] - 1.0) ** 3
+        defocus += least * between(offset, *self.ranges["focus_offset"])
         optics = Optics.from_conditions(conditions)
         shape = tuple(target.shape[:2])
         kernels = imaging_kernels(shape, defocus, optics)
@@ -182,7 +186,7 @@ class AnyPhase(Problem):
         hides the object in every pixel teaches nothing.
         """
         seeds = tf.unstack(tf.random.split(seed, 3))
-        u = tf.unstack(tf.random.stateless_uniform((5,), seeds[0]))
+        u = tf.unstack(tf.random.stateless_uniform((6,), seeds[0]))
         contrast = tf.math.reduce_std(image) / tf.reduce_mean(image)
         unevenness = tf.minimum(
             between(u[0], *self.ranges["illumination"]),
@@ -196,8 +200,8 @@ class AnyPhase(Problem):
         )
         share = contrast * between(u[1], *self.ranges["noise"], logarithmic=True)
         least = between(u[2], *self.ranges["least_noise"], logarithmic=True)
-        # At most what a hundred counts show: there noise is still normal.
-        deviation = tf.clip_by_value(share, least, 0.1)
+        most = between(u[5], *self.ranges["most_noise"], logarithmic=True)
+        deviation = tf.maximum(tf.minimum(share, most), least)
         return noise.camera(image, 1.0 / deviation**2, 0.0, seeds[2])
 
     def config(self) -> dict[str, Any]:
@@ -238,11 +242,13 @@ def drawn_instrument(seed: Array, ranges: Mapping[str, tuple[float, float]]) -> 
     steps = np.cumsum(list(counts.values())) / sum(counts.values())
     which = tf.searchsorted(np.float32(steps), next(u)[None])[0]
     count = tf.gather(list(counts), tf.minimum(which, len(counts) - 1))
-    farthest = between(next(u), *ranges["defocus"], logarithmic=True)
+    # Far planes are harder than near ones, so they are drawn somewhat more often.
+    farthest = between(next(u) ** 0.75, *ranges["defocus"], logarithmic=True)
     places = drawn_planes(count, farthest, seeds[1], next(u), next(u), next(u))
 
     wavelength = between(next(u), *ranges["wavelength"], logarithmic=True)
-    radius = between(next(u), *ranges["aperture"], logarithmic=True)
+    # A narrow aperture leaves little to learn: most are wide.
+    radius = between(tf.sqrt(next(u)), *ranges["aperture"], logarithmic=True)
     # No wave is wider than the medium lets pass.
     radius = tf.minimum(radius, 0.95 / wavelength)
     aperture = tf.where(next(u) < 0.67, radius * wavelength, NO_APERTURE)
