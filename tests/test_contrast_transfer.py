@@ -85,7 +85,7 @@ def test_least_squares_solves_the_normal_equations(absorption, count, rng):
     )
     noise = rng.uniform(0.1, 2, (count, 1, 1)).astype(np.float32)
     prior = rng.uniform(0.1, 3, (4, 5)).astype(np.float32)
-    found = transfer.least_squares(data, s, a, noise, prior, absorption)
+    found = transfer.LeastSquares(s, a, noise, prior).solve(data, absorption)
     for i, j in np.ndindex(4, 5):
         matrix = np.stack([s[:, i, j], a[:, i, j]], axis=1).astype(float)
         if absorption == 0:

@@ -76,17 +76,18 @@ def wave_estimates(contrast: Array, conditions: Mapping[str, Array], margin: int
     kernels = imaging_kernels(shape, defocus, optics, half=True)
     envelope = coherence_envelope(shape, defocus, optics)
     solver = _Solver(weak, defocus, optics, shape, ctf.transfers(kernels, envelope))
-    first = solver(strong)
+    usual, bold = solver.system(USUAL), solver.system(BOLD)
+    first = usual.solve(strong, ctf.FAINT)
     phase, absorbed = (xp.irfft2(s, shape) for s in first)
     seen = ctf.simulated(phase, absorbed, kernels, envelope)
     seen = seen / xp.mean(seen, axis=(-2, -1)) - 1.0
     missed = xp.clip(fields[0] - seen, -2.0, 2.0)
-    second = solver(xp.rfft2(missed))
+    second = usual.solve(xp.rfft2(missed), ctf.FAINT)
     found = [
-        solver(weak)[0], solver(weak, absorption=ctf.ABSORPTION)[1], *first,
+        usual.solve(weak, ctf.FAINT)[0], usual.solve(weak, ctf.ABSORPTION)[1], *first,
         *(a + b for a, b in zip(first, second, strict=True)),
-        solver(weak, BOLD)[0], solver(strong, BOLD)[0], solver(strong, CAUTIOUS, 0.0)[0],
-        solver.transport(strong),
+        bold.solve(weak, ctf.FAINT)[0], bold.solve(strong, ctf.FAINT)[0],
+        solver.system(CAUTIOUS).solve(strong, 0.0)[0], solver.transport(strong),
     ]  # fmt: skip
     estimates = xp.irfft2(xp.stack(found, axis=-3), shape)
 
@@ -99,8 +100,8 @@ def wave_estimates(contrast: Array, conditions: Mapping[str, Array], margin: int
     errors = xp.concat([apart, xp.mean(missed**2, axis=-3)], axis=-3)
     images = xp.concat([estimates, mean[0], mean[1], xp.sqrt(errors + np.float32(1e-12))], axis=-3)
     images = images[(..., *inner)] / scale
-    usual = xp.stack([images[..., i, :, :] for i in (0, 2, 4)], axis=-3)
-    size = xp.sqrt(xp.mean(usual * usual, axis=(-3, -2, -1)) + np.float32(2.5e-3))
+    phases = xp.stack([images[..., i, :, :] for i in (0, 2, 4)], axis=-3)
+    size = xp.sqrt(xp.mean(phases * phases, axis=(-3, -2, -1)) + np.float32(2.5e-3))
     units = [size if i in PHASES else xp.cast(size > 0, "float32") for i in range(PHASE_SCALE)]
     images = images / xp.concat(units, axis=-3)
     images = images / xp.sqrt(1.0 + (images / MOST) ** 2)
@@ -134,13 +135,10 @@ class _Solver:
         self.prior = ctf.object_power(contrasts, self.phase, self.noise, law) * law
         self.unexplained = ctf.unexplained(contrasts, shape, 1.0)
 
-    def __call__(
-        self, spectra: Array, share: float = USUAL, absorption: float = ctf.FAINT
-    ) -> tuple[Array, Array]:
+    def system(self, share: float) -> ctf.LeastSquares:
+        """The equations where this share of the contrast counts as noise."""
         noise = self.noise + share * self.unexplained
-        return ctf.least_squares(
-            spectra, self.phase, self.absorption, noise, self.prior, absorption
-        )
+        return ctf.LeastSquares(self.phase, self.absorption, noise, self.prior)
 
     def transport(self, spectra: Array) -> Array:
         """The phase by transport of intensity, damped by the same noise."""

@@ -100,9 +100,8 @@ def ctf_phase(
         allowed = np.full_like(least, max(noise, 1e-9) ** 2 * fields[0].size)
     else:
         allowed = least + (0 if is_periodic else transfer.unexplained(spectra, shape, UNEXPLAINED))
-    phase, absorbed = transfer.least_squares(
-        spectra, by_phase, by_absorption, allowed, strength * law, absorption
-    )
+    system = transfer.LeastSquares(by_phase, by_absorption, allowed, strength * law)
+    phase, absorbed = system.solve(spectra, absorption)
     phase, absorbed = (
         fft.irfft2(s, shape, workers=2)[inner].astype(np.float64) for s in (phase, absorbed)
     )

@@ -181,14 +181,7 @@ def object_power(spectra: Array, transfer: Array, noise: Array, prior: np.ndarra
     return (xp.maximum(seen, least) / xp.sum(expected * expected))[..., None, None]
 
 
-def least_squares(
-    spectra: Array,
-    phase_transfer: Array,
-    absorption_transfer: Array,
-    noise: Array,
-    prior: Array,
-    absorption: float = ABSORPTION,
-) -> tuple[Array, Array]:
+class LeastSquares:
     """The most probable phase and absorption of a weak object, given the contrasts of all planes.
 
     Normal noise of a known variance in each plane, and normal phase and absorption of known power:
@@ -196,52 +189,65 @@ def least_squares(
 
     Parameters
     ----------
-    spectra : (..., planes, height, width // 2 + 1) complex64
-        Of the contrasts.
     phase_transfer, absorption_transfer : (planes, height, width // 2 + 1) array
         From `transfers`.
     noise : (..., planes, 1, 1) or (..., planes, height, width // 2 + 1) array
         Variance of each plane's noise.
     prior : (..., height, width // 2 + 1) array
         Power of the phase.
-    absorption : float
-        Power of the absorption as a share of the phase's; 0 for an object of phase alone.
-
-    Returns
-    -------
-    phase, absorption : array
-        Spectra, (..., height, width // 2 + 1), complex64.
     """
-    xp = arrays.of(spectra, phase_transfer)
-    weight = 1.0 / xp.maximum(noise, 1e-20)
 
-    def over_planes(value: Array, data: Array) -> Array:
-        return xp.sum(value * data, axis=-3)
+    def __init__(
+        self, phase_transfer: Array, absorption_transfer: Array, noise: Array, prior: Array
+    ) -> None:
+        xp = arrays.of(phase_transfer, noise)
+        weight = 1.0 / xp.maximum(noise, 1e-20)
+        by_phase = weight * phase_transfer
+        self.prior = prior
+        self.phases = xp.sum(by_phase * phase_transfer, axis=-3)
+        # What of the absorption's transfer no phase can imitate: the normal equations by
+        # themselves are differences of large numbers.
+        self.mixed = xp.sum(by_phase * absorption_transfer, axis=-3)
+        self.ratio = self.mixed / xp.maximum(self.phases, 1e-30)
+        own = absorption_transfer - self.ratio[..., None, :, :] * phase_transfer
+        by_own = weight * own
+        self.apart = xp.sum(by_own * own, axis=-3)
+        self.by_phase, self.by_own = (xp.cast(v, "complex64") for v in (by_phase, by_own))
 
-    def complex64(value: Array) -> Array:
-        return xp.cast(value, "complex64")
+    def solve(self, spectra: Array, absorption: float = ABSORPTION) -> tuple[Array, Array]:
+        """Phase and absorption from contrasts.
 
-    by_phase = weight * phase_transfer
-    phases = over_planes(by_phase, phase_transfer)
-    seen = over_planes(complex64(by_phase), spectra)
-    if absorption == 0:
-        # Multiplied by the prior, which may be zero.
-        found = complex64(prior / (1.0 + prior * phases)) * seen
-        return found, xp.zeros_like(found)
-    # What of the absorption's transfer no phase can imitate: the normal equations by themselves
-    # are differences of large numbers.
-    mixed = over_planes(by_phase, absorption_transfer)
-    ratio = mixed / xp.maximum(phases, 1e-30)
-    own = absorption_transfer - ratio[..., None, :, :] * phase_transfer
-    apart = over_planes(weight * own, own)
-    alone = over_planes(complex64(weight * own), spectra)
-    dark = alone + complex64(ratio) * seen
-    other = absorption * prior
-    absorptions = apart + ratio * mixed
-    inverse = 1.0 / (1.0 + prior * phases + other * (absorptions + prior * phases * apart))
-    phase = seen + complex64(other * apart) * seen - complex64(other * mixed) * alone
-    absorbed = dark + complex64(prior * phases) * alone
-    return complex64(prior * inverse) * phase, complex64(other * inverse) * absorbed
+        Parameters
+        ----------
+        spectra : (..., planes, height, width // 2 + 1) complex64
+            Of the contrasts.
+        absorption : float
+            Power of the absorption as a share of the phase's; 0 for an object of phase alone.
+
+        Returns
+        -------
+        phase, absorption : array
+            Spectra, (..., height, width // 2 + 1), complex64.
+        """
+        xp = arrays.of(spectra, self.by_phase)
+
+        def complex64(value: Array) -> Array:
+            return xp.cast(value, "complex64")
+
+        prior, phases = self.prior, self.phases
+        seen = xp.sum(self.by_phase * spectra, axis=-3)
+        if absorption == 0:
+            # Multiplied by the prior, which may be zero.
+            found = complex64(prior / (1.0 + prior * phases)) * seen
+            return found, xp.zeros_like(found)
+        alone = xp.sum(self.by_own * spectra, axis=-3)
+        dark = alone + complex64(self.ratio) * seen
+        other = absorption * prior
+        absorptions = self.apart + self.ratio * self.mixed
+        scale = 1.0 + prior * phases + other * (absorptions + prior * phases * self.apart)
+        phase = seen + complex64(other * self.apart) * seen - complex64(other * self.mixed) * alone
+        absorbed = dark + complex64(prior * phases) * alone
+        return complex64(prior / scale) * phase, complex64(other / scale) * absorbed
 
 
 def contrast_scale(contrast: Array) -> Array:
