@@ -136,6 +136,20 @@ def test_a_gate_lets_good_pixels_through(full_size_filters, rng):
         MCNN(2, 1, gated=True, scale=2, **SMALL)
 
 
+def test_a_gate_begins_with_half_of_an_estimate_in_the_answers_units(rng):
+    """Fails where an estimate is shut out, or a channel passes as an output of another unit."""
+    model = MCNN(3, 2, gated=True, scaled_by=(2, None), **SMALL)
+    head = model.get_layer("output_1")
+    head.set_weights([0 * w for w in head.get_weights()])
+    image = rng.normal(size=(1, 32, 32, 3)).astype(np.float32)
+    image[..., 2] = 0.1
+    phase, amplitude = np.moveaxis(np.asarray(model(image)[0]), -1, 0)
+    share = phase / (0.1 * image[..., 0])
+    assert share.min() > 0.45
+    assert share.max() < 1
+    assert 0.45 < amplitude.min() <= amplitude.max() < 0.6
+
+
 def test_answers_are_multiplied_by_channels_of_the_input(rng):
     """Fails where an output is not in the units of its channel, or another one is."""
     keras.utils.set_random_seed(0)

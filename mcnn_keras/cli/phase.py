@@ -19,9 +19,8 @@ POOR = 0.5
 @click.argument("inputs", type=click.Path(), nargs=-1, required=True, metavar="INPUT...")
 @click.option("--output", type=click.Path(), required=True, help="The phase: .tif, .h5, .npy, ...")
 @click.option(
-    "--model", required=True, metavar="MODEL",
-    help="Of any planes, as `mcnn-keras train any_phase` makes it, or of those that it was trained "
-    "for: a file, or a shipped model's name.",
+    "--model", default="phase", show_default=True, metavar="MODEL",
+    help="Of any planes, or of those that it was trained for: a file, or a shipped model's name.",
 )  # fmt: skip
 @click.option(
     "--refine/--no-refine", default=None,
@@ -47,10 +46,9 @@ def phase(
 
     \b
     Examples:
-      mcnn-keras phase stack.tif --model runs/phase/model.h5 --defocus -88 --defocus 39 \\
-          --wavelength 0.65 --pixel-size 0.312 --output phase.tif
-      mcnn-keras phase focus_stack.tif --model runs/phase/model.h5 --focus auto \\
-          --wavelength 0.532 --output phase.tif
+      mcnn-keras phase stack.tif --defocus -88 --defocus 39 --wavelength 0.65 \\
+          --pixel-size 0.312 --output phase.tif
+      mcnn-keras phase focus_stack.tif --focus auto --wavelength 0.532 --output phase.tif
     """
     from ..files import output_types, split_name
     from ..inference.any_planes import outside

@@ -139,8 +139,6 @@ def run_training(
     from ..training.loop import train as run_train
 
     settings, started = run.settings(), None
-    if settings.get("start") == "none":
-        settings["start"] = None
     if run.resume:
         if run.output is None:
             raise click.UsageError(
@@ -150,8 +148,13 @@ def run_training(
         name = _same_problem(begun, name, run.output)
         started = problem_config(begun["problem"])
         settings = {**begun["settings"], **settings}
+        settings["start"] = None if settings["start"] == "none" else settings["start"]
     else:
-        name = options.kind(name, run.start)
+        start = options.start(settings)
+        if start is not None and run.start is None:
+            click.echo(f"begins with the shipped model {start}; --start none begins anew")
+        settings["start"] = start
+        name = options.kind(name, start)
     problem = described(name, options, started)
     for line in getattr(problem, "report", ()):
         click.echo(line)

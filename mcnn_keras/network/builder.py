@@ -163,7 +163,7 @@ def MCNN(
                 gate = layers.Conv2DTranspose(
                     output_channels, head_kernel, strides=2, padding="same", **_gate_start()
                 )(x)
-                outputs[1] = _gated(image, outputs[1], gate)
+                outputs[1] = _gated(image, outputs[1], gate, scaled_by)
             break
         channels = filters[level - 1] if level > 0 else full_size_filters
         blocks = depth if level > 0 else 0
@@ -172,7 +172,7 @@ def MCNN(
             outputs[m] = _head(x, output_channels, m)
             if m == 1 and gated:
                 gate = layers.Conv2D(output_channels, 3, padding="same", **_gate_start())(x)
-                outputs[1] = _gated(image, outputs[1], gate)
+                outputs[1] = _gated(image, outputs[1], gate, scaled_by)
     if scaled_by is not None and any(k is not None for k in scaled_by):
         outputs = _scaled(image, outputs, scaled_by)
     return keras.Model(image, [outputs[m] for m in sorted(outputs)], name=name)
@@ -274,17 +274,23 @@ def _gate_start() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _gated(image: Any, answer: Any, logit: Any) -> Any:
+def _gated(
+    image: Any, answer: Any, logit: Any, scaled_by: Sequence[int | None] | None = None
+) -> Any:
     """Let through what needs no mending: answer + gate (input - answer).
 
     Where the answer removes little in the mean over some pixels, the input is good, and what is
     removed is about the network's own error: the gate starts open there. Where it removes much,
-    that is noise. Learned features shift where it opens.
+    that is noise. Learned features shift where it opens. Of scaled answers the first channels are
+    estimates, good or bad: there the gate starts half open at least, and one passes for the others.
     """
     channels = answer.shape[-1]
     passed = layers.Conv2D(channels, 1, dtype="float32", name="passed_1")
     through = passed(image)
-    passed.kernel.assign(ops.eye(image.shape[-1], channels)[None, None])
+    own = [k is not None for k in scaled_by or (0,) * channels]
+    kernel = ops.eye(image.shape[-1], channels) * ops.array(own, "float32")
+    passed.kernel.assign(kernel[None, None])
+    passed.bias.assign(ops.array([float(not k) for k in own], "float32"))
     change = layers.Subtract(dtype="float32", name="gate_1_change")([through, answer])
     removed = layers.Multiply(dtype="float32", name="gate_1_square")([change, change])
     # Down, then across: one pool of so many pixels takes a fifth of the network's time.
@@ -297,7 +303,8 @@ def _gated(image: Any, answer: Any, logit: Any) -> Any:
     removed = layers.Activation("softsign", dtype="float32", name="gate_1_share")(removed)
     closing = layers.Conv2D(channels, 1, use_bias=False, dtype="float32", name="gate_1_closing")
     closed = closing(removed)
-    closing.kernel.assign(-10.0 * ops.eye(channels, channels)[None, None])
+    strength = -10.0 if scaled_by is None else -5.0
+    closing.kernel.assign(strength * ops.eye(channels, channels)[None, None])
     gate = layers.Add(dtype="float32", name="gate_1_sum")([logit, closed])
     gate = layers.Activation("sigmoid", dtype="float32", name="gate_1_act")(gate)
     change = layers.Multiply(dtype="float32", name="gate_1_let")([gate, change])

@@ -18,7 +18,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "paired": {"image_size": 128, "epochs": 16},
     "any_phase": {
         "image_size": 128, "samples": 8192, "epochs": 20, "batch_size": 16, "learning_rate": 1e-3,
-        "mixed_sizes": True,
+        "mixed_sizes": True, "gated": True,
     },
     "phase": {},
     "reflection": {"image_size": 192},
