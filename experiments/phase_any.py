@@ -34,7 +34,7 @@ from mcnn_keras.focal_series import (
 )
 from mcnn_keras.focal_series.agreement import refined_phase
 from mcnn_keras.focal_series.network import at_any_planes
-from mcnn_keras.problems.any_phase import AnyPhase
+from mcnn_keras.problems.any_phase import AnyPhase, instrument_of
 from mcnn_keras.training.pipeline import measurements
 
 parser = argparse.ArgumentParser()
@@ -51,13 +51,6 @@ arguments.output.mkdir(parents=True, exist_ok=True)
 record = arguments.output / "metrics.json"
 rows = json.loads(record.read_text()) if record.exists() else {}
 model = mcnn.load(arguments.model)
-
-
-def optics_of(conditions):
-    known = {k: float(v) for k, v in conditions.items() if k != "defocus"}
-    if known["numerical_aperture"] > known["refractive_index"]:
-        del known["numerical_aperture"]  # none was drawn
-    return mcnn.Optics.from_conditions(known)
 
 
 def error(phase, truth):
@@ -125,9 +118,7 @@ for u, count, span in itertools.product(arguments.defocus, arguments.planes, arg
         for found in itertools.islice(stream, arguments.samples):
             told = {k: v.numpy() for k, v in found["conditions"].items()}
             truth = found["target"].numpy()[..., 0]
-            planes = told["defocus"].astype(float)
-            sample = (found["image"].numpy(), planes, optics_of(told), truth - truth.mean())
-            samples.append(sample)
+            samples.append((found["image"].numpy(), *instrument_of(told), truth - truth.mean()))
         waves = [at_any_planes(model, i, z, o) for i, z, o, _ in samples]
         errors = {"network": [error(w[0], s[3]) for w, s in zip(waves, samples, strict=True)]}
         errors["zero"] = [float(np.abs(s[3]).mean()) for s in samples]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,13 @@ import numpy as np
 
 from .errors import InputError
 from .metrics import correlation, mean_absolute_error
+from .models import AnyPlanes
+from .models.normalization import Contrast, ScaledContrast
 from .models.saving import load_once
 from .problems import from_card
+from .problems.any_phase import instrument_of
 from .problems.base import as_problem
-from .training.pipeline import fixed_set
+from .training.pipeline import fixed_set, measurements
 
 
 def evaluate(
@@ -55,13 +59,19 @@ def evaluate(
         model = load_once(model)
     card = model.card
     problem = from_card(card) if problem is None else as_problem(problem)
-    inputs, targets = fixed_set(
-        problem, "test", samples, image_size or card.training["image_size"], seed
-    )
-    images = inputs[..., : card.image_channels]
-    answers: dict[str, Any] = {"network": (_answers(model, inputs), {})}
+    size = image_size or card.training["image_size"]
+    answers: dict[str, Any] = {}
+    if isinstance(card.normalization, ScaledContrast):
+        # Its network's answers are in each sample's own scale: results are compared.
+        images, targets, found = _results(model, problem, samples, size, seed)
+        answers["network"] = (found, {})
+    else:
+        inputs, targets = fixed_set(problem, "test", samples, size, seed)
+        images = inputs[..., : card.image_channels]
+        answers["network"] = (_answers(model, inputs), {})
     if card.normalization.mean_free:
-        answers["zero"] = (np.zeros_like(targets), {})
+        zero = np.array([o.role == "amplitude" for o in card.outputs], np.float32)
+        answers["zero"] = (np.broadcast_to(zero, targets.shape), {})
     else:
         constant = np.median(targets, axis=(0, 1, 2))
         answers["constant"] = (np.broadcast_to(constant, targets.shape), {})
@@ -81,6 +91,28 @@ def evaluate(
         }
         for name, (answer, settings) in answers.items()
     }  # fmt: skip
+
+
+def _results(
+    model: Any, problem: Any, samples: int, size: int, seed: int
+) -> tuple[Any, np.ndarray, np.ndarray]:
+    """Measurements, their truths and what a model of phases and amplitudes makes of them.
+
+    Where samples have different numbers of planes, the measurements are None.
+    """
+    from .inference.predict import predict
+
+    truth = Contrast([output.role for output in model.card.outputs]).target
+    images, targets, answers = [], [], []
+    for sample in itertools.islice(measurements(problem, "test", size, seed), samples):
+        told = {name: value.numpy() for name, value in sample["conditions"].items()}
+        images.append(sample["image"].numpy())
+        targets.append(truth(sample["target"].numpy(), None))
+        planes, optics = instrument_of(told)
+        own = optics.conditions() if isinstance(model.card.inputs, AnyPlanes) else None
+        answers.append(predict(model, images[-1], axes="yxz", defocus=planes, conditions=own))
+    same = len({image.shape for image in images}) == 1
+    return np.stack(images) if same else None, np.stack(targets), np.stack(answers)
 
 
 def _answers(model: Any, inputs: np.ndarray, batch: int = 8) -> np.ndarray:

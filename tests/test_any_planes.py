@@ -1,5 +1,6 @@
 """Fail where a model of any planes depends on their order, their number or the unit of length."""
 
+import itertools
 import json
 
 import numpy as np
@@ -18,6 +19,7 @@ from mcnn_keras.physics import contrast_transfer as transfer
 from mcnn_keras.physics.waves import defocus_stack
 from mcnn_keras.problems import kind
 from mcnn_keras.problems.any_phase import RANGES, AnyPhase, drawn_instrument
+from mcnn_keras.training.pipeline import measurements
 
 OPTICS = Optics(0.65, 0.31, 0.45)
 TINY = {
@@ -239,6 +241,27 @@ class TestAgreement:
         ]
         assert errors[0] < 0.5 * np.abs(start - phase).mean()
         assert errors[0] < errors[1]
+
+
+class TestEvaluation:
+    def test_errors_are_in_radians(self, model):
+        """Fails where errors are in each sample's own scale, or the truth keeps its mean."""
+        found = evaluate(model, AnyPhase(), samples=3, image_size=64, seed=2)
+        stream = measurements(AnyPhase(), "test", 64, seed=2)
+        truths = [s["target"].numpy()[..., 0] for s in itertools.islice(stream, 3)]
+        zero = np.mean([np.abs(t - t.mean()).mean() for t in truths])
+        assert found["zero"]["mae"]["phase"] == pytest.approx(zero, rel=1e-5)
+        assert found["zero"]["mae"]["amplitude"] < 0.5
+        assert set(found) == {"network", "zero"}
+
+    def test_given_planes_have_transport_of_intensity_beside_them(self):
+        """Fails where what a network must beat is missing, or in another unit."""
+        problem = AnyPhase(defocus=[-20.0, 20.0])
+        model = train(problem, **TINY).model
+        found = evaluate(model, problem, samples=3, image_size=64)
+        transport = found["transport of intensity"]["mae"]["phase"]
+        assert 0 < transport < found["zero"]["mae"]["phase"]
+        assert found["network"]["mae"]["phase"] > 0
 
 
 class TestCommand:

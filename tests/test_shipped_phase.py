@@ -1,14 +1,21 @@
-"""Fail where a shipped phase model is worse than the best transport of intensity."""
+"""Fail where a shipped phase model is worse than the best classical answer."""
+
+import itertools
 
 import numpy as np
 import pytest
 import tifffile
 
-from mcnn_keras import load
+from mcnn_keras import Optics, load
 from mcnn_keras.cli import main
+from mcnn_keras.cli.problems import PhaseOptions
 from mcnn_keras.evaluation import evaluate
+from mcnn_keras.focal_series import ctf_phase
+from mcnn_keras.focal_series.network import at_any_planes
 from mcnn_keras.models.saving import read_card
+from mcnn_keras.physics.waves import defocus_stack
 from mcnn_keras.problems import from_card
+from mcnn_keras.problems.any_phase import AnyPhase, instrument_of
 from mcnn_keras.training.pipeline import measurements
 
 
@@ -47,3 +54,51 @@ def test_the_command_inverts_a_picture_by_the_models_name(tmp_path, capfd):
     # A weak phase, of 0.05 rad in the mean.
     assert np.abs(phase - truth).mean() < 0.7 * np.abs(truth).mean()
     assert phase.mean() == pytest.approx(0, abs=0.05)
+
+
+# wavelength x defocus / pixel^2, planes, and the share of ctf's error that is allowed.
+@pytest.mark.parametrize(
+    ("defocus", "planes", "share"), [(100, 1, 0.9), (300, 2, 0.9), (1000, 4, 0.9)]
+)
+def test_any_planes_beat_least_squares(defocus, planes, share):
+    """Fails where the model of any planes is hardly better than the linear answer it is given."""
+    problem = AnyPhase(
+        ranges={"defocus": (defocus, defocus), "planes": (planes, planes), "phase_span": (1, 3)}
+    )
+    model, errors = load("phase"), []
+    for sample in itertools.islice(measurements(problem, "test", 128, seed=9), 6):
+        told = {name: value.numpy() for name, value in sample["conditions"].items()}
+        z, optics = instrument_of(told)
+        images = sample["image"].numpy()
+        truth = sample["target"].numpy()[..., 0]
+        answers = (at_any_planes(model, images, z, optics)[0], ctf_phase(images, z, optics)[0])
+        errors.append([np.abs(a - a.mean() - truth + truth.mean()).mean() for a in answers])
+    network, linear = np.mean(errors, axis=0)
+    assert network < share * linear
+
+
+def test_a_stack_needs_no_training(tmp_path, capfd):
+    """Fails where the command of any planes takes no shipped model, or its answer is no phase."""
+    optics = Optics(0.65, 0.312, 0.45)
+    y, x = np.mgrid[:160, :160] / 160 - 0.5
+    truth = 2.0 * np.exp(-40 * (x**2 + 2 * y**2)) - 1.0 * np.exp(-200 * ((x - 0.2) ** 2 + y**2))
+    wave = np.exp(1j * np.pad(truth, 64, mode="symmetric")).astype(np.complex64)
+    images = defocus_stack(wave, [39.0, -88.0], optics)[64:-64, 64:-64]
+    tifffile.imwrite(tmp_path / "in.tif", np.moveaxis(images, -1, 0))
+    with pytest.raises(SystemExit) as end:
+        main(["phase", str(tmp_path / "in.tif"), "--defocus", "39,-88", "--wavelength", "0.65",
+              "--pixel-size", "0.312", "--numerical-aperture", "0.45", "--output",
+              str(tmp_path / "out.tif")])  # fmt: skip
+    assert end.value.code == 0
+    assert "Warning" not in capfd.readouterr().err
+    phase = tifffile.imread(tmp_path / "out.tif")[0]
+    error = np.abs(phase - phase.mean() - truth + truth.mean()).mean()
+    assert error < 0.35 * np.abs(truth - truth.mean()).mean()
+
+
+def test_training_begins_with_it(monkeypatch):
+    """Fails where a run at given planes begins anew, or one of another network does not."""
+    assert PhaseOptions(defocus=((-108.0,),)).start({}) == "phase"
+    assert PhaseOptions(defocus=((-108.0,),)).start({"start": "none"}) is None
+    assert PhaseOptions(defocus=((-108.0,),)).start({"preset": "paper"}) is None
+    assert PhaseOptions(defocus=((-108.0,),), input="intensity").start({}) is None

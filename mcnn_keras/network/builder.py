@@ -282,7 +282,7 @@ def _gated(
     Where the answer removes little in the mean over some pixels, the input is good, and what is
     removed is about the network's own error: the gate starts open there. Where it removes much,
     that is noise. Learned features shift where it opens. Of scaled answers the first channels are
-    estimates, good or bad: there the gate starts half open at least, and one passes for the others.
+    estimates, good or bad: there the gate starts half open at least, and zero passes for others.
     """
     channels = answer.shape[-1]
     passed = layers.Conv2D(channels, 1, dtype="float32", name="passed_1")
@@ -290,7 +290,6 @@ def _gated(
     own = [k is not None for k in scaled_by or (0,) * channels]
     kernel = ops.eye(image.shape[-1], channels) * ops.array(own, "float32")
     passed.kernel.assign(kernel[None, None])
-    passed.bias.assign(ops.array([float(not k) for k in own], "float32"))
     change = layers.Subtract(dtype="float32", name="gate_1_change")([through, answer])
     removed = layers.Multiply(dtype="float32", name="gate_1_square")([change, change])
     # Down, then across: one pool of so many pixels takes a fifth of the network's time.

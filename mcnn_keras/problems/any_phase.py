@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..channels.wave import PHASE_SCALE
+from ..focal_series.tie import best_tie
 from ..models import AnyPlanes, Output, Planes, ScaledContrast
 from ..physics import noise
 from ..physics.arrays import Array
@@ -17,7 +18,7 @@ from ..physics.optics import Optics
 from ..physics.waves import coherence_envelope, imaging_kernels, squared_frequencies
 from ..targets.draws import between
 from ..targets.pictures import PicturesOfSplits
-from .base import Problem
+from .base import Baseline, Problem
 from .phase import UNITS, checked_planes, illumination
 from .ranges import checked_ranges
 from .recipes import RECIPES
@@ -72,7 +73,6 @@ class AnyPhase(Problem):
     """
 
     name = "any_phase"
-    recipe = RECIPES["any_phase"]
     margin = MARGIN
     outputs = (Output("phase", "rad", "phase"), Output("amplitude", "1", "amplitude"))
     scaled_by = (PHASE_SCALE, None)
@@ -95,6 +95,22 @@ class AnyPhase(Problem):
         self.normalization = ScaledContrast([o.role for o in self.outputs])
         self.channels = {"name": "wave_estimates"}
         self._pictures = PicturesOfSplits(self.pictures_from, pictures_seed)
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Of any planes, or of the model of any that learns given ones."""
+        return RECIPES["any_phase" if self.defocus is None else "given_planes"]
+
+    @property
+    def baselines(self) -> dict[str, Baseline]:
+        """At given planes the transport-of-intensity solution that is best on the set."""
+        return {} if self.defocus is None else {"transport of intensity": self._best_tie}
+
+    def _best_tie(
+        self, images: np.ndarray, targets: np.ndarray
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        found, settings = best_tie(images, targets[..., :1], self.defocus or (), self.optics)
+        return np.concatenate([found, np.ones_like(found)], axis=-1), settings
 
     @property
     def inputs(self) -> Planes | AnyPlanes:
@@ -264,6 +280,20 @@ def drawn_instrument(seed: Array, ranges: Mapping[str, tuple[float, float]]) -> 
         "numerical_aperture": aperture, "refractive_index": tf.ones(()),
         "coherence_angle": tf.minimum(angle, 0.3), "spherical_aberration": aberration,
     }  # fmt: skip
+
+
+def instrument_of(conditions: Mapping[str, Any]) -> tuple[list[float], Optics]:
+    """The planes and the optics of a sample, as a user would tell them.
+
+    Parameters
+    ----------
+    conditions : dict
+        Of a sample of this problem; numbers.
+    """
+    told = {name: float(v) for name, v in conditions.items() if name != "defocus"}
+    if told.get("numerical_aperture") == NO_APERTURE:
+        del told["numerical_aperture"]
+    return [float(z) for z in conditions["defocus"]], Optics.from_conditions(told)
 
 
 def drawn_planes(

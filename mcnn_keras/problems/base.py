@@ -6,7 +6,7 @@ targets -> observe (conditions) -> detect -> Sample -> normalised, fixed channel
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -84,7 +84,7 @@ class Problem:
     scaled_by: Any = None
     inputs: Any = None
     pixel_size: float | None = None
-    recipe: ClassVar[Mapping[str, Any]] = {}
+    recipe: Any = {}  # noqa: RUF012 - replaced, never changed
     baselines: Any = {}  # noqa: RUF012 - replaced, never changed
 
     @property

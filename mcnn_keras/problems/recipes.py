@@ -20,6 +20,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "image_size": 128, "samples": 8192, "epochs": 20, "batch_size": 16, "learning_rate": 1e-3,
         "mixed_sizes": True, "gated": True,
     },
+    "given_planes": {"gated": True, "loss": "logarithmic", "learning_rate": 3e-4},
     "phase": {},
     "reflection": {"image_size": 192},
 }  # fmt: skip
