@@ -43,7 +43,7 @@ parser.add_argument("--defocus", type=float, nargs="+", default=[10, 30, 100, 30
 parser.add_argument("--planes", type=int, nargs="+", default=[1, 2, 4, 8])
 parser.add_argument("--spans", type=float, nargs="+", default=[0.3, 3.0])
 parser.add_argument("--samples", type=int, default=32)
-parser.add_argument("--slow", type=int, default=4, help="samples for methods that iterate")
+parser.add_argument("--slow", type=int, default=4, help="samples for methods that iterate, or 0")
 parser.add_argument("--size", type=int, default=256)
 parser.add_argument("--output", type=Path, default=Path("runs/phase_any"))
 arguments = parser.parse_args()
@@ -123,12 +123,13 @@ for u, count, span in itertools.product(arguments.defocus, arguments.planes, arg
         errors = {"network": [error(w[0], s[3]) for w, s in zip(waves, samples, strict=True)]}
         errors["zero"] = [float(np.abs(s[3]).mean()) for s in samples]
         slow = samples[: arguments.slow]
-        errors["network refined"] = [
-            error(refined_phase(FocalSeries(i, tuple(z), ()), o, w[0], w[1]), t)
-            for w, (i, z, o, t) in zip(waves, slow, strict=False)
-        ]
+        if slow:
+            errors["network refined"] = [
+                error(refined_phase(FocalSeries(i, tuple(z), ()), o, w[0], w[1]), t)
+                for w, (i, z, o, t) in zip(waves, slow, strict=False)
+            ]
         settings = {}
-        for methods, own in ((QUICK, samples), (SLOW, slow)):
+        for methods, own in ((QUICK, samples), (SLOW if slow else {}, slow)):
             for name, (function, choices) in methods.items():
                 best = tried(function, own, choices)
                 if best is not None:
@@ -143,7 +144,9 @@ for u, count, span in itertools.product(arguments.defocus, arguments.planes, arg
             part.write_text(json.dumps(rows, indent=1))
     row = rows[cell]
     worst = max(row["ratios"], key=lambda name: row["ratios"][name])
-    means = [np.mean(row["errors"][n]) for n in ("zero", "network", "network refined")]
+    means = [
+        np.mean(row["errors"].get(n, [np.nan])) for n in ("zero", "network", "network refined")
+    ]
     print(
         f"{cell:<22}{means[0]:>8.4f}{means[1]:>9.4f}{means[2]:>9.4f}   {worst:<12}"
         f"{np.mean(row['errors'][worst]):>8.4f}{row['ratios'][worst]:>7.2f}",
