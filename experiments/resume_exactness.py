@@ -35,7 +35,7 @@ main()
 """
 COMMAND = [
     sys.executable, "-c", LAUNCH, "train", "phase", "--defocus", "-108", "--image-size", "64",
-    "--samples", "64", "--epochs", "5", "--precision", "float32", "--start", "none", "--output",
+    "--samples", "64", "--epochs", "5", "--precision", "float32", "--output",
 ]  # fmt: skip
 
 

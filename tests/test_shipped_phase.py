@@ -8,7 +8,6 @@ import tifffile
 
 from mcnn_keras import Optics, load
 from mcnn_keras.cli import main
-from mcnn_keras.cli.problems import PhaseOptions
 from mcnn_keras.evaluation import evaluate
 from mcnn_keras.focal_series import ctf_phase
 from mcnn_keras.focal_series.network import at_any_planes
@@ -94,11 +93,3 @@ def test_a_stack_needs_no_training(tmp_path, capfd):
     phase = tifffile.imread(tmp_path / "out.tif")[0]
     error = np.abs(phase - phase.mean() - truth + truth.mean()).mean()
     assert error < 0.35 * np.abs(truth - truth.mean()).mean()
-
-
-def test_training_begins_with_it(monkeypatch):
-    """Fails where a run at given planes begins anew, or one of another network does not."""
-    assert PhaseOptions(defocus=((-108.0,),)).start({}) == "phase"
-    assert PhaseOptions(defocus=((-108.0,),)).start({"start": "none"}) is None
-    assert PhaseOptions(defocus=((-108.0,),)).start({"preset": "paper"}) is None
-    assert PhaseOptions(defocus=((-108.0,),), input="intensity").start({}) is None

@@ -7,7 +7,7 @@ resumed run takes the others from its configuration, a new one from the problem'
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,21 +23,12 @@ from .options import (
     option,
 )
 
-# The shipped model of any planes, and settings that make another network.
-GENERAL = "phase"
-OF_NETWORKS = ("preset", "branches", "cell", "normalization", "growing", "adversarial")
-
 
 @dataclass
 class ProblemOptions(Options):
     """Options of a problem; `name` is the problem's."""
 
     name = ""
-
-    def start(self, settings: Mapping[str, Any]) -> str | None:
-        """The model that a new run with these settings begins from."""
-        start = settings.get("start")
-        return None if start == "none" else start
 
     def kind(self, name: str, start: str | None) -> str:
         """The problem of a new run of the command `name`, which may start from a model."""
@@ -62,7 +53,7 @@ class PhaseOptions(RangeOptions, PictureOptions, OpticsOptions, ProblemOptions):
     defocus: tuple[Any, ...] = option(
         "--defocus", type=PlaneList(), multiple=True, metavar="UM",
         help="Signed distance of a plane from focus, um, positive downstream; once per plane, or "
-        "-52,52, or -4:4:0.5 (start, stop, step).  [default: any planes, any optics]",
+        "-52,52, or -4:4:0.5 (start, stop, step).",
     )  # fmt: skip
     planes: str | None = option(
         "--planes", type=click.Choice(["2", "4", "8", "10", "32"]),
@@ -89,19 +80,6 @@ class PhaseOptions(RangeOptions, PictureOptions, OpticsOptions, ProblemOptions):
             raise click.UsageError(
                 "--planes are distances in um, of light; give --defocus in Angstrom with --energy"
             )
-
-    def start(self, settings: Mapping[str, Any]) -> str | None:
-        """The shipped model of any planes, unless an option asks for what it is not.
-
-        It has its own network, input and outputs, and its own names of ranges.
-        """
-        if settings.get("start") is not None:
-            return super().start(settings)
-        from ..models.saving import shipped
-
-        asked = {"planes", "amplitude", "input", "phase_span", "ranges"} & set(self.given())
-        other = asked or set(OF_NETWORKS) & set(settings)
-        return GENERAL if GENERAL in shipped() and self.defocus and not other else None
 
     def kind(self, name: str, start: str | None) -> str:
         """That of any planes, held at given ones, where the run starts from a model of any."""

@@ -43,6 +43,7 @@ def phase(context: click.Context, **values: Any) -> None:
     Examples:
       mcnn-keras train phase --defocus -108
       mcnn-keras train phase --defocus -52 --defocus 52 --output runs/two-planes
+      mcnn-keras train phase --defocus -52 --defocus 52 --start phase --output runs/two-planes
       mcnn-keras train phase --resume --output runs/two-planes
     """
     run_training(context, "phase", PhaseOptions, values)
@@ -139,6 +140,8 @@ def run_training(
     from ..training.loop import train as run_train
 
     settings, started = run.settings(), None
+    if settings.get("start") == "none":
+        settings["start"] = None
     if run.resume:
         if run.output is None:
             raise click.UsageError(
@@ -148,13 +151,8 @@ def run_training(
         name = _same_problem(begun, name, run.output)
         started = problem_config(begun["problem"])
         settings = {**begun["settings"], **settings}
-        settings["start"] = None if settings["start"] == "none" else settings["start"]
     else:
-        start = options.start(settings)
-        if start is not None and run.start is None:
-            click.echo(f"begins with the shipped model {start}; --start none begins anew")
-        settings["start"] = start
-        name = options.kind(name, start)
+        name = options.kind(name, settings.get("start"))
     problem = described(name, options, started)
     for line in getattr(problem, "report", ()):
         click.echo(line)
