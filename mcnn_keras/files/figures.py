@@ -108,7 +108,8 @@ def _drawn(panel: Panel, pixel_size: float | None, unit: str) -> np.ndarray:
         x = left + BAR + 4
         draw.text((x, top - 2), labels[0], "black", font)
         draw.text((x, top + height - TEXT - 3), labels[1], "black", font)
-        draw.text((x, top + height // 2 - TEXT // 2), panel.unit, "black", font)
+        if panel.unit != "1":
+            draw.text((x, top + height // 2 - TEXT // 2), panel.unit, "black", font)
     if pixel_size:
         _scale_bar(draw, font, width, top + height, pixel_size * per_pixel, unit)
     return np.asarray(sheet)
