@@ -11,7 +11,7 @@ import tifffile
 from mcnn_keras import InputError, Optics, cli, evaluate, load, predict, save, train
 from mcnn_keras.channels.wave import COUNT, PHASE_SCALE, wave_estimates
 from mcnn_keras.focal_series import read_focal_series
-from mcnn_keras.focal_series.agreement import agreement, refined_phase
+from mcnn_keras.focal_series.agreement import agreement, refined_phase, refining_helps
 from mcnn_keras.focal_series.network import at_any_planes, enlarged, halved, with_slow
 from mcnn_keras.inference.any_planes import outside
 from mcnn_keras.models import AnyPlanes
@@ -225,6 +225,13 @@ class TestAgreement:
         assert min(agreement(phase, None, images, [-30.0, 30.0], OPTICS)) > 0.99
         assert max(agreement(-phase, None, images, [-30.0, 30.0], OPTICS)) < 0
 
+    def test_weak_objects_and_single_planes_are_not_refined(self, rng):
+        """Fails where noise or uneven light is fitted unasked, or a strong object is left."""
+        phase = rng.uniform(-1, 1, (40, 40))
+        assert refining_helps([-20.0, 20.0], phase)
+        assert not refining_helps([-20.0], phase)
+        assert not refining_helps([-20.0, 20.0], 0.2 * phase)
+
     def test_refining_keeps_the_amplitude(self, rng, tmp_path):
         """Fails where a known absorption is taken for a phase."""
         y, x = np.mgrid[:96, :96]
@@ -294,7 +301,7 @@ class TestCommand:
         }
         for name, (file, *way) in ways.items():
             out = tmp_path / f"{name}.tif"
-            assert run("phase", tmp_path / file, *way, *optics, "--output", out) == 0
+            assert run("phase", tmp_path / file, *way, *optics, "--refine", "--output", out) == 0
             assert (tmp_path / f"{name}.png").exists()
         said = capfd.readouterr().out
         assert said.count("refined: agreement with the images") == 3

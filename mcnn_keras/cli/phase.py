@@ -25,7 +25,7 @@ POOR = 0.5
 @click.option(
     "--refine/--no-refine", default=None,
     help="Make the phase agree better with the images, in some seconds.  [default: from two "
-    "planes on; one plane does not tell absorption and uneven light from a phase]",
+    "planes on, where it spans more than 1 rad; else noise and uneven light would be fitted]",
 )  # fmt: skip
 @SeriesOptions.attach
 @OpticsOptions.attach
@@ -79,7 +79,7 @@ def phase(
     series = series._replace(images=series.images[..., own], defocus=planes)
     found, amplitude = network_answer(engine, series, optics)
     score = _mean(agreement(found, amplitude, series.images, planes, optics))
-    refine = refining_helps(series.defocus) if refine is None else refine
+    refine = refining_helps(planes, found) if refine is None else refine
     if refine:
         before = score
         found = refined_phase(series, optics, found, amplitude, progress)

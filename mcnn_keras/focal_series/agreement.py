@@ -16,6 +16,9 @@ from .variational import variational_phase
 # Width of the borders that scores leave out, as a share of the field: what lies outside of the
 # field is unknown and disturbs the simulated images there.
 BORDER = 0.06
+# Span of a phase, in rad, from which refining pays. On simulated objects of 0.3 rad it did harm, on
+# those of up to 3 rad it took a tenth to a fifth of the error.
+STRONG = 1.0
 
 
 def resimulated(
@@ -77,12 +80,22 @@ def agreement(
     return found
 
 
-def refining_helps(defocus: Sequence[float]) -> bool:
-    """Whether a network's phase is refined where nothing else is said: from two planes on.
+def refining_helps(defocus: Sequence[float], phase: np.ndarray) -> bool:
+    """Whether a network's phase is refined where nothing else is said.
 
-    From one plane `refined_phase` fits uneven light and absorption as if they were phase.
+    From two planes on, where the phase spans more than `STRONG`: a strong object shows more than
+    the linear estimates of the network tell. Refining a weak one fits noise, and from one plane
+    uneven light and absorption, as if they were phase.
+
+    Parameters
+    ----------
+    defocus : sequence of float
+        Of each plane.
+    phase : (height, width) array
+        The network's, in rad.
     """
-    return len(defocus) > 1
+    low, high = np.percentile(phase, (1, 99))
+    return len(defocus) > 1 and bool(high - low > STRONG)
 
 
 def refined_phase(
