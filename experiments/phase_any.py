@@ -6,10 +6,10 @@
 Every cell of the grid is a set of unseen 256x256 samples: wavelength x defocus / (index x pixel
 size^2) of the farthest plane, number of planes, and the phase's span; optics and spacing are drawn
 as in training (see `mcnn_keras.problems.any_phase`), noise is 5 to 30 % of the contrast, at most
-what a camera has, absorption at most a tenth. The
-error is the mean absolute one in rad, over phases without their means. Every classical method has,
-of several regularisations, the one that is best for that very set; methods that iterate have the
-first --slow samples, and the network is judged against them on the same ones.
+what a camera has, absorption at most a tenth. The error is the mean absolute one in rad, over
+phases without their means. Every classical method has, of several regularisations, the one that is
+best for that very set; methods that iterate have the first --slow samples, and the network is
+judged against them on the same ones.
 
 Wanted: below 60 % of the best classical answer in three quarters of the cells, above it in none.
 Writes metrics.json after every cell.

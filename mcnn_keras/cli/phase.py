@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ def phase(
     from ..models import AnyPlanes
     from ..models.saving import read_card
 
+    say = functools.partial(click.echo, err=True)
     chosen, instrument = SeriesOptions.take(values), OpticsOptions.take(values)
     card = read_card(model)
     output_types(output)
@@ -68,13 +70,13 @@ def phase(
         for line in outside(card, series.defocus, optics):
             click.echo(f"Warning: {line}; the answer may be wrong", err=True)
     else:
-        compare_optics(card, optics, "the series", lambda text: click.echo(text, err=True))
+        compare_optics(card, optics, "the series", say)
     from ..focal_series.agreement import agreement, refined_phase, refining_helps
     from ..focal_series.network import frames_of, network_answer
     from ..inference.fastest import engine_for
 
     own = frames_of(card, model, series.defocus, optics.unit)
-    engine = engine_for(model, say=lambda text: click.echo(text, err=True), start=import_tensorflow)
+    engine = engine_for(model, say=say, start=import_tensorflow)
     planes = tuple(series.defocus[i] for i in own)
     series = series._replace(images=series.images[..., own], defocus=planes)
     found, amplitude = network_answer(engine, series, optics)
