@@ -190,20 +190,19 @@ class TestRegistration:
         assert np.abs(found).max() * 60 < 0.3
         assert abs(found.growth) * 60 * 96 < 0.4
 
-    def test_two_planes_are_shifted_alone(self, moving):
-        """Fails where a growth is made of two planes, which cannot tell it."""
-        _, series, drift = moving
-        pair = series._replace(images=series.images[..., [3, 4]], defocus=(-15.0, 15.0))
-        found = registered(pair, OPTICS)[1]
-        assert found.growth == 0
-        assert abs(found.down - drift.down) * 15 < 0.3
+    def test_too_few_planes_are_refused(self, moving):
+        """Fails where three planes are moved by a shift that no other plane checks."""
+        series = moving[1]
+        few = series._replace(images=series.images[..., [3, 4, 5]], defocus=(-15.0, 15.0, 30.0))
+        with pytest.raises(InputError, match="3 planes out of focus"):
+            registered(few, OPTICS)
 
     def test_frames_without_anything_in_common_are_refused(self, rng):
         """Fails where a shift by a third of the field is believed."""
-        noise = rng.random((64, 64, 2)).astype(np.float32)
-        noise[..., 1] = np.roll(noise[..., 0], 20, axis=0)
+        noise = rng.random((64, 64, 4)).astype(np.float32)
+        noise[..., 2:] = np.roll(noise[..., 1::-1], 20, axis=0)
         with pytest.raises(InputError, match="found in one another"):
-            registered(FocalSeries(noise, (-5.0, 5.0), ()), OPTICS)
+            registered(FocalSeries(noise, (-9.0, -5.0, 5.0, 9.0), ()), OPTICS)
 
 
 class TestReconstruct:

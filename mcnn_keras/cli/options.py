@@ -240,7 +240,8 @@ class SeriesOptions(Options):
     )  # fmt: skip
     register: bool = option(
         "--register", is_flag=True,
-        help="Take out how the image moves and grows with focus, and tell it.",
+        help="Take out how the image moves and grows with focus, and tell it; for four planes or "
+        "more.",
     )  # fmt: skip
     flat: str | None = option(
         "--flat", type=click.Path(), help="An image without the object, to divide by."

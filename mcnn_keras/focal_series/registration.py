@@ -22,7 +22,8 @@ from .tie import lowest_cutoff
 MOST_SHIFT = 0.1
 # Cross-correlation finds shifts to this fraction (1 / UPSAMPLING) of a pixel.
 UPSAMPLING = 20
-# With fewer planes, half of them cannot predict the others.
+# With fewer planes, half of them cannot predict the others, and nothing tells a shift from the
+# spreading of diffraction.
 FEWEST = 4
 # The consistency of planes is judged on frames of at most this size, after this many iterations.
 JUDGED_SIZE, ITERATIONS = 384, 4
@@ -48,10 +49,10 @@ def registered(
 
     Oblique illumination shifts a frame in proportion to its defocus; light that is not collimated
     changes its size in the same way. The shift is first found by cross-correlation of planes at
-    about equal distances on both sides of focus, whose diffraction differs only in sign. From four
-    planes on, a search then finds the shift and the growth for which amplitude projections over
-    every second plane best predict the other planes. Cross-correlation cannot find the growth,
-    because it mistakes the spreading of diffraction for growth.
+    about equal distances on both sides of focus, whose diffraction differs only in sign. A search
+    then finds the shift and the growth for which amplitude projections over every second plane
+    best predict the other planes. Cross-correlation cannot find the growth, because it mistakes
+    the spreading of diffraction for growth.
 
     Parameters
     ----------
@@ -69,8 +70,15 @@ def registered(
     Raises
     ------
     InputError
-        If no two frames on either side of focus can be found in one another.
+        If fewer than four planes are out of focus, or no two frames on either side of focus can be
+        found in one another.
     """
+    seen = [i for i, z in enumerate(series.defocus) if z != 0]
+    if len(seen) < FEWEST:
+        raise InputError(
+            f"{len(seen)} planes out of focus; registration needs at least {FEWEST}, because half of "
+            "them must predict the others: give more planes, or register with other software"
+        )
     images = series.images / series.images.mean(axis=(0, 1))
     steps = [
         np.divide(shift, 2 * z)
@@ -83,11 +91,9 @@ def registered(
             "series with other software, or give nearer planes"
         )
     down, right = np.median(steps, axis=0).tolist()
-    drift = Drift(down, right, 0.0)
-    seen = [i for i, z in enumerate(series.defocus) if z != 0]
-    if len(seen) >= FEWEST:
-        planes = np.array(series.defocus)[seen]
-        drift = _consistent(images[..., seen], planes, optics, drift, progress)
+    planes = np.array(series.defocus)[seen]
+    start = Drift(down, right, 0.0)
+    drift = _consistent(images[..., seen], planes, optics, start, progress)
     moved = _straightened(series.images, series.defocus, drift, order=3)
     return series._replace(images=moved.astype(np.float32)), drift
 
