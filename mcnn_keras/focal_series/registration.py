@@ -76,7 +76,7 @@ def registered(
     seen = [i for i, z in enumerate(series.defocus) if z != 0]
     if len(seen) < FEWEST:
         raise InputError(
-            f"{len(seen)} planes out of focus; registration needs at least {FEWEST}, because half of "
+            f"{len(seen)} planes out of focus; registration needs at least {FEWEST}, as half of "
             "them must predict the others: give more planes, or register with other software"
         )
     images = series.images / series.images.mean(axis=(0, 1))
