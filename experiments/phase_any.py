@@ -33,8 +33,8 @@ from mcnn_keras.focal_series import (
     tie,
     variational_phase,
 )
-from mcnn_keras.focal_series.agreement import refined_phase
 from mcnn_keras.focal_series.network import at_any_planes
+from mcnn_keras.focal_series.refinement import refined_wave
 from mcnn_keras.problems.any_phase import AnyPhase, instrument_of
 from mcnn_keras.training.pipeline import measurements
 
@@ -126,7 +126,7 @@ for u, count, span in itertools.product(arguments.defocus, arguments.planes, arg
         slow = samples[: arguments.slow]
         if slow:
             errors["network refined"] = [
-                error(refined_phase(FocalSeries(i, tuple(z), ()), o, w[0], w[1]), t)
+                error(refined_wave(FocalSeries(i, tuple(z), ()), o, *w)[0], t)
                 for w, (i, z, o, t) in zip(waves, slow, strict=False)
             ]
         settings = {}

@@ -26,8 +26,8 @@ import numpy as np
 import mcnn_keras as mcnn
 from mcnn_keras.files import replacing
 from mcnn_keras.focal_series import FocalSeries, ctf_phase
-from mcnn_keras.focal_series.agreement import refined_phase
 from mcnn_keras.focal_series.network import at_any_planes
+from mcnn_keras.focal_series.refinement import refined_wave
 from mcnn_keras.focal_series.tie import best_tie
 from mcnn_keras.problems import Phase
 from mcnn_keras.training.pipeline import measurements
@@ -85,7 +85,7 @@ for case, size in itertools.product(arguments.cases, arguments.sizes):
         few = list(zip(images, waves, strict=True))[: arguments.slow]
         row["any planes, these"] = error([w[0] for _, w in few])
         row["any planes, these refined"] = error(
-            [refined_phase(FocalSeries(i, tuple(planes), ()), optics, *w) for i, w in few]
+            [refined_wave(FocalSeries(i, tuple(planes), ()), optics, *w)[0] for i, w in few]
         )
     rows[f"{case}, {size}x{size}"] = row
     told = "; ".join(f"{name} {value:.4f}" for name, value in row.items() if name != "samples")

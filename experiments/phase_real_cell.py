@@ -13,9 +13,9 @@ The network of any planes, never trained on this instrument, answers from one pl
 does `ctf`; with --train one network each is trained for the one plane and for the two. Each answer
 is propagated to all planes that it has not seen, and correlated with the frames there, with the
 amplitude that its method gives from several planes, or with one. Transport of intensity answers
-from the same planes, with the regularisation that scores best; all but `ctf` are refined, too:
-made to agree with these planes (`variational_phase`). Amplitude projections have all planes, those
-judged by among them.
+from the same planes, with the regularisation that scores best. Both are refined, too, made to
+agree with these planes: networks by `refined_wave`, transport of intensity by `variational_phase`.
+Amplitude projections have all planes, those judged by among them.
 
 Wanted of the network of any planes: 0.62 from one plane, 0.80 from two, 0.84 from four, and never
 less than `ctf`. Writes metrics.json and phases.png.
@@ -35,9 +35,11 @@ from mcnn_keras.focal_series import (
     iterative_phase,
     read_focal_series,
     tie,
+    variational_phase,
 )
-from mcnn_keras.focal_series.agreement import agreement, refined_phase
+from mcnn_keras.focal_series.agreement import agreement
 from mcnn_keras.focal_series.network import network_answer
+from mcnn_keras.focal_series.refinement import refined_wave
 from mcnn_keras.focal_series.registration import registered
 from mcnn_keras.focal_series.tie import lowest_cutoff
 from mcnn_keras.problems import Phase
@@ -132,9 +134,11 @@ for count in range(1, len(arguments.planes) + 1):
     ]
     answers["tie"] = max(candidates, key=lambda a: np.mean(list(score(a, used).values())))
     for method, (phase, amplitude) in list(answers.items()):
-        with_amplitude = amplitude if count > 1 else None
-        refined = refined_phase(own, optics, phase, with_amplitude)
-        answers[f"{method}, refined"] = refined, amplitude
+        if method == "tie":
+            refined = variational_phase(own.images, planes, optics, start=phase), None
+        else:
+            refined = refined_wave(own, optics, phase, amplitude if count > 1 else None)
+        answers[f"{method}, refined"] = refined
     answers["ctf"] = ctf_phase(own.images, planes, optics)
     answers["projections of all planes"] = explained, None
     for method, answer in answers.items():

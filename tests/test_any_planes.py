@@ -10,8 +10,7 @@ import tifffile
 
 from mcnn_keras import InputError, Optics, cli, evaluate, load, predict, save, train
 from mcnn_keras.channels.wave import COUNT, PHASE_SCALE, wave_estimates
-from mcnn_keras.focal_series import read_focal_series
-from mcnn_keras.focal_series.agreement import agreement, refined_phase, refining_helps
+from mcnn_keras.focal_series.agreement import agreement
 from mcnn_keras.focal_series.network import at_any_planes, enlarged, halved, with_slow
 from mcnn_keras.inference.any_planes import outside
 from mcnn_keras.models import AnyPlanes
@@ -224,30 +223,6 @@ class TestAgreement:
         images = defocus_stack(wave, np.array([-30.0, 30.0]), OPTICS)
         assert min(agreement(phase, None, images, [-30.0, 30.0], OPTICS)) > 0.99
         assert max(agreement(-phase, None, images, [-30.0, 30.0], OPTICS)) < 0
-
-    def test_weak_objects_and_single_planes_are_not_refined(self, rng):
-        """Fails where noise or uneven light is fitted unasked, or a strong object is left."""
-        phase = rng.uniform(-1, 1, (40, 40))
-        assert refining_helps([-20.0, 20.0], phase)
-        assert not refining_helps([-20.0], phase)
-        assert not refining_helps([-20.0, 20.0], 0.2 * phase)
-
-    def test_refining_keeps_the_amplitude(self, rng, tmp_path):
-        """Fails where a known absorption is taken for a phase."""
-        y, x = np.mgrid[:96, :96]
-        amplitude = 1 - 0.3 * np.exp(-((y - 48) ** 2 + (x - 48) ** 2) / 200)
-        phase = 0.5 * np.cos(2 * np.pi * x / 32)
-        images = defocus_stack((amplitude * np.exp(1j * phase)).astype(np.complex64),
-                               np.array([-30.0, 30.0]), OPTICS)  # fmt: skip
-        tifffile.imwrite(tmp_path / "s.tif", np.moveaxis(images, -1, 0))
-        own = read_focal_series([str(tmp_path / "s.tif")], [-30.0, 30.0])
-        start = 0.8 * phase
-        errors = [
-            np.abs(refined_phase(own, OPTICS, start, known) - phase).mean()
-            for known in (amplitude, None)
-        ]
-        assert errors[0] < 0.5 * np.abs(start - phase).mean()
-        assert errors[0] < errors[1]
 
 
 class TestEvaluation:

@@ -25,8 +25,8 @@ POOR = 0.5
 )  # fmt: skip
 @click.option(
     "--refine/--no-refine", default=None,
-    help="Make the phase agree better with the images, in some seconds.  [default: from two "
-    "planes on, where it spans more than 1 rad; else noise and uneven light would be fitted]",
+    help="Make the wave agree better with the images, in some seconds.  [default: from two "
+    "planes on; from one, uneven light would be taken for a phase]",
 )  # fmt: skip
 @SeriesOptions.attach
 @OpticsOptions.attach
@@ -71,8 +71,9 @@ def phase(
             click.echo(f"Warning: {line}; the answer may be wrong", err=True)
     else:
         compare_optics(card, optics, "the series", say)
-    from ..focal_series.agreement import agreement, refined_phase, refining_helps
+    from ..focal_series.agreement import agreement
     from ..focal_series.network import frames_of, network_answer
+    from ..focal_series.refinement import refined_wave
     from ..inference.fastest import engine_for
 
     own = frames_of(card, model, series.defocus, optics.unit)
@@ -81,10 +82,10 @@ def phase(
     series = series._replace(images=series.images[..., own], defocus=planes)
     found, amplitude = network_answer(engine, series, optics)
     score = _mean(agreement(found, amplitude, series.images, planes, optics))
-    refine = refining_helps(planes, found) if refine is None else refine
+    refine = len(planes) > 1 if refine is None else refine
     if refine:
         before = score
-        found = refined_phase(series, optics, found, amplitude, progress)
+        found, amplitude = refined_wave(series, optics, found, amplitude, progress)
         score = _mean(agreement(found, amplitude, series.images, planes, optics))
         click.echo(f"refined: agreement with the images {before:.3f} -> {score:.3f}")
     else:

@@ -20,9 +20,10 @@ from ..errors import InputError
 from ..metrics import mean_absolute_error
 from ..models import AnyPlanes
 from ..physics.optics import Optics
-from .agreement import agreement, refined_phase
+from .agreement import agreement
 from .network import load_network, network_answer
 from .reconstruct import METHODS, reconstruct
+from .refinement import refined_wave
 from .series import FocalSeries
 
 # From a series to its phase in rad and its amplitude, if there is one.
@@ -92,7 +93,7 @@ def compare(
     """Retrieve the phase of a series by several methods, and score the results.
 
     Each network runs on its own planes, followed by three methods on the same planes:
-    `variational_phase` from the network's phase ("refined"), `tie` and `variational_phase`. All
+    `refined_wave` from the network's answer ("refined"), `tie` and `variational_phase`. All
     classical methods run on every second plane of the series and the planes of the networks (`tie`
     only if there is no network). The results are scored at the planes that no method uses. If
     there are none, they have no score.
@@ -193,11 +194,7 @@ def _network(model: Any, optics: Optics) -> Method:
 
 
 def _refined(model: Any, optics: Optics) -> Method:
-    def refined(series: FocalSeries) -> tuple[np.ndarray, np.ndarray | None]:
-        start, amplitude = network_answer(model, series, optics)
-        return refined_phase(series, optics, start, amplitude), amplitude
-
-    return refined
+    return lambda series: refined_wave(series, optics, *network_answer(model, series, optics))
 
 
 def _answer(label: str, series: FocalSeries, method: Method) -> Answer:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import fft
 
 from ..errors import InputError
 from ..physics.optics import Optics
-from ..physics.waves import coherence_envelope, imaging_kernels
-from .iterative import filtered, propagated, surroundings
+from .iterative import filtered, surroundings
+from .misfit import Misfit, passed
 from .tie import unit_intensities
 
 
@@ -81,19 +79,19 @@ def variational_phase(
         raise InputError(f"smoothness is {smoothness}; it must be 0 or more")
     images = unit_intensities(images)
     margins, inner = surroundings(images.shape[:2], defocus, optics, boundary)
-    misfit = _Misfit(np.pad(images, (*margins, (0, 0)), mode="symmetric"), defocus, optics)
-    if amplitude is not None:
-        misfit.amplitude = np.pad(amplitude, margins, mode="symmetric").astype(np.float32)
+    misfit = Misfit(np.pad(images, (*margins, (0, 0)), mode="symmetric"), defocus, optics)
+    known = 1.0 if amplitude is None else np.pad(amplitude, margins, mode="symmetric")
     first = np.zeros(images.shape[:2]) if start is None else np.asarray(start, np.float64)
     first = np.pad(first, margins, mode="symmetric")
+    band, laplacian = passed(first.shape, optics), _laplacian(first.shape)
     done: list[int] = []
 
     def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
         change = flat.reshape(first.shape)
-        value, gradient = misfit(first + change)
-        rough = filtered(change, misfit.laplacian)
+        value, _, gradient = misfit(known, first + change)
+        rough = filtered(change, laplacian)
         value += smoothness * float((change * rough).sum())
-        return value, filtered(gradient + 2 * smoothness * rough, misfit.band).ravel()
+        return value, filtered(gradient + 2 * smoothness * rough, band).ravel()
 
     def report(_: np.ndarray) -> None:
         done.append(1)
@@ -110,39 +108,7 @@ def variational_phase(
     return phase - phase.mean()
 
 
-class _Misfit:
-    """Squared differences of amplitudes, and their gradient, as functions of the phase."""
-
-    def __init__(self, images: np.ndarray, defocus: ArrayLike, optics: Optics) -> None:
-        self.shape = images.shape[:2]
-        self.amplitude: Any = 1.0  # of the wave at focus
-        self.amplitudes = np.sqrt(np.maximum(images, 0)).astype(np.float32)
-        planes = np.asarray(defocus, np.float64)
-        self.kernels = imaging_kernels(self.shape, planes, optics)
-        self.blurs = (
-            coherence_envelope(self.shape, planes, optics) if optics.coherence_angle > 0 else None
-        )
-        f = fft.fftfreq(self.shape[0]), fft.rfftfreq(self.shape[1])
-        self.laplacian = np.add.outer(*(2 - 2 * np.cos(2 * np.pi * v) for v in f))
-        passed = (optics.numerical_aperture or optics.refractive_index) / optics.wavelength
-        self.band = np.add.outer(*(v**2 for v in f)) < (passed * optics.pixel_size) ** 2
-
-    def __call__(self, phase: np.ndarray) -> tuple[float, np.ndarray]:
-        wave = (self.amplitude * np.exp(1j * phase)).astype(np.complex64)
-        value, gradient = 0.0, np.zeros(self.shape, np.complex64)
-        for plane, kernel in enumerate(self.kernels):
-            there = propagated(wave, kernel)
-            seen = self._blurred(np.abs(there) ** 2, plane)
-            amplitude = np.sqrt(np.maximum(seen, 1e-8))
-            difference = amplitude - self.amplitudes[..., plane]
-            value += float(np.sum(difference**2, dtype=np.float64))
-            there *= 2 * self._blurred(difference / amplitude, plane)
-            gradient += propagated(there, kernel.conj())
-        count = len(self.kernels)
-        gradient = (np.conj(1j * wave) * gradient).real.astype(np.float64)
-        return value / count, gradient / count
-
-    def _blurred(self, image: np.ndarray, plane: int) -> np.ndarray:
-        if self.blurs is None:
-            return image
-        return filtered(image, self.blurs[plane])
+def _laplacian(shape: Sequence[int]) -> np.ndarray:
+    """Transfer function of the negative Laplacian of differences between neighbouring pixels."""
+    f = np.fft.fftfreq(shape[0]), np.fft.rfftfreq(shape[1])
+    return np.add.outer(*(2 - 2 * np.cos(2 * np.pi * v) for v in f))
