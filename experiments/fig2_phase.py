@@ -74,7 +74,7 @@ def answered(engine, contrasts):
 
 targets = None
 for name, planes in NETWORKS.items():
-    problem = Phase(planes)
+    problem = Phase(planes, input="physical")
     inputs, targets = fixed_set(problem, "test", arguments.samples, SIZE, SEED)
     images = inputs[..., : len(planes)]  # without the fixed channels
     folder = RunFolder(arguments.runs / problem.label)

@@ -71,7 +71,7 @@ def answered(engine, contrasts):
 
 
 for count in arguments.counts:
-    problem = Phase(exponential_planes(count), **OPTIONS)
+    problem = Phase(exponential_planes(count), input="physical", **OPTIONS)
     inputs, targets = fixed_set(problem, "test", arguments.samples, SIZE, SEED)
     images = inputs[..., :count]  # without the fixed channels
     folder = RunFolder(arguments.runs / f"hela_{count}_planes")

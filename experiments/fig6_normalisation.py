@@ -29,7 +29,7 @@ parser.add_argument("--output", type=Path, default=Path("runs/fig6"))
 arguments = parser.parse_args()
 arguments.output.mkdir(parents=True, exist_ok=True)
 
-problem = Phase(list(arguments.defocus), amplitude=True)
+problem = Phase(list(arguments.defocus), amplitude=True, input="physical")
 names = [output.name for output in problem.outputs]
 inputs, targets = fixed_set(problem, "test", 128, arguments.image_size, 6)
 

@@ -29,11 +29,11 @@ arguments = parser.parse_args()
 
 small = {"epochs": arguments.small_epochs, "image_size": 128}
 RUNS = {
-    "full -108": (Phase(-108), {"epochs": arguments.epochs}),
-    "-52": (Phase(-52), small),
-    "52": (Phase(52), small),
-    "-52 and 52": (Phase([-52, 52]), small),
-    "-108": (Phase(-108), small),
+    "full -108": (Phase(-108, input="physical"), {"epochs": arguments.epochs}),
+    "-52": (Phase(-52, input="physical"), small),
+    "52": (Phase(52, input="physical"), small),
+    "-52 and 52": (Phase([-52, 52], input="physical"), small),
+    "-108": (Phase(-108, input="physical"), small),
     "-108 intensity": (Phase(-108, input="intensity"), small),
 }
 

@@ -103,7 +103,7 @@ def trained(count, planes):
     folder = RunFolder(arguments.output / f"planes_{count}")
     if not folder.model_path.exists():
         mcnn.train(
-            Phase(planes, optics, phase_span=PHASE_SPAN),
+            Phase(planes, optics, phase_span=PHASE_SPAN, input="physical"),
             output=folder.path,
             resume=folder.config_path.exists(),
             epochs=arguments.epochs,

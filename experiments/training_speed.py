@@ -27,7 +27,7 @@ from mcnn_keras.training.devices import choose_strategy, convolution_rate, faste
 from mcnn_keras.training.pipeline import stream
 
 SIZE, BATCH = 256, 8
-problem = mcnn.problems.Phase(-108)
+problem = mcnn.problems.Phase(-108, input="physical")
 settings = mcnn.training.Settings(image_size=SIZE, batch_size=BATCH)
 network = network_arguments(problem, settings, first_sample(problem, settings))
 

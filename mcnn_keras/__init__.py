@@ -5,9 +5,9 @@ Give targets and a forward model, and a network learns the inverse::
     import mcnn_keras as mcnn
 
     problem = mcnn.problems.Phase(defocus=[-108], optics=mcnn.Optics(wavelength=0.65))
-    run = mcnn.train(problem, epochs=32, samples=2048)
-    mcnn.save(run.model, "phase.h5")
-    phase = mcnn.predict(mcnn.load("phase.h5"), image)
+    run = mcnn.train(problem, samples=2048)
+    mcnn.save(run.model, "own.h5")
+    wave = mcnn.predict(mcnn.load("own.h5"), image)  # (height, width, 2): phase and amplitude
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def optics():
 
 @pytest.fixture(scope="session")
 def phase_problem(optics):
-    return Phase([-20.0], optics)
+    return Phase([-20.0], optics, input="physical")
 
 
 TINY = {

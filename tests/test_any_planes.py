@@ -10,13 +10,14 @@ import tifffile
 
 from mcnn_keras import InputError, Optics, cli, evaluate, load, predict, save, train
 from mcnn_keras.channels.wave import COUNT, PHASE_SCALE, wave_estimates
+from mcnn_keras.cli.problems import PhaseOptions
 from mcnn_keras.focal_series.agreement import agreement
 from mcnn_keras.focal_series.network import at_any_planes, enlarged, halved, with_slow
 from mcnn_keras.inference.any_planes import outside
 from mcnn_keras.models import AnyPlanes
 from mcnn_keras.physics import contrast_transfer as transfer
 from mcnn_keras.physics.waves import defocus_stack
-from mcnn_keras.problems import kind
+from mcnn_keras.problems import Phase, kind
 from mcnn_keras.problems.any_phase import RANGES, AnyPhase, drawn_instrument
 from mcnn_keras.training.pipeline import measurements
 
@@ -120,15 +121,14 @@ class TestProblem:
             assert sample.target[..., 1].numpy().min() > 0.89
 
     def test_a_config_makes_the_same_samples(self):
-        """Fails where a range, the planes or the optics are lost on the way through a card."""
-        ranges = {"planes": (2, 2), "phase_span": (1, 2)}
-        for problem in (AnyPhase(ranges=ranges), AnyPhase([-20.0, 30.0], OPTICS)):
-            told = json.loads(json.dumps(problem.config()))
-            again = kind("any_phase").from_config(told)
-            seed = tf.constant([3, 4], tf.int64)
-            first, second = problem.sample(seed, 32), again.sample(seed, 32)
-            np.testing.assert_array_equal(first.image, second.image)
-            np.testing.assert_array_equal(first.target, second.target)
+        """Fails where a range is lost on the way through a card."""
+        problem = AnyPhase(ranges={"planes": (2, 2), "phase_span": (1, 2)})
+        told = json.loads(json.dumps(problem.config()))
+        again = kind("any_phase").from_config(told)
+        seed = tf.constant([3, 4], tf.int64)
+        first, second = problem.sample(seed, 32), again.sample(seed, 32)
+        np.testing.assert_array_equal(first.image, second.image)
+        np.testing.assert_array_equal(first.target, second.target)
 
     def test_answers_have_the_scale_of_the_object(self, model, rng):
         """Fails where the network's answer is not multiplied by its channel, or by the contrast.
@@ -238,8 +238,8 @@ class TestEvaluation:
 
     def test_given_planes_have_transport_of_intensity_beside_them(self):
         """Fails where what a network must beat is missing, or in another unit."""
-        problem = AnyPhase(defocus=[-20.0, 20.0])
-        model = train(problem, **TINY).model
+        problem = Phase([-20.0, 20.0], input="estimates")
+        model = train(problem, **TINY, start=None).model
         found = evaluate(model, problem, samples=3, image_size=64)
         transport = found["transport of intensity"]["mae"]["phase"]
         assert 0 < transport < found["zero"]["mae"]["phase"]
@@ -310,19 +310,47 @@ class TestCommand:
 
     def test_training_goes_on_at_given_planes(self, tmp_path, run, capfd):
         """Fails where a model of any planes is not trained by its name, or not held at planes."""
-        words = "--image-size 32 --samples 8 --batch-size 4 --epochs 1 --precision float32".split()
+        words = "--image-size 64 --samples 8 --batch-size 4 --epochs 1 --precision float32".split()
         words += ["--one-size", "--preset", "fast", "--branches", "0"]
-        words[words.index("32")] = "64"
         folder = tmp_path / "any"
         assert run("train", "any_phase", *words, "--output", folder) == 0
         start = folder / "model.h5"
-        assert run("train", "phase", "--defocus", "-20,30", "--start", start, *words, "--output",
-                   tmp_path / "two") == 0  # fmt: skip
+        two = ["train", "phase", "--defocus", "-20,30", *words]
+        assert run(*two, "--start", start, "--output", tmp_path / "two") == 0
         card = load(tmp_path / "two" / "model.h5").card
-        assert card.problem == "any_phase"
+        assert (card.problem, card.channels["name"]) == ("phase", "wave_estimates")
+        assert card.training["before"]["image_size"] == 64
         assert card.inputs.defocus == (-20.0, 30.0)
         assert card.conditions["wavelength"] == 0.65
-        capfd.readouterr()
-        assert run("train", "phase", "--defocus", "-20,30", "--start", "none", *words, "--output",
-                   tmp_path / "own") == 0  # fmt: skip
-        assert load(tmp_path / "own" / "model.h5").card.problem == "phase"
+        assert [o.name for o in card.outputs] == ["phase", "amplitude"]
+        assert run(*two, "--start", "none", "--output", tmp_path / "own") == 0
+        own = load(tmp_path / "own" / "model.h5").card
+        assert (own.problem, own.channels["name"]) == ("phase", "focus_estimates")
+
+    def test_training_starts_from_the_shipped_model(self, tmp_path, run, capfd):
+        """Fails where it starts from nothing unasked, or another network is asked for in vain."""
+        words = "--image-size 64 --samples 4 --batch-size 4 --epochs 1 --precision float32".split()
+        folder = tmp_path / "run"
+        assert run("train", "phase", "--defocus", -108, *words, "--output", folder) == 0
+        assert "starts from the model phase" in capfd.readouterr().out
+        card = load(folder / "model.h5").card
+        assert card.training["start"] == "phase"
+        assert card.metrics["test_mae"] < 0.8 * card.metrics["constant_answer_mae"]
+
+    @pytest.mark.parametrize(
+        ("planes", "settings", "told"),
+        [
+            ([-108.0], {"branches": 1}, "--branches is given"),
+            ([-5000.0], {}, "trained for 3 to 3000"),
+            ([-108.0], {"start": None}, None),
+        ],
+    )
+    def test_what_speaks_against_the_shipped_model(self, planes, settings, told):
+        """Fails where another network is asked for in vain, or a model is used outside its range.
+
+        Without a word, too.
+        """
+        options = PhaseOptions(defocus=(planes,))
+        lines = options.begin(settings)
+        assert options.input == "physical"
+        assert told is None or f"{told}: the training starts from random weights" in lines[0]

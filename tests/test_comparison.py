@@ -36,7 +36,7 @@ def series(phase):
 def model(tmp_path_factory):
     from conftest import TINY
 
-    run = train(Phase([-6.0, 6.0], OPTICS), **TINY)
+    run = train(Phase([-6.0, 6.0], OPTICS, input="physical"), **TINY)
     path = tmp_path_factory.mktemp("models") / "two.h5"
     save(run.model, path)
     return str(path)

@@ -21,7 +21,7 @@ class AnyLight(Phase):
     name = "any light"
 
     def __init__(self):
-        super().__init__([-20.0], Optics(0.5, 0.31, 0.45))
+        super().__init__([-20.0], Optics(0.5, 0.31, 0.45), input="physical")
 
     def conditions(self, seed):
         u = tf.random.stateless_uniform((2,), seed)
@@ -54,7 +54,7 @@ def test_samples_tell_their_own_conditions():
     for sample, found in zip(samples, inputs, strict=True):
         told = {n: v for n, v in sample["conditions"].items() if n != "defocus"}
         optics = dataclasses.replace(problem.optics, **{n: float(v) for n, v in told.items()})
-        fixed = Phase(sample["conditions"]["defocus"].tolist(), optics)
+        fixed = Phase(sample["conditions"]["defocus"].tolist(), optics, input="physical")
         raw = fixed.network_pair(
             type(problem.sample(tf.constant([0, 0], tf.int64), 32))(
                 tf.constant(sample["image"]), fixed.conditions(None), tf.constant(sample["target"])

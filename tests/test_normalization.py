@@ -136,7 +136,7 @@ def test_a_scale_that_no_card_can_hold_is_refused():
 
 def test_phases_are_mean_free_and_amplitudes_of_unit_power(rng):
     """Fails where the mean of an amplitude, which is known, is taken out, or a phase's kept."""
-    scaling = Phase(-5.0, amplitude=True).normalization
+    scaling = Phase(-5.0, amplitude=True, input="physical").normalization
     target = rng.random((16, 16, 2)) + 1
     phase, amplitude = np.moveaxis(scaling.target(target, None), -1, 0)
     assert abs(phase.mean()) < 1e-12

@@ -16,7 +16,7 @@ from mcnn_keras.problems import Phase
 def two_planes(tmp_path_factory):
     from conftest import TINY
 
-    run = train(Phase([-20.0, 20.0], Optics(), amplitude=True), **TINY)
+    run = train(Phase([-20.0, 20.0], Optics(), amplitude=True, input="physical"), **TINY)
     path = tmp_path_factory.mktemp("models") / "two.h5"
     save(run.model, path)
     return path

@@ -24,7 +24,7 @@ def test_a_sample_is_a_function_of_its_seed(phase_problem):
 @pytest.mark.parametrize("amplitude", [False, True])
 def test_shapes_and_conventions(optics, amplitude):
     """Fails where a channel is missing, a mean is kept, or an amplitude is not of unit power."""
-    problem = Phase([-20.0, 5.0, 30.0], optics, amplitude=amplitude)
+    problem = Phase([-20.0, 5.0, 30.0], optics, amplitude=amplitude, input="physical")
     image, target = problem.network_pair(problem.sample(SEED, 48))
     image = image[..., :3]
     assert image.shape == (48, 48, 3)
@@ -140,7 +140,7 @@ def test_electrons_are_a_problem_too(tiny, tmp_path):
     """Fails where Angstrom are taken for um, or the card loses the optics of electrons."""
     # A thin specimen, underfocused, with spherical aberration; lengths are in Angstrom.
     optics = Optics.electron(300e3, 0.3, 1.2e7, aperture_angle=0.02)
-    problem = Phase([-600.0, -2000.0], optics, phase_span=(0.05, 0.5))
+    problem = Phase([-600.0, -2000.0], optics, phase_span=(0.05, 0.5), input="physical")
     image = problem.sample(tf.constant([1, 2], tf.int64), 32).image
     assert image.shape == (32, 32, 2)
     assert np.isfinite(image).all()

@@ -23,6 +23,11 @@ from .options import (
     option,
 )
 
+# The model of any planes, from which the training for given ones starts; and options that ask for
+# another network than its.
+GENERAL = "phase"
+NETWORK = ("preset", "branches", "cell", "normalization", "growing")
+
 
 @dataclass
 class ProblemOptions(Options):
@@ -30,9 +35,9 @@ class ProblemOptions(Options):
 
     name = ""
 
-    def kind(self, name: str, start: str | None) -> str:
-        """The problem of a new run of the command `name`, which may start from a model."""
-        return name
+    def begin(self, settings: dict[str, Any]) -> list[str]:
+        """Choose what a new run's settings leave open; lines that tell it."""
+        return []
 
     def arguments(self, started: dict[str, Any] | None = None) -> dict[str, Any]:
         """Arguments of the constructor that were given.
@@ -62,9 +67,10 @@ class PhaseOptions(RangeOptions, PictureOptions, OpticsOptions, ProblemOptions):
     )  # fmt: skip
     amplitude: bool = option("--amplitude", is_flag=True, help="Retrieve the amplitude, too.")
     input: str | None = option(
-        "--input", type=click.Choice(["physical", "intensity"]),
-        help="Give the network classical estimates of the wave at focus, too, or the intensities "
-        "alone.  [default: physical]",
+        "--input", type=click.Choice(["estimates", "physical", "intensity"]),
+        help="Give the network what the model of any planes is given; or the intensities and "
+        "classical estimates of the wave at focus; or the intensities alone.  [default: estimates "
+        "where the training starts from that model, else physical]",
     )  # fmt: skip
     phase_span: tuple[float, float] | None = option(
         "--phase-span", type=float, nargs=2, metavar="LOW HIGH",
@@ -81,13 +87,30 @@ class PhaseOptions(RangeOptions, PictureOptions, OpticsOptions, ProblemOptions):
                 "--planes are distances in um, of light; give --defocus in Angstrom with --energy"
             )
 
-    def kind(self, name: str, start: str | None) -> str:
-        """That of any planes, held at given ones, where the run starts from a model of any."""
-        if start is None:
-            return name
+    def begin(self, settings: dict[str, Any]) -> list[str]:
+        """Whether to start from the model of any planes, with its input."""
+        if self.input is not None:
+            return []
+        from ..inference.any_planes import outside
         from ..models.saving import read_card
 
-        return "any_phase" if read_card(start).problem == "any_phase" else name
+        if "start" in settings:
+            known = settings["start"] and read_card(settings["start"]).channels
+            if not known or known["name"] != "wave_estimates":
+                self.input = "physical"
+            return []
+        own = [f"--{n} is given" for n in NETWORK if settings.get(n) is not None]
+        own += ["--planes is given"] if self.planes else []
+        given = self.arguments()
+        if given["defocus"]:
+            own += outside(read_card(GENERAL), given["defocus"], given["optics"])
+        if own:
+            self.input = "physical"
+            return [f"{own[0]}: the training starts from random weights"]
+        return [
+            f"the training starts from the model {GENERAL}, which knows any planes; --start none "
+            "starts from random weights"
+        ]
 
     def arguments(self, started: dict[str, Any] | None = None) -> dict[str, Any]:
         """Planes, optics and the rest, as far as they were given."""
@@ -276,7 +299,7 @@ def described(name: str, options: ProblemOptions, started: dict[str, Any] | None
     Parameters
     ----------
     name : str
-        Of the problem, `ProblemOptions.kind`'s for a new run.
+        Of the problem, the command's.
     options : ProblemOptions
     started : dict, optional
         The configuration of a run that is resumed, where options leave something out.

@@ -37,13 +37,15 @@ def train() -> None:
 def phase(context: click.Context, **values: Any) -> None:
     """Retrieve the phase of a wave from images out of focus.
 
-    Light of 0.65 um and pixels of 0.31 um are simulated where nothing else is said.
+    Light of 0.65 um and pixels of 0.31 um are simulated where nothing else is said. The training
+    starts from the model that comes with the package for any planes; --start none starts from
+    random weights, as do options that ask for another network.
 
     \b
     Examples:
       mcnn-keras train phase --defocus -108
       mcnn-keras train phase --defocus -52 --defocus 52 --output runs/two-planes
-      mcnn-keras train phase --defocus -52 --defocus 52 --start phase --output runs/two-planes
+      mcnn-keras train phase --defocus -52 --defocus 52 --start none --output runs/own
       mcnn-keras train phase --resume --output runs/two-planes
     """
     run_training(context, "phase", PhaseOptions, values)
@@ -148,11 +150,12 @@ def run_training(
                 "--resume needs the run's folder; name it with --output RUN_FOLDER"
             )
         begun = RunFolder(run.output).config()
-        name = _same_problem(begun, name, run.output)
+        _require_problem(begun, name, run.output)
         started = problem_config(begun["problem"])
         settings = {**begun["settings"], **settings}
     else:
-        name = options.kind(name, settings.get("start"))
+        for line in options.begin(settings):
+            click.echo(line)
     problem = described(name, options, started)
     for line in getattr(problem, "report", ()):
         click.echo(line)
@@ -168,14 +171,12 @@ def run_training(
     _tell(result.model.card, RunFolder(output))
 
 
-def _same_problem(begun: dict[str, Any], name: str, output: str) -> str:
-    """The problem of a run that is resumed, which must be the command's."""
+def _require_problem(begun: dict[str, Any], name: str, output: str) -> None:
     own = begun["problem"]["name"]
-    if own != name and (own, name) != ("any_phase", "phase"):
+    if own != name:
         raise click.UsageError(
             f"{output} holds a run of the problem {own}; resume it with mcnn-keras train {own}"
         )
-    return own
 
 
 def _callbacks(run: RunOptions) -> list[Any]:

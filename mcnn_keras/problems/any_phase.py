@@ -10,16 +10,15 @@ import numpy as np
 import tensorflow as tf
 
 from ..channels.wave import PHASE_SCALE
-from ..focal_series.tie import best_tie
-from ..models import AnyPlanes, Output, Planes, ScaledContrast
+from ..models import AnyPlanes, Output, ScaledContrast
 from ..physics import noise
 from ..physics.arrays import Array
 from ..physics.optics import Optics
 from ..physics.waves import coherence_envelope, imaging_kernels, squared_frequencies
 from ..targets.draws import between
 from ..targets.pictures import PicturesOfSplits
-from .base import Baseline, Problem
-from .phase import UNITS, checked_planes, illumination
+from .base import Problem
+from .phase import illumination
 from .ranges import checked_ranges
 from .recipes import RECIPES
 
@@ -60,10 +59,6 @@ class AnyPhase(Problem):
 
     Parameters
     ----------
-    defocus : sequence of float, optional
-        Train for these planes alone, in the optics' unit; by default any.
-    optics : Optics, optional
-        The imaging system, where the planes are given.
     ranges : dict of str to (float, float), optional
         What varies between samples, where it differs from `RANGES`.
     pictures : str or Path, optional
@@ -76,19 +71,15 @@ class AnyPhase(Problem):
     margin = MARGIN
     outputs = (Output("phase", "rad", "phase"), Output("amplitude", "1", "amplitude"))
     scaled_by = (PHASE_SCALE, None)
+    recipe = RECIPES["any_phase"]
+    label = "phase"
 
     def __init__(
         self,
-        defocus: Sequence[float] | None = None,
-        optics: Optics | None = None,
         ranges: Mapping[str, Sequence[float]] | None = None,
         pictures: str | None = None,
         pictures_seed: int = 0,
     ) -> None:
-        self.defocus = None if defocus is None else checked_planes(defocus)
-        self.optics = optics if optics is not None else Optics()
-        if self.defocus is not None:
-            self.pixel_size = self.optics.pixel_size * UNITS[self.optics.unit]
         self.ranges = checked_ranges(ranges, RANGES)
         self.pictures_from = None if pictures is None else str(pictures)
         self.pictures_seed = pictures_seed
@@ -97,35 +88,9 @@ class AnyPhase(Problem):
         self._pictures = PicturesOfSplits(self.pictures_from, pictures_seed)
 
     @property
-    def recipe(self) -> dict[str, Any]:
-        """Of any planes, or of the model of any that learns given ones."""
-        return RECIPES["any_phase" if self.defocus is None else "given_planes"]
-
-    @property
-    def baselines(self) -> dict[str, Baseline]:
-        """At given planes the transport-of-intensity solution that is best on the set."""
-        return {} if self.defocus is None else {"transport of intensity": self._best_tie}
-
-    def _best_tie(
-        self, images: np.ndarray, targets: np.ndarray
-    ) -> tuple[np.ndarray, dict[str, Any]]:
-        found, settings = best_tie(images, targets[..., :1], self.defocus or (), self.optics)
-        return np.concatenate([found, np.ones_like(found)], axis=-1), settings
-
-    @property
-    def inputs(self) -> Planes | AnyPlanes:
-        """Any planes, or those that were given, each with the focus error of the training."""
-        if self.defocus is None:
-            return AnyPlanes(int(self.ranges["planes"][1]))
-        error, offset = (max(map(abs, self.ranges[n])) for n in ("focus_error", "focus_offset"))
-        least = min(abs(z) for z in self.defocus if z)
-        tolerance = tuple(error * abs(z) + offset * least for z in self.defocus)
-        return Planes(tuple(self.defocus), tolerance, self.optics.unit)
-
-    @property
-    def label(self) -> str:
-        """A name for the run's folder: phase, or phase_-52_52."""
-        return "_".join(["phase", *(f"{z:g}" for z in self.defocus or ())])
+    def inputs(self) -> AnyPlanes:
+        """Any planes, up to the highest number of the training."""
+        return AnyPlanes(int(self.ranges["planes"][1]))
 
     def targets(self, seed: Array, size: int, split: str) -> Array:
         """Phase in rad and amplitude of an object, (size, size, 2)."""
@@ -164,8 +129,6 @@ class AnyPhase(Problem):
 
     def conditions(self, seed: Array) -> dict[str, Array]:
         """The planes and the optics that the instrument says, without their errors."""
-        if self.defocus is not None:
-            return {"defocus": self.defocus, **self.optics.conditions()}
         return drawn_instrument(seed, self.ranges)
 
     def observe(self, target: Array, seed: Array, **conditions: Array) -> Array:
@@ -223,8 +186,6 @@ class AnyPhase(Problem):
     def config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON can hold them."""
         return {
-            "defocus": self.defocus,
-            "optics": None if self.defocus is None else self.optics.asdict(),
             "ranges": {name: list(limits) for name, limits in self.ranges.items()},
             "pictures": self.pictures_from,
             "pictures_seed": self.pictures_seed,
@@ -233,8 +194,8 @@ class AnyPhase(Problem):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> AnyPhase:
         """The problem that `config` describes."""
-        optics = config["optics"]
-        return cls(**{**config, "optics": None if optics is None else Optics(**optics)})
+        # The shipped model's card names planes and optics, as none.
+        return cls(**{k: v for k, v in config.items() if k not in ("defocus", "optics")})
 
 
 def drawn_instrument(seed: Array, ranges: Mapping[str, tuple[float, float]]) -> dict[str, Array]:

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from ..channels.wave import PHASE_SCALE
 from ..errors import InputError
-from ..models import Contrast, Output, Planes
+from ..models import Contrast, Output, Planes, ScaledContrast
 from ..physics import noise
 from ..physics.arrays import Array
 from ..physics.optics import Optics
@@ -41,7 +42,7 @@ ELECTRON_RANGES = {"focus_offset": (-20.0, 20.0), "coherence_angle": (0.0, 0.000
 UNITS = {"um": 1.0, "A": 1e-4}
 # A sample's phase is a picture of values in 0..1 times a span in rad, log-uniform.
 PHASE_SPAN = (0.2, 3.0)
-INPUTS = ("physical", "intensity")
+INPUTS = ("estimates", "physical", "intensity")
 MOST_MARGIN = 48
 
 
@@ -57,9 +58,11 @@ class Phase(Problem):
         The imaging system.
     amplitude : bool
         Retrieve the amplitude, too, as a second channel.
-    input : {'physical', 'intensity'}
-        'physical' gives the network, beside the bare intensities, what optics alone says of the
-        wave (see `mcnn_keras.channels.focus`); 'intensity' is the paper's direct mapping.
+    input : {'estimates', 'physical', 'intensity'}
+        'estimates' gives the network what the model of any planes is given (see
+        `mcnn_keras.channels.wave`): the training starts from that model, and retrieves phase and
+        amplitude. 'physical' gives it the bare intensities and what optics alone says of the wave
+        at each plane (see `mcnn_keras.channels.focus`); 'intensity' is the paper's direct mapping.
     phase_span : (float, float)
         A training sample's phase is a picture of values in 0..1 times a span between these, in
         rad. An object of more than the higher one comes out too flat.
@@ -84,14 +87,13 @@ class Phase(Problem):
     """
 
     name = "phase"
-    recipe = RECIPES["phase"]
 
     def __init__(
         self,
         defocus: float | Sequence[float],
         optics: Optics | None = None,
         amplitude: bool = False,
-        input: str = "physical",
+        input: str = "estimates",
         phase_span: Sequence[float] = PHASE_SPAN,
         ranges: Mapping[str, Sequence[float]] | None = None,
         pictures: str | Path | None = None,
@@ -118,10 +120,19 @@ class Phase(Problem):
         electrons = ELECTRON_RANGES if self.optics.unit == "A" else {}
         self.ranges = checked_ranges(ranges, RANGES | electrons)
         found = [Output("phase", "rad", "phase"), Output("amplitude", "1", "amplitude")]
-        self.outputs = tuple(found if self.amplitude else found[:1])
-        self.normalization = Contrast([o.role for o in self.outputs])
-        self.channels = {"name": "focus_estimates"} if input == "physical" else None
+        general = input == "estimates"
+        self.outputs = tuple(found if self.amplitude or general else found[:1])
+        kind = ScaledContrast if general else Contrast
+        self.normalization = kind([o.role for o in self.outputs])
+        names = {"physical": "focus_estimates", "estimates": "wave_estimates"}
+        self.channels = {"name": names[input]} if input in names else None
+        self.scaled_by = (PHASE_SCALE, None) if general else None
         self._pictures = PicturesOfSplits(self.pictures_from, pictures_seed)
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """From the weights of the model of any planes, where the input is its own."""
+        return RECIPES["given_planes" if self.input == "estimates" else "phase"]
 
     @property
     def inputs(self) -> Planes:
@@ -149,7 +160,9 @@ class Phase(Problem):
         from ..focal_series.tie import best_tie
 
         def tie(images: np.ndarray, targets: np.ndarray) -> tuple[Any, dict[str, Any]]:
-            return best_tie(images, targets, self.defocus, self.optics)
+            found, settings = best_tie(images, targets[..., :1], self.defocus, self.optics)
+            others = [np.ones_like(found)] * (targets.shape[-1] - 1)
+            return np.concatenate([found, *others], axis=-1), settings
 
         return {} if self.amplitude else {"transport of intensity": tie}
 
@@ -171,8 +184,8 @@ class Phase(Problem):
         return tf.stack([phase, 1.0 - strength * other], axis=-1)
 
     def answer(self, target: Array) -> Array:
-        """The phase alone, where the amplitude is not asked for."""
-        return target if self.amplitude else target[..., :1]
+        """The phase alone, where the amplitude is not retrieved."""
+        return target[..., : len(self.outputs)]
 
     def conditions(self, seed: Array) -> dict[str, Array]:
         """The planes and the optics: those that the instrument says, without their errors."""

@@ -20,7 +20,11 @@ RECIPES: dict[str, dict[str, Any]] = {
         "image_size": 128, "samples": 8192, "epochs": 20, "batch_size": 16, "learning_rate": 1e-3,
         "mixed_sizes": True, "gated": True,
     },
-    "given_planes": {"gated": True, "loss": "logarithmic", "learning_rate": 3e-4},
+    # Of the problem phase, from the weights of the model of any planes.
+    "given_planes": {
+        "start": "phase", "gated": True, "loss": "logarithmic", "learning_rate": 3e-4, "epochs": 8,
+        "mixed_sizes": True,
+    },
     "phase": {},
     "reflection": {"image_size": 192},
 }  # fmt: skip
