@@ -1,4 +1,4 @@
-"""Progress lines of long tasks, printed only if stderr is a terminal."""
+"""Progress of long tasks on stderr: one line that changes on a terminal, else a line a minute."""
 
 from __future__ import annotations
 
@@ -9,9 +9,34 @@ from typing import Any
 
 import numpy as np
 
+# Seconds between two states that are shown: on a terminal, and elsewhere.
+LIVE, LOGGED = 0.3, 60.0
+
+
+class _Line:
+    """A line that is written over on a terminal; elsewhere, a new one each time."""
+
+    def __init__(self) -> None:
+        self.live = sys.stderr.isatty()
+        self.shown = 0.0 if self.live else time.monotonic()
+
+    def due(self, now: float) -> bool:
+        return now - self.shown >= (LIVE if self.live else LOGGED)
+
+    def show(self, text: str, now: float) -> None:
+        self.shown = now
+        if self.live:
+            print(f"\r{text:<78}", end="", file=sys.stderr, flush=True)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        if self.live and self.shown:
+            print(file=sys.stderr)
+
 
 class Progress:
-    """One line with epoch, error and time left, updated a few times per second.
+    """Epoch, error and time left: a line at the end of each epoch, and between them.
 
     Parameters
     ----------
@@ -22,15 +47,13 @@ class Progress:
     def __init__(self, settings: Any) -> None:
         self.settings = settings
         self.first: int | None = None
-        self.shown = 0.0
-        self.live = sys.stderr.isatty()
+        self.line = _Line()
 
     def __enter__(self) -> Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.live:
-            print(file=sys.stderr)
+        self.line.close()
 
     def update(self, step: int, sums: np.ndarray, history: Sequence[Mapping[str, Any]]) -> None:
         """Show the state of the training.
@@ -44,13 +67,11 @@ class Progress:
         history : sequence of mapping
             One row for each finished epoch.
         """
-        now = time.monotonic()
-        if not self.live or now - self.shown < 0.3:
-            return
-        self.shown = now
+        now, s = time.monotonic(), self.settings
         if self.first is None:  # the first step compiles, so it takes longer than the others
             self.first, self.began = step, now
-        s = self.settings
+        if not (step % s.steps_per_epoch == 0 or self.line.due(now)):
+            return
         done = (step - 1) % s.steps_per_epoch + 1
         left = (now - self.began) / max(step - self.first, 1) * (s.steps - step)
         text = f"epoch {(step - 1) // s.steps_per_epoch + 1}/{s.epochs}"
@@ -58,11 +79,11 @@ class Progress:
         if history:
             text += f"  test MAE {history[-1]['test_mae']:.4f}"
         text += f"  {duration(left)} left"
-        print(f"\r{text:<78}", end="", file=sys.stderr, flush=True)
+        self.line.show(text, now)
 
 
 class FrameProgress:
-    """One line with frames done, frames per second and time left.
+    """Frames done, frames per second and time left.
 
     Parameters
     ----------
@@ -76,27 +97,25 @@ class FrameProgress:
 
     def __init__(self, count: int, done: int = 0, unit: str = "frame") -> None:
         self.count, self.first, self.done, self.unit = count, done, done, unit
-        self.began, self.shown = time.monotonic(), 0.0
-        self.live = sys.stderr.isatty() and count > 1
+        self.began, self.line = time.monotonic(), _Line()
 
     def __enter__(self) -> FrameProgress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.live and self.shown:
-            print(file=sys.stderr)
+        self.line.close()
 
     def add(self, count: int) -> None:
         """Count more frames as done, and show it."""
         self.done += count
         now = time.monotonic()
-        if not self.live or (now - self.shown < 0.3 and self.done < self.count):
+        last = self.line.live and self.done >= self.count
+        if self.count < 2 or not (last or self.line.due(now)):
             return
-        self.shown = now
         rate = (self.done - self.first) / max(now - self.began, 1e-9)
         left = duration((self.count - self.done) / max(rate, 1e-9))
         text = f"{self.unit} {self.done}/{self.count}  {rate:.0f} {self.unit}s/s  {left} left"
-        print(f"\r{text:<60}", end="", file=sys.stderr, flush=True)
+        self.line.show(text, now)
 
 
 def duration(seconds: float) -> str:
