@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import warnings
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import click
@@ -12,6 +14,7 @@ import click
 from ..errors import InputError, TrainingStopped
 from .compare import compare
 from .evaluate import evaluate, info, models
+from .example import example
 from .export import export
 from .phase import phase
 from .predict import denoise, predict
@@ -20,21 +23,34 @@ from .simulate import simulate
 from .train import train
 
 
+def _versions() -> str:
+    """The versions of this package and of what computes, without importing them."""
+    found = []
+    for name in ("mcnn-keras", "tensorflow", "keras"):
+        with contextlib.suppress(PackageNotFoundError):
+            found.append(f"{name} {version(name)}")
+    return ", ".join(found)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="mcnn-keras", prog_name="mcnn-keras")
+@click.version_option(message=_versions())
 def cli() -> None:
     """Multi-scale convolutional networks for inverse problems.
 
-    Train a network on a simulated problem, then invert measurements with it:
+    Denoise frames and retrieve phases with the models that come with the package, or train your
+    own on simulated or measured pairs. Begin with the first of these:
 
     \b
+      mcnn-keras example
+      mcnn-keras denoise frames.tif --output clean.tif
+      mcnn-keras phase stack.tif --defocus -52,52 --wavelength 0.65 --output phase.tif
       mcnn-keras train phase --defocus -108 --output runs/cells
-      mcnn-keras predict runs/cells/model.h5 photograph.tif --output phase.tif
     """
 
 
 for command in (
-    phase, denoise, predict, train, reconstruct, compare, evaluate, simulate, models, info, export,
+    example, phase, denoise, predict, train, reconstruct, compare, evaluate, simulate, models, info,
+    export,
 ):  # fmt: skip
     cli.add_command(command)
 
