@@ -25,8 +25,8 @@ def test_the_files_tell_their_pixels_and_planes(tmp_path):
         assert any(name in line for line in lines)
         first, again = (tifffile.imread(tmp_path / folder / name) for folder in "ab")
         np.testing.assert_array_equal(first, again)
-    movie = open_recording(tmp_path / "a" / "movie.tif")
-    assert pixel_length(movie.axes, "A") == pytest.approx(0.2)
+    with open_recording(tmp_path / "a" / "movie.tif") as movie:
+        assert pixel_length(movie.axes, "A") == pytest.approx(0.2)
     told = told_beside(tmp_path / "a" / "focal_series.tif")
     assert told.defocus == (-52.0, 52.0)
     assert told.optics["wavelength"] == 0.65
