@@ -101,7 +101,7 @@ def test_other_versions_and_machines_are_measured_anew(model, timed, monkeypatch
         (fastest, "version", lambda name: "9.9" if name == "onnxruntime" else real(name)),
         (fastest, "version", lambda name: "9.9" if name == "tensorflow" else real(name)),
         (onnx, "usable_cores", lambda: 96),
-        (fastest, "_processor", lambda: "another"),
+        (fastest, "processor", lambda: "another"),
     )
     engine_for(model)
     for count, change in enumerate(changes, 2):
@@ -349,3 +349,16 @@ def test_measured_times_are_those_of_a_batch(exported, trained):
     assert time.perf_counter() - began < 4
     assert 1.5 < times[TF] / times[ORT] < 2.5
     assert times[HALF] / times[ORT] > 20
+
+
+def test_the_doctor_tells_what_computes(monkeypatch, capsys):
+    """Fails where a version, the processor or the fastest engine is missing."""
+    pairs = {("onnxruntime", "float32"): 90.0, ("tensorflow", "float32"): 130.0}
+    monkeypatch.setattr(fastest, "rates", lambda name: pairs)
+    with pytest.raises(SystemExit) as stop:
+        main(["doctor"])
+    assert stop.value.code == 0
+    told = capsys.readouterr().out
+    for word in ("tensorflow 2.", "keras 3.", "onnxruntime 1.", "cores usable", "GPUs:", "cache:"):
+        assert word in told
+    assert "denoise: onnxruntime float32 90, tensorflow float32 130; fastest: tensorflow" in told

@@ -13,6 +13,7 @@ import click
 
 from ..errors import InputError, TrainingStopped
 from .compare import compare
+from .doctor import doctor
 from .evaluate import evaluate, info, models
 from .example import example
 from .export import export
@@ -50,7 +51,7 @@ def cli() -> None:
 
 for command in (
     example, phase, denoise, predict, train, reconstruct, compare, evaluate, simulate, models, info,
-    export,
+    export, doctor,
 ):  # fmt: skip
     cli.add_command(command)
 

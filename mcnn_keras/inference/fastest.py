@@ -118,6 +118,22 @@ def engine_for(
     return source.serve(best)
 
 
+def rates(model: str | Path) -> dict[Pair, float]:
+    """Images of 128x128 pixels a second, scaling and fixed channels left out, of each engine.
+
+    Parameters
+    ----------
+    model : str or Path
+        A model file, or the name of a shipped model.
+
+    Returns
+    -------
+    dict
+        (name, precision) -> rate, of the engines that compute the model on this machine.
+    """
+    return {pair: 1 / took for pair, took in measured(_that_work(_Source(model), PAIRS)).items()}
+
+
 def _check(model: str | Path, choice: str, precision: str) -> None:
     """Refuse an engine and a precision that are not known or exclude each other."""
     for told, value, known in (
@@ -139,7 +155,7 @@ def _check(model: str | Path, choice: str, precision: str) -> None:
 
 
 def measured(engines: Mapping[Pair, Any]) -> dict[Pair, float]:
-    """Seconds that engines take for a batch as predictions have it, the median of a few.
+    """Seconds an image that engines take in batches as predictions have them, the median of a few.
 
     Parameters
     ----------
@@ -149,7 +165,7 @@ def measured(engines: Mapping[Pair, Any]) -> dict[Pair, float]:
     Returns
     -------
     dict
-        Of each; of those far slower than the fastest, by what one image takes.
+        Of each; of those far slower than the fastest, what an image by itself takes.
     """
     engine = next(iter(engines.values()))
     size = -(-SIZE // engine.stride) * engine.stride
@@ -171,7 +187,7 @@ def measured(engines: Mapping[Pair, Any]) -> dict[Pair, float]:
     # In turns: what else the machine does falls on all of them.
     rounds = [{pair: seconds(pair, images) for pair in pairs} for _ in range(often)]
     return {
-        pair: float(np.median([r[pair] for r in rounds[1:]])) if pair in pairs else images * took
+        pair: float(np.median([r[pair] for r in rounds[1:]])) / images if pair in pairs else took
         for pair, took in one.items()
     }
 
@@ -237,7 +253,7 @@ class _Source:
     def _key(self) -> str:
         """What the exported network depends on."""
         told = hashlib.sha256(model_path(self.model).read_bytes())
-        told.update(_version("mcnn-keras").encode())
+        told.update(version_of("mcnn-keras").encode())
         # In a checkout, the code that makes the network changes without the version.
         for path in (Path(onnx.__file__), *sorted(NETWORK.glob("*.py"))):
             told.update(path.read_bytes())
@@ -283,13 +299,13 @@ def _that_work(source: _Source, pairs: Sequence[Pair]) -> dict[Pair, Any]:
 def _circumstances(network: Mapping[str, Any], pairs: Sequence[Pair]) -> dict[str, Any]:
     """What the choice depends on, as JSON holds it."""
     told = {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": onnx.usable_cores(),
         "gpus": [sum(1 for _ in GPUS.glob("*")), os.environ.get("CUDA_VISIBLE_DEVICES")],
         "versions": {
-            "mcnn-keras": _version("mcnn-keras"),
-            "tensorflow": _version("tensorflow", "tensorflow-cpu"),
-            "onnxruntime": _version("onnxruntime", "onnxruntime-gpu"),
+            "mcnn-keras": version_of("mcnn-keras"),
+            "tensorflow": version_of("tensorflow", "tensorflow-cpu"),
+            "onnxruntime": version_of("onnxruntime", "onnxruntime-gpu"),
         },
         "network": dict(network),
         "engines": pairs,
@@ -297,7 +313,7 @@ def _circumstances(network: Mapping[str, Any], pairs: Sequence[Pair]) -> dict[st
     return json.loads(json.dumps(told, sort_keys=True))
 
 
-def _processor() -> str:
+def processor() -> str:
     """The processor's name; under Linux with a digest of what it knows to do."""
     try:
         first = CPUINFO.read_text().split("\n\n")[0]
@@ -311,7 +327,8 @@ def _processor() -> str:
     return " ".join([platform.machine(), *names, hashlib.sha256(features.encode()).hexdigest()[:8]])
 
 
-def _version(*packages: str) -> str:
+def version_of(*packages: str) -> str:
+    """The version of the first of these packages that is installed, or 'unknown'."""
     for package in packages:
         with contextlib.suppress(PackageNotFoundError):
             return version(package)
