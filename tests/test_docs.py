@@ -1,5 +1,6 @@
 """Fail where README.md or docs/ name commands, options, files or links that are not there."""
 
+import ast
 import re
 import shlex
 from importlib.metadata import EntryPoint
@@ -8,6 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
+import mcnn_keras
 from mcnn_keras.cli import cli
 
 ROOT = Path(__file__).parent.parent
@@ -118,6 +120,29 @@ def test_links_lead_somewhere(page):
     for target in targets:
         if not re.match(r"https?:|#", target):
             assert (page.parent / target.split("#")[0]).exists(), target
+
+
+def texts_of_the_package():
+    """All strings of the source; three dots stand for what they are filled with."""
+    for path in Path(mcnn_keras.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                parts = (p.value if isinstance(p, ast.Constant) else "..." for p in node.values)
+                yield "".join(parts)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+def test_the_messages_explained_are_those_of_the_package():
+    """Fails where troubleshooting explains a message that the package does not write."""
+    page = (ROOT / "docs" / "troubleshooting.md").read_text()
+    explained = re.findall(r"^### `(.*)`$", page, re.MULTILINE)
+    assert len(explained) >= 20
+    texts = [" ".join(text.split()) for text in texts_of_the_package()]
+    for message in explained:
+        parts = [part.strip() for part in message.split("...")]
+        wanted = re.compile(".*".join(re.escape(part) for part in parts if part.strip(" ,;")))
+        assert any(wanted.search(text) for text in texts), message
 
 
 def test_the_menu_lists_every_page():
