@@ -1,4 +1,4 @@
-"""Fail where the README's Python does not run as it stands there."""
+"""Fail where the Python of the documentation does not run as it stands there."""
 
 import re
 from pathlib import Path
@@ -8,12 +8,19 @@ import pytest
 
 from mcnn_keras import training
 
-README = Path(__file__).parent.parent / "README.md"
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def run(page, word, names):
+    """Run the first Python block of a page that holds a word, with these names."""
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
+    code = next(block for block in blocks if word in block)
+    exec(compile(code, page, "exec"), names)
 
 
 @pytest.fixture
 def small_runs(monkeypatch):
-    """The README's runs are for a coffee break; these are for a test."""
+    """The runs of the pages are for a coffee break; these are for a test."""
     settings = training.Settings
     small = {"image_size": 32, "samples": 8, "epochs": 1, "batch_size": 4, "filters": (4, 6)}
 
@@ -24,18 +31,16 @@ def small_runs(monkeypatch):
 
 
 def test_the_problem_of_ones_own_trains_and_predicts(small_runs, tmp_path, monkeypatch):
-    """Fails where the README's problem of one's own does not run as it is printed."""
+    """Fails where the tutorial's forward model does not run as it is printed."""
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    code = next(block for block in blocks if "class Deblur" in block)
     names = {"photograph": np.random.default_rng(0).random((60, 70))}
-    exec(compile(code, "README.md", "exec"), names)
+    run("tutorials/forward-model.md", "class Deblur", names)
     assert names["sharp"].shape == (60, 70)
     assert (tmp_path / "deblur.h5").exists()
 
 
 def test_other_programs_use_it(rng, tmp_path, monkeypatch):
-    """Fails where the README's HyperSpy and Zarr code does not run, or its two ways disagree."""
+    """Fails where the HyperSpy and Zarr code does not run, or its two ways disagree."""
     hyperspy = pytest.importorskip("hyperspy.api")
     zarr = pytest.importorskip("zarr")
     monkeypatch.chdir(tmp_path)
@@ -44,9 +49,8 @@ def test_other_programs_use_it(rng, tmp_path, monkeypatch):
     zarr.open("recording.zarr", mode="w", shape=frames.shape, chunks=(1, 40, 48), dtype="f4")[
         ...
     ] = frames
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     names = {}
-    exec(compile(next(b for b in blocks if "hyperspy" in b), "README.md", "exec"), names)
+    run("how-to/hyperspy.md", "hyperspy", names)
     clean = zarr.open("clean.zarr", mode="r")[...]
     np.testing.assert_allclose(names["clean"].data, clean, atol=1e-3)
     assert clean.std() < frames.std()
