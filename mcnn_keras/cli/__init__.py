@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import warnings
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import click
 
 from ..errors import InputError, TrainingStopped
+from ..version import version_of
 from .compare import compare
 from .doctor import doctor
 from .evaluate import evaluate, info, models
@@ -24,17 +23,19 @@ from .simulate import simulate
 from .train import train
 
 
-def _versions() -> str:
-    """The versions of this package and of what computes, without importing them."""
-    found = []
-    for name in ("mcnn-keras", "tensorflow", "keras"):
-        with contextlib.suppress(PackageNotFoundError):
-            found.append(f"{name} {version(name)}")
-    return ", ".join(found)
+def _show_versions(context: click.Context, _: Any, asked: bool) -> None:
+    """Tell the versions of this package and of what computes, without importing them."""
+    if asked and not context.resilient_parsing:
+        names = ("mcnn-keras", "tensorflow", "keras")
+        click.echo(", ".join(f"{name} {version_of(name)}" for name in names))
+        context.exit()
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(message=_versions())
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_show_versions,
+    help="Show the versions and exit.",
+)  # fmt: skip
 def cli() -> None:
     """Multi-scale convolutional networks for inverse problems.
 

@@ -7,6 +7,7 @@ import platform
 
 import click
 
+from ..version import version_of
 from .quiet import import_tensorflow
 
 PACKAGES = ("mcnn-keras", "tensorflow", "keras", "onnxruntime", "numpy")
@@ -20,7 +21,7 @@ def doctor() -> None:
 
     Send what it prints with a report of a problem.
     """
-    from ..inference.fastest import CPUINFO, cache_folder, processor, rates, version_of
+    from ..inference.fastest import CPUINFO, cache_folder, processor, rates
     from ..models.onnx import usable_cores
     from ..models.saving import shipped
 
