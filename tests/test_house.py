@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "report": ("files", "models"),
     "progress": (),
     "evaluation": ("models", "inference", "problems", "training"),
+    "example_files": ("physics", "files"),
     "errors": (),
     "metrics": (),
     "version": (),
