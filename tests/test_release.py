@@ -81,3 +81,34 @@ def test_the_source_distribution_can_be_built_and_tested(distributions):
     missing = {name for name in tracked - distributions[0] if not (ROOT / name).is_symlink()}
     assert missing <= {".gitignore"}
     assert any(name.startswith("docs/pictures/") for name in distributions[0])
+
+
+def test_the_citation_names_the_paper():
+    """Fails where CITATION.cff is no YAML, lacks what the format requires, or the paper's DOI."""
+    yaml = pytest.importorskip("yaml")
+    told = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert {"cff-version", "title", "message", "authors"} <= set(told)
+    (paper,) = told["references"]
+    assert paper["doi"] == "10.1038/s41598-020-62484-z"
+    assert [author["family-names"] for author in paper["authors"]][::5] == ["Wang", "Koch"]
+
+
+def test_the_workflow_runs_the_checks_on_supported_pythons(distributions):
+    """Fails where the workflow does not call .ci/run, or on a Python that is not declared."""
+    yaml = pytest.importorskip("yaml")
+    told = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    job = told["jobs"]["test"]
+    assert {"run": ".ci/run"} in job["steps"]
+    for python in job["strategy"]["matrix"]["python"]:
+        assert f"Classifier: Programming Language :: Python :: {python}\n" in distributions[2]
+
+
+def test_a_report_of_a_fault_asks_for_what_is_needed():
+    """Fails where the form for faults leaves out the command, message, doctor or file."""
+    yaml = pytest.importorskip("yaml")
+    folder = ROOT / ".github" / "ISSUE_TEMPLATE"
+    form = yaml.safe_load((folder / "bug_report.yml").read_text())
+    asked = {field["id"]: field["validations"]["required"] for field in form["body"]}
+    assert asked == dict.fromkeys(["command", "message", "doctor", "file"], True)
+    assert "doctor" in cli.cli.commands
+    assert yaml.safe_load((folder / "feature_request.yml").read_text())["body"]

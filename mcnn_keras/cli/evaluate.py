@@ -59,7 +59,9 @@ def info(model: str) -> None:
     from ..models.saving import read_card
 
     card = read_card(model).asdict()
-    telling().product(json.dumps(card, indent=2), **card)
+    tell = telling()
+    tell.facts(**card)
+    tell.product(json.dumps(card, indent=2))
 
 
 @click.command()
