@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 # Seconds between two states that are shown: on a terminal, and elsewhere.
 LIVE, LOGGED = 0.3, 60.0
+_hidden: ContextVar[bool] = ContextVar("hidden", default=False)
+
+
+@contextlib.contextmanager
+def hidden() -> Iterator[None]:
+    """Show no progress of the tasks that begin inside this context."""
+    token = _hidden.set(True)
+    try:
+        yield
+    finally:
+        _hidden.reset(token)
 
 
 class _Line:
     """A line that is written over on a terminal; elsewhere, a new one each time."""
 
     def __init__(self) -> None:
-        self.live = sys.stderr.isatty()
+        self.hidden = _hidden.get()
+        self.live = sys.stderr.isatty() and not self.hidden
         self.shown = 0.0 if self.live else time.monotonic()
 
     def due(self, now: float) -> bool:
@@ -25,6 +40,8 @@ class _Line:
 
     def show(self, text: str, now: float) -> None:
         self.shown = now
+        if self.hidden:
+            return
         if self.live:
             print(f"\r{text:<78}", end="", file=sys.stderr, flush=True)
         else:

@@ -55,8 +55,9 @@ def test_the_whole_way(tmp_path, capfd, rng):
     assert tifffile.imread(tmp_path / "phase.tif").shape == (70, 80)
     assert (tmp_path / "phase.png").exists()
     capfd.readouterr()
-    assert run("evaluate", folder / "model.h5", "--samples", 4, "--json") == 0
-    assert json.loads(capfd.readouterr().out)["network"]["mae"]["phase"] > 0
+    assert run("--json", "evaluate", folder / "model.h5", "--samples", 4) == 0
+    told = json.loads(capfd.readouterr().out)["result"]
+    assert told["answers"]["network"]["mae"]["phase"] > 0
     assert run("evaluate", folder / "model.h5", "--samples", 4) == 0
     assert "transport of intensity" in capfd.readouterr().out
     assert run("info", folder / "model.h5") == 0

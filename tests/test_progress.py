@@ -59,3 +59,14 @@ def test_frames_are_told_once_a_minute(clock, capsys):
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 5
     assert told[0].startswith("frame 60/300  1 frames/s")
+
+
+def test_progress_can_be_hidden(clock, monkeypatch):
+    """Fails where hidden progress is shown, or what comes after it stays hidden."""
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    with progress.hidden():
+        steps_of(clock, 1.0)
+    assert screen.getvalue() == ""
+    steps_of(clock, 1.0)
+    assert "epoch 2/2" in screen.getvalue()

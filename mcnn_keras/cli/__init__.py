@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import os
 import sys
 import warnings
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import click
 
 from ..errors import InputError, TrainingStopped
+from ..version import version_of
 from .compare import compare
 from .doctor import doctor
 from .evaluate import evaluate, info, models
@@ -21,21 +21,33 @@ from .phase import phase
 from .predict import denoise, predict
 from .reconstruct import reconstruct
 from .simulate import simulate
+from .telling import Telling, ask, telling
 from .train import train
 
 
-def _versions() -> str:
-    """The versions of this package and of what computes, without importing them."""
-    found = []
-    for name in ("mcnn-keras", "tensorflow", "keras"):
-        with contextlib.suppress(PackageNotFoundError):
-            found.append(f"{name} {version(name)}")
-    return ", ".join(found)
+def _show_versions(context: click.Context, _: Any, asked: bool) -> None:
+    """Tell the versions of this package and of what computes, without importing them."""
+    if asked and not context.resilient_parsing:
+        names = ("mcnn-keras", "tensorflow", "keras")
+        click.echo(", ".join(f"{name} {version_of(name)}" for name in names))
+        context.exit()
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(message=_versions())
-def cli() -> None:
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_show_versions,
+    help="Show the versions and exit.",
+)  # fmt: skip
+@click.option(
+    "--quiet", is_flag=True, expose_value=False, is_eager=True, callback=ask,
+    help="Leave out messages about what was done, and progress.",
+)  # fmt: skip
+@click.option(
+    "--json", is_flag=True, expose_value=False, is_eager=True, callback=ask,
+    help="Tell the results as one JSON object at the end, in place of text.",
+)  # fmt: skip
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Multi-scale convolutional networks for inverse problems.
 
     Denoise frames and retrieve phases with the models that come with the package, or train your
@@ -47,6 +59,8 @@ def cli() -> None:
       mcnn-keras phase stack.tif --defocus -52,52 --wavelength 0.65 --output phase.tif
       mcnn-keras train phase --defocus -108 --output runs/cells
     """
+    tell = telling()
+    tell.command = tell.command or context.invoked_subcommand  # the outer one, of `example`
 
 
 for command in (
@@ -60,28 +74,30 @@ def main(args: list[str] | None = None) -> None:
     """Run a command; exit 0 done, 2 the input is wrong, 130 interrupted, 1 a bug."""
     # TensorFlow's start-up messages say nothing that a user of this package can act on.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    warnings.showwarning = _show_warning
+    tell = Telling()
+    warnings.showwarning = functools.partial(_show_warning, tell)
     try:
-        status = cli.main(args=args, prog_name="mcnn-keras", standalone_mode=False)
+        status = cli.main(args=args, prog_name="mcnn-keras", standalone_mode=False, obj=tell)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         status = 2
     except click.ClickException as error:
-        status = _say(error.format_message())
+        status = _fail(tell, error.format_message())
     except (InputError, TrainingStopped) as error:
-        status = _say(str(error))
+        status = _fail(tell, str(error))
     except (click.Abort, KeyboardInterrupt) as interrupt:
         # Click wraps what a command raised, which may tell how to go on.
-        click.echo(f"Interrupted. {interrupt.__cause__ or interrupt}".strip(), err=True)
+        tell.error(f"Interrupted. {interrupt.__cause__ or interrupt}".strip(), kind="")
         status = 130
+    tell.close(status or 0)
     sys.exit(status or 0)
 
 
-def _say(message: str) -> int:
-    click.echo("Error: " + " ".join(message.split()), err=True)
+def _fail(tell: Telling, message: str) -> int:
+    tell.error(" ".join(message.split()))
     return 2
 
 
-def _show_warning(message: Any, category: type[Warning], *_: Any, **__: Any) -> None:
+def _show_warning(tell: Telling, message: Any, category: type[Warning], *_: Any, **__: Any) -> None:
     if issubclass(category, UserWarning):
-        click.echo(f"Warning: {message}", err=True)
+        tell.warn(str(message))

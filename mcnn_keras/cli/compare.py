@@ -11,6 +11,7 @@ import click
 from .options import METHODS, OpticsOptions, SeriesOptions
 from .quiet import import_tensorflow
 from .reconstruct import measured
+from .telling import telling
 
 
 @click.group()
@@ -60,7 +61,7 @@ def phase(
     from ..inference.assumptions import compare_optics
     from ..models.saving import read_card, shipped
 
-    output = Path(folder)
+    output, tell = Path(folder), telling()
     if output.exists() and not output.is_dir():
         raise InputError(f"the output {output} is a file; name a folder")
     chosen, instrument = SeriesOptions.take(values), OpticsOptions.take(values)
@@ -73,13 +74,13 @@ def phase(
     from ..focal_series.comparison import compare as compute
 
     for card in cards:
-        compare_optics(card, optics, "the series", lambda t: click.echo(t, err=True))
+        compare_optics(card, optics, "the series", tell.say)
     answers = compute(
         series, optics, models, methods or None, known,
-        lambda label: click.echo(f"{label} ...", err=True),
+        lambda label: tell.done(f"{label} ...", err=True),
     )  # fmt: skip
     output.mkdir(parents=True, exist_ok=True)
-    click.echo(
+    tell.product(
         f"{'method':<28}{'score':>8}{'seconds':>10}{'MiB':>8}" + "  error / rad" * bool(truth)
     )
     field = tuple(a._replace(scale=optics.pixel_size, units=optics.unit) for a in series.axes)
@@ -94,7 +95,7 @@ def phase(
     for answer in answers:
         score = "-" if answer.score is None else f"{answer.score:.3f}"
         error = "" if answer.error is None else f"{answer.error:>13.4f}"
-        click.echo(
+        tell.product(
             f"{answer.name:<28}{score:>8}{answer.seconds:>10.2f}{answer.memory:>8.0f}{error}"
         )
         name = "".join(c if c.isalnum() or c in "-." else "_" for c in answer.name)
@@ -103,8 +104,12 @@ def phase(
         write_figure(output / f"{name}.png", [panel], optics.pixel_size, optics.unit)
         panels.append(panel)
     with replacing(output / "metrics.json") as part:
-        part.write_text(json.dumps({a.name: a.row() for a in answers}, indent=2))
+        rows = {a.name: a.row() for a in answers}
+        part.write_text(json.dumps(rows, indent=2))
     write_figure(output / "phases.png", panels, optics.pixel_size, optics.unit)
     if answers and answers[0].score is None:
-        click.echo("every plane was used, so that nothing is left to judge by; add planes")
-    click.echo(f"first image, then the phases in one scale: {output / 'phases.png'}")
+        tell.product("every plane was used, so that nothing is left to judge by; add planes")
+    tell.done(
+        f"first image, then the phases in one scale: {output / 'phases.png'}",
+        methods=rows, folder=output,
+    )  # fmt: skip

@@ -7,7 +7,9 @@ import platform
 
 import click
 
+from ..version import version_of
 from .quiet import import_tensorflow
+from .telling import telling
 
 PACKAGES = ("mcnn-keras", "tensorflow", "keras", "onnxruntime", "numpy")
 # What speeds networks up, as processors are asked under Linux.
@@ -20,29 +22,42 @@ def doctor() -> None:
 
     Send what it prints with a report of a problem.
     """
-    from ..inference.fastest import CPUINFO, cache_folder, processor, rates, version_of
+    from ..inference.fastest import CPUINFO, cache_folder, processor, rates
     from ..models.onnx import usable_cores
     from ..models.saving import shipped
 
-    click.echo(f"Python {platform.python_version()} on {platform.platform()}")
-    for name in PACKAGES:
-        click.echo(f"{name} {version_of(name)}")
-    click.echo(f"processor: {processor()}, {usable_cores()} of {os.cpu_count()} cores usable")
+    tell = telling()
+    python, system = platform.python_version(), platform.platform()
+    tell.product(f"Python {python} on {system}", python=python, system=system)
+    versions = {name: version_of(name) for name in PACKAGES}
+    for name, version in versions.items():
+        tell.product(f"{name} {version}")
+    cores = {"usable": usable_cores(), "all": os.cpu_count()}
+    tell.product(
+        f"processor: {processor()}, {cores['usable']} of {cores['all']} cores usable",
+        versions=versions, processor=processor(), cores=cores,
+    )  # fmt: skip
     try:
         flags = set(CPUINFO.read_text().split())
         known = [name for name in VECTORS if name in flags]
-        click.echo(f"vector instructions: {', '.join(known) or 'none that speed up networks'}")
+        tell.product(
+            f"vector instructions: {', '.join(known) or 'none that speed up networks'}",
+            vector_instructions=known,
+        )
     except OSError:
-        click.echo("vector instructions: not told by this system")
+        tell.product("vector instructions: not told by this system", vector_instructions=None)
     import_tensorflow()
     import tensorflow as tf
 
     gpus = [device.name for device in tf.config.list_physical_devices("GPU")]
-    click.echo(f"GPUs: {', '.join(gpus) or 'none that TensorFlow can use'}")
-    click.echo(f"cache: {cache_folder()}")
-    click.echo("images of 128x128 a second, by the network alone:")
+    tell.product(f"GPUs: {', '.join(gpus) or 'none that TensorFlow can use'}", gpus=gpus)
+    tell.product(f"cache: {cache_folder()}", cache=cache_folder())
+    tell.product("images of 128x128 a second, by the network alone:")
+    speeds: dict[str, dict[str, float]] = {}
     for name in shipped():
         found = rates(name)
+        speeds[name] = {" ".join(pair): rate for pair, rate in found.items()}
         best = max(found, key=lambda pair: found[pair])
-        told = ", ".join(f"{' '.join(pair)} {rate:.0f}" for pair, rate in found.items())
-        click.echo(f"  {name}: {told}; fastest: {' '.join(best)}")
+        told = ", ".join(f"{engine} {rate:.0f}" for engine, rate in speeds[name].items())
+        tell.product(f"  {name}: {told}; fastest: {' '.join(best)}")
+    tell.facts(images_a_second=speeds)

@@ -7,14 +7,14 @@ import json
 import click
 
 from .quiet import import_tensorflow
+from .telling import telling
 
 
 @click.command()
 @click.argument("model", type=click.Path())
 @click.option("--samples", type=int, default=64, show_default=True, help="Unseen test samples.")
 @click.option("--seed", type=int, default=1, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def evaluate(model: str, samples: int, seed: int, as_json: bool) -> None:
+def evaluate(model: str, samples: int, seed: int) -> None:
     """Measure a MODEL on unseen samples: simulated ones, or windows of pairs kept for testing.
 
     Beside it stand the answers that it must beat: zero (or the best constant), and for phases the
@@ -32,20 +32,19 @@ def evaluate(model: str, samples: int, seed: int, as_json: bool) -> None:
 
     loaded = load(model)
     answers = measure(loaded, samples=samples, seed=seed)
-    if as_json:
-        click.echo(json.dumps(answers, indent=2))
-        return
+    tell = telling()
+    tell.facts(model=model, samples=samples, seed=seed, answers=answers)
     outputs = loaded.card.outputs
     heads = "".join(
         f"{f'{o.name} MAE / {o.unit}' if o.unit else f'{o.name} MAE':>20}" for o in outputs
     )
-    click.echo(f"{'answer':<24}{heads}{'correlation':>14}")
+    tell.product(f"{'answer':<24}{heads}{'correlation':>14}")
     for name, row in answers.items():
         chosen = ", ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}"
                            for k, v in row["with"].items())  # fmt: skip
         chosen = f"   ({chosen})" if chosen else ""
         errors = "".join(f"{row['mae'][output.name]:>20.4f}" for output in outputs)
-        click.echo(f"{name:<24}{errors}{row['correlation']:>14.3f}{chosen}")
+        tell.product(f"{name:<24}{errors}{row['correlation']:>14.3f}{chosen}")
 
 
 @click.command()
@@ -59,7 +58,10 @@ def info(model: str) -> None:
     """
     from ..models.saving import read_card
 
-    click.echo(json.dumps(read_card(model).asdict(), indent=2))
+    card = read_card(model).asdict()
+    tell = telling()
+    tell.facts(**card)
+    tell.product(json.dumps(card, indent=2))
 
 
 @click.command()
@@ -72,9 +74,13 @@ def models() -> None:
     """
     from ..models.saving import read_card, shipped
 
-    found = shipped()
+    tell, found = telling(), shipped()
+    tell.facts(models=[])
     if not found:
-        click.echo("this version comes with no models")
+        tell.product("this version comes with no models")
     for name, path in found.items():
-        card = read_card(path)
-        click.echo(f"{name:<16}{path.stat().st_size / 1e6:>6.1f} MB  {card.description}")
+        size, description = path.stat().st_size, read_card(path).description
+        tell.product(
+            f"{name:<16}{size / 1e6:>6.1f} MB  {description}",
+            models=[{"name": name, "file": path, "bytes": size, "description": description}],
+        )

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from .telling import telling
+
 # What the example trains: 1,024 samples.
 TRAINING = "--image-size 128 --samples 512 --epochs 2"
 
@@ -26,12 +28,12 @@ def example(context: click.Context, folder: str, training: bool) -> None:
     from ..errors import InputError
     from ..example_files import write_example_files
 
-    where = Path(folder)
+    where, tell = Path(folder), telling()
     if where.exists() and (not where.is_dir() or any(where.iterdir())):
         raise InputError(f"{folder} is there already; name an empty or a new folder")
-    click.echo(f"{folder}/ now holds")
+    tell.done(f"{folder}/ now holds")
     for line in write_example_files(where):
-        click.echo(f"  {line}")
+        tell.done(f"  {line}")
     commands = [
         ["denoise", where / "movie.tif", "--output", where / "movie_denoised.tif"],
         ["phase", where / "focal_series.tif", "--output", where / "phase.tif"],
@@ -47,11 +49,11 @@ def example(context: click.Context, folder: str, training: bool) -> None:
     group = context.parent.command
     for command in commands:
         words = [str(word) for word in command]
-        click.echo(f"\n$ mcnn-keras {shlex.join(words)}")
+        tell.done(f"\n$ mcnn-keras {shlex.join(words)}")
         began = time.monotonic()
-        group.main(words, prog_name="mcnn-keras", standalone_mode=False)
-        click.echo(f"({time.monotonic() - began:.0f} s)")
+        group.main(words, prog_name="mcnn-keras", standalone_mode=False, obj=tell)
+        tell.done(f"({time.monotonic() - began:.0f} s)")
     pictures = sorted(str(path) for path in where.rglob("*.png") if "pairs" not in path.parts)
-    click.echo("\nPictures to look at:")
+    tell.done("\nPictures to look at:")
     for picture in pictures:
-        click.echo(f"  {picture}")
+        tell.done(f"  {picture}")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from .quiet import import_tensorflow
+from .telling import telling
 
 
 @click.command()
@@ -37,4 +38,4 @@ def export(model: str, kind: str, output: str) -> None:
     from ..models.saving import load
 
     write(load(model), output)
-    click.echo(f"wrote {output}")
+    telling().done(f"wrote {output}", files=[output])

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from .telling import telling
+
 if TYPE_CHECKING:
     from ..physics.optics import Optics
 
@@ -123,10 +125,7 @@ class OpticsOptions(Options):
             found |= {"wavelength": electron_wavelength(energy), "unit": "A"}
             found.setdefault("numerical_aperture", None)
             if energy < 1000:
-                click.echo(
-                    f"Warning: energy {energy:g} eV is implausible; energies are in eV (300e3)",
-                    err=True,
-                )
+                telling().warn(f"energy {energy:g} eV is implausible; energies are in eV (300e3)")
         return found
 
     def for_training(self) -> Optics:
@@ -158,12 +157,10 @@ class OpticsOptions(Options):
                 continue
             if name not in found:
                 found[name] = value
-                click.echo(f"{name.replace('_', ' ')} {value:g}{unit} (from {source})")
+                telling().done(f"{name.replace('_', ' ')} {value:g}{unit} (from {source})")
             elif found[name] is not None and abs(value - found[name]) > 0.03 * abs(value):
-                click.echo(
-                    f"Warning: {option_name} {found[name]:g}{unit} is used, though {source} says "
-                    f"{value:g}",
-                    err=True,
+                telling().warn(
+                    f"{option_name} {found[name]:g}{unit} is used, though {source} says {value:g}"
                 )
         for name in ("wavelength", "pixel_size"):
             if name not in found:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import click
 from .options import OpticsOptions, SeriesOptions
 from .quiet import import_tensorflow
 from .reconstruct import measured, progress, write_wave
+from .telling import telling
 
 # Below this mean correlation the answer does not explain its own images.
 POOR = 0.5
@@ -58,7 +58,7 @@ def phase(
     from ..models import AnyPlanes
     from ..models.saving import read_card
 
-    say = functools.partial(click.echo, err=True)
+    tell = telling()
     chosen, instrument = SeriesOptions.take(values), OpticsOptions.take(values)
     card = read_card(model)
     output_types(output)
@@ -68,16 +68,16 @@ def phase(
     series, optics, lit = measured(inputs, chosen, instrument)
     if isinstance(card.inputs, AnyPlanes):
         for line in outside(card, series.defocus, optics):
-            click.echo(f"Warning: {line}; the answer may be wrong", err=True)
+            tell.warn(f"{line}; the answer may be wrong")
     else:
-        compare_optics(card, optics, "the series", say)
+        compare_optics(card, optics, "the series", tell.say)
     from ..focal_series.agreement import agreement
     from ..focal_series.network import frames_of, network_answer
     from ..focal_series.refinement import refined_wave
     from ..inference.fastest import engine_for
 
     own = frames_of(card, model, series.defocus, optics.unit)
-    engine = engine_for(model, say=say, start=import_tensorflow)
+    engine = engine_for(model, say=tell.say, start=import_tensorflow)
     planes = tuple(series.defocus[i] for i in own)
     series = series._replace(images=series.images[..., own], defocus=planes)
     found, amplitude = network_answer(engine, series, optics)
@@ -87,19 +87,23 @@ def phase(
         before = score
         found, amplitude = refined_wave(series, optics, found, amplitude, progress)
         score = _mean(agreement(found, amplitude, series.images, planes, optics))
-        click.echo(f"refined: agreement with the images {before:.3f} -> {score:.3f}")
+        tell.done(
+            f"refined: agreement with the images {before:.3f} -> {score:.3f}",
+            agreement_before=before,
+        )
     else:
-        click.echo(f"agreement with the images {score:.3f}")
+        tell.done(f"agreement with the images {score:.3f}")
+    tell.facts(model=model, agreement=score, refined=refine)
     if score < POOR:
-        click.echo(
-            f"Warning: images simulated from this answer correlate with yours by {score:.2f} only; "
-            "see whether planes, their sign, wavelength and pixel size are right", err=True,
-        )  # fmt: skip
-    if amplitude is not None and len(planes) == 1:
-        click.echo("one plane does not tell phase and amplitude apart: the amplitude is a guess")
+        tell.warn(
+            f"images simulated from this answer correlate with yours by {score:.2f} only; "
+            "see whether planes, their sign, wavelength and pixel size are right"
+        )
     facts = {"model": model, "agreement": f"{score:.3f}", "refined": "yes" if refine else "no"}
     if amplitude is not None and len(planes) == 1:
+        told = "one plane does not tell phase and amplitude apart: the amplitude is a guess"
         facts["amplitude"] = "not determined"
+        tell.done(told, amplitude=facts["amplitude"])
     write_wave(result, series, optics, found, amplitude, lit, facts)
 
 

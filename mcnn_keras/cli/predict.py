@@ -10,6 +10,7 @@ import click
 
 from .options import Options, PlaneList, frame_numbers, joined, option
 from .quiet import import_tensorflow
+from .telling import telling
 
 # As `mcnn_keras.inference` names them, which brings NumPy.
 ENGINES, TEMPORAL, FAULTS = ("auto", "tensorflow", "onnxruntime"), ("auto", "off"), ("mend", "keep")
@@ -198,14 +199,16 @@ def run_prediction(
     from ..inference.stream import execute
     from ..models.saving import read_card
 
-    card, frames = read_card(model), frame_numbers(options.frames)
+    card, frames, tell = read_card(model), frame_numbers(options.frames), telling()
     precision = options.precision or precision
     if options.watch:
         _watch(model, inputs, options, card, frames, defocus, precision)
         return
     jobs = plan(model, card, inputs, options.output, frames, defocus)
+    tell.facts(model=model, files=[])
     execute(model, jobs, precision=precision, engine=options.engine, start=import_tensorflow,
-            say=_say, **options.of_results())  # fmt: skip
+            say=tell.say, wrote=lambda path: tell.facts(files=[path]),
+            **options.of_results())  # fmt: skip
 
 
 def _watch(
@@ -223,11 +226,9 @@ def _watch(
 
     if len(inputs) != 1 or not Path(inputs[0]).is_dir():
         raise InputError(f"--watch takes one folder, not {' '.join(inputs)}")
-    engine = engine_for(model, options.engine, precision, _say, start=import_tensorflow)
-    click.echo(f"watching {inputs[0]}; stop with Ctrl-C", err=True)
-    watch(model, card, Path(inputs[0]), Path(options.output), frames, defocus, say=_say,
-          engine=engine, precision=engine.precision, **options.of_results())  # fmt: skip
-
-
-def _say(text: str) -> None:
-    click.echo(text, err=text.startswith(("Warning", "failed", "measured")))
+    tell = telling()
+    engine = engine_for(model, options.engine, precision, tell.say, start=import_tensorflow)
+    tell.done(f"watching {inputs[0]}; stop with Ctrl-C", err=True, model=model, files=[])
+    watch(model, card, Path(inputs[0]), Path(options.output), frames, defocus, say=tell.say,
+          wrote=lambda path: tell.facts(files=[path]), engine=engine, precision=engine.precision,
+          **options.of_results())  # fmt: skip

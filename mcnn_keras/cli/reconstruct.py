@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from .options import METHODS, OpticsOptions, Options, SeriesOptions, frame_numbers, option
+from .telling import telling
 
 
 @dataclass
@@ -134,27 +135,29 @@ def write_wave(
     write_recording(result, _stack(channels), (*between, *field), title, labels=labels)
     panels = [Panel(channels[0], "phase", "rad")]
     panels += [Panel(c, "amplitude", "1") for c in channels[1:]]
-    write_figure(result.with_suffix(".png"), panels, optics.pixel_size, optics.unit)
+    picture = result.with_suffix(".png")
+    write_figure(picture, panels, optics.pixel_size, optics.unit)
     seen = channels[0][np.isfinite(channels[0])]
-    click.echo(
+    telling().done(
         f"{result}: phase in rad, {seen.min():.3g} to {seen.max():.3g}, from "
         f"{counted(len(series.defocus), 'plane')} ({series.defocus[0]:g} to {series.defocus[-1]:g} "
-        f"{optics.unit})"
-    )
+        f"{optics.unit})",
+        files=[result, picture], phase_span=[seen.min(), seen.max()],
+        planes=list(series.defocus), unit=optics.unit,
+    )  # fmt: skip
 
 
 def _tell_of_slow(phase: Any, cutoff: float, optics: Any) -> None:
     """Tell how transport of intensity is damped, and warn where the answer is mostly that."""
     from ..focal_series.tie import slow_share
 
-    unit = optics.unit
-    click.echo(f"damped below {cutoff:.3g} / {unit}, where noise prevails (--cutoff)")
+    unit, tell = optics.unit, telling()
+    tell.done(f"damped below {cutoff:.3g} / {unit}, where noise prevails (--cutoff)", cutoff=cutoff)
     share = slow_share(phase, 2 * cutoff, optics.pixel_size)
     if share > 0.5:
-        click.echo(
-            f"Warning: {share:.0%} of this phase changes over more than {0.5 / cutoff:.3g} {unit}, "
-            "where the images hardly show a phase: noise, uneven light and drift look alike there",
-            err=True,
+        tell.warn(
+            f"{share:.0%} of this phase changes over more than {0.5 / cutoff:.3g} {unit}, "
+            "where the images hardly show a phase: noise, uneven light and drift look alike there"
         )
 
 
@@ -172,7 +175,7 @@ def measured(
     from ..focal_series.series import corrected, read_focal_series
     from ..inference.planning import expanded
 
-    names = [name for given in inputs for name in expanded(given)]
+    tell, names = telling(), [name for given in inputs for name in expanded(given)]
     frames, unit = frame_numbers(chosen.frames), instrument.unit
     focus = None if chosen.focus in (None, "auto") else int(chosen.focus)
     series = read_focal_series(names, chosen.defocus, frames, unit, focus)
@@ -185,24 +188,29 @@ def measured(
     if chosen.focus == "auto":
         place = least_contrast(series)
         series = refocused(series, place)
-        click.echo(f"focus at {place:.4g} {unit} of the series' scale, where contrast is least")
+        tell.done(
+            f"focus at {place:.4g} {unit} of the series' scale, where contrast is least",
+            focus=place,
+        )
     elif chosen.focus is None and on_one_side(series.defocus):
         low, high = series.defocus[0], series.defocus[-1]
-        click.echo(
-            f"Warning: all planes ({low:g} to {high:g} {unit}) lie on one side of focus; if the "
-            "images pass through focus, tell where: --focus INDEX or --focus auto", err=True,
-        )  # fmt: skip
+        tell.warn(
+            f"all planes ({low:g} to {high:g} {unit}) lie on one side of focus; if the "
+            "images pass through focus, tell where: --focus INDEX or --focus auto"
+        )
     own = pixel_length(series.axes, unit)
     told = told_beside(names[0], unit, strict=False)
     known, source = dict(told.optics), told.source
     if own is not None:
         known["pixel_size"], source = own, source or "the file"
     optics = instrument.for_measurement(known, source)
+    tell.facts(optics=optics.asdict())
     series, lit = within_stop(series)
     if lit is not None:
-        click.echo(
+        tell.done(
             f"{1 - lit.mean():.0%} of the field is the dark rim of a stop; it is left out, and "
-            "each image is brought to the same mean inside"
+            "each image is brought to the same mean inside",
+            dark_rim=1 - lit.mean(),
         )
     if chosen.register:
         series = straightened(series, optics)
@@ -214,9 +222,10 @@ def straightened(series: Any, optics: Any) -> Any:
     from ..focal_series.registration import registered
 
     series, drift = registered(series, optics, progress=progress)
-    click.echo(
+    telling().done(
         f"registered: per {optics.unit} of defocus the image moves {drift.down:.4f} pixels down "
-        f"and {drift.right:.4f} right, and grows by {100 * drift.growth:.4f} %"
+        f"and {drift.right:.4f} right, and grows by {100 * drift.growth:.4f} %",
+        drift={"down": drift.down, "right": drift.right, "growth": drift.growth},
     )
     return series
 
@@ -230,7 +239,7 @@ def _start(name: str, series: Any, optics: Any) -> Any:
     from ..inference.assumptions import compare_optics
 
     model, own = load_network(name, series.defocus, optics.unit)
-    compare_optics(model.card, optics, "the series", lambda text: click.echo(text, err=True))
+    compare_optics(model.card, optics, "the series", telling().say)
     planes = tuple(series.defocus[i] for i in own)
     chosen = series._replace(images=series.images[..., own], defocus=planes)
     return network_answer(model, chosen, optics)[0]
@@ -244,5 +253,5 @@ def _stack(channels: Sequence[Any]) -> Any:
 
 def progress(done: int, count: int) -> None:
     """A line that counts, on a terminal."""
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and not telling().quiet:
         click.echo(f"\r{done}/{count}", nl=done == count, err=True)

@@ -21,6 +21,7 @@ from .problems import (
     others,
 )
 from .quiet import import_tensorflow
+from .telling import telling
 from .training import with_defaults
 
 AXES = ("sample", "height", "width", "channel")
@@ -156,4 +157,4 @@ def write_samples(name: str, group: type[ProblemOptions], values: dict[str, Any]
                 file[f"conditions/{key}"][i] = value
         file.attrs["problem"] = json.dumps({"name": problem.name, "config": problem.config()})
         file.attrs["seed"], file.attrs["split"] = asked.seed or 0, asked.split
-    click.echo(f"wrote {output}")
+    telling().done(f"wrote {output}", files=[output])

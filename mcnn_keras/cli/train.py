@@ -22,6 +22,7 @@ from .problems import (
     others,
 )
 from .quiet import import_tensorflow
+from .telling import telling
 from .training import RunOptions, with_defaults
 
 
@@ -141,7 +142,7 @@ def run_training(
     from ..training.checkpoints import RunFolder
     from ..training.loop import train as run_train
 
-    settings, started = run.settings(), None
+    settings, started, tell = run.settings(), None, telling()
     if settings.get("start") == "none":
         settings["start"] = None
     if run.resume:
@@ -155,10 +156,10 @@ def run_training(
         settings = {**begun["settings"], **settings}
     else:
         for line in options.begin(settings):
-            click.echo(line)
+            tell.done(line)
     problem = described(name, options, started)
     for line in getattr(problem, "report", ()):
-        click.echo(line)
+        tell.done(line)
     output = Path(run.output) if run.output else Path("runs") / problem.label
     try:
         result = run_train(
@@ -191,18 +192,19 @@ def _callbacks(run: RunOptions) -> list[Any]:
 
 def _tell(card: Any, folder: Any) -> None:
     metrics, unit = card.metrics, card.error_unit
+    tell = telling()
     use = f"mcnn-keras predict {shlex.quote(str(folder.model_path))} IMAGE --output RESULT.tif"
-    click.echo(
+    tell.done(
         f"test MAE {metrics['test_mae']:.4g} {unit} (best constant answer "
         f"{metrics['constant_answer_mae']:.4g}), correlation {metrics['test_correlation']:.3f}, "
         f"on {metrics['test_samples']} unseen samples\n"
         f"model:  {folder.model_path}\n"
         f"report: {folder.report_path}\n"
-        f"use it: {use}"
-    )
+        f"use it: {use}",
+        model=folder.model_path, report=folder.report_path, metrics=metrics, unit=unit,
+    )  # fmt: skip
     if metrics["test_mae"] >= metrics["constant_answer_mae"]:
-        click.echo(
-            "Warning: the network is no better than a constant; train longer, or see whether "
-            "images and targets belong together",
-            err=True,
+        tell.warn(
+            "the network is no better than a constant; train longer, or see whether "
+            "images and targets belong together"
         )

@@ -17,7 +17,6 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from ..errors import InputError, reason
 from ..files import replacing
 from ..models import onnx
 from ..models.saving import PRECISIONS, load, model_path, read_card
+from ..version import version_of
 from .engines import engine_of
 from .tiles import PIXELS
 
@@ -325,14 +325,6 @@ def processor() -> str:
     ]
     features = told.get("flags", told.get("Features", ""))
     return " ".join([platform.machine(), *names, hashlib.sha256(features.encode()).hexdigest()[:8]])
-
-
-def version_of(*packages: str) -> str:
-    """The version of the first of these packages that is installed, or 'unknown'."""
-    for package in packages:
-        with contextlib.suppress(PackageNotFoundError):
-            return version(package)
-    return "unknown"
 
 
 def _file_of(circumstances: Mapping[str, Any]) -> Path | None:

@@ -106,6 +106,7 @@ def execute(
     say: Callable[[str], Any] = lambda text: None,
     engine: Any = "auto",
     start: Callable[[], Any] = lambda: None,
+    wrote: Callable[[Path], Any] = lambda path: None,
     **options: Any,
 ) -> list[Path]:
     """Make the results of jobs, one after the other.
@@ -122,6 +123,8 @@ def execute(
         a result that is gone on with was begun with. Or the model, where it is loaded already.
     start : callable
         Called before TensorFlow is imported.
+    wrote : callable
+        Takes each file when it is written: of some jobs, too, where others fail.
     **options
         See `Options`.
 
@@ -159,6 +162,7 @@ def execute(
             for path in files:
                 is_view = stretched and path.suffix == ".png"
                 say(f"wrote {path}" + is_view * ", to look at: its contrast is stretched")
+                wrote(path)
             written += files
         except InputError as error:
             message = str(error)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from ..errors import InputError, reason
 from ..files import replacing
+from ..version import version_of
 from .card import ModelCard, parsed_card
 
 PACKAGES = ("mcnn-keras", "keras", "tensorflow", "numpy")
@@ -39,7 +39,7 @@ def model_path(name: str | Path) -> Path:
 
 def versions() -> dict[str, str]:
     """Of the packages that make a model."""
-    return {name: _version(name) for name in PACKAGES}
+    return {name: version_of(name) for name in PACKAGES}
 
 
 def save(model: Any, path: str | Path) -> None:
@@ -164,13 +164,6 @@ def read_card(path: str | Path) -> ModelCard:
             "`mcnn-keras train` made"
         )
     return parsed_card(text, path)
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:  # run from a checkout, or a build under another name
-        return "unknown"
 
 
 def _write_keras_file(model: Any, path: Path) -> None:

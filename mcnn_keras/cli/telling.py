@@ -1,0 +1,123 @@
+"""What commands tell: to people, line by line as it happens; to machines, as one JSON object.
+
+A command tells what was done (`done`), what it was asked for (`product`) and what it has doubts
+about (`warn`). Beside the text stand the facts in it, by name: they are the JSON's `result`.
+`--quiet` leaves out what was done.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .. import progress
+from ..version import __version__
+
+# What the library's lines begin with where they are no messages about what was done.
+WARNING, FAILED, MEASURED = "Warning: ", "failed: ", "measured "
+
+
+class Telling:
+    """What a run of the command line has told.
+
+    Attributes
+    ----------
+    quiet, json : bool
+        What the options of these names ask for.
+    command : str or None
+        The command, once it is known.
+    result : dict
+        Facts, by name.
+    """
+
+    def __init__(self) -> None:
+        self.quiet = self.json = False
+        self.command: str | None = None
+        self.result: dict[str, Any] = {}
+        self.messages: list[str] = []
+        self.warnings: list[str] = []
+        self.errors: list[str] = []
+
+    def done(self, text: str, err: bool = False, **facts: Any) -> None:
+        """Tell what was done; on standard error where it is no part of a command's story."""
+        self.facts(**facts)
+        self.messages.append(text)
+        if not (self.quiet or self.json):
+            click.echo(text, err=err)
+
+    def product(self, text: str, **facts: Any) -> None:
+        """Tell what the command was asked for."""
+        self.facts(**facts)
+        if not self.json:
+            click.echo(text)
+
+    def facts(self, **facts: Any) -> None:
+        """Keep facts without a text; lists of the same name are joined."""
+        for name, value in facts.items():
+            known = self.result.get(name)
+            joined = isinstance(known, list) and isinstance(value, list)
+            self.result[name] = [*known, *value] if joined else value  # type: ignore[misc]
+
+    def warn(self, text: str) -> None:
+        """Tell of a doubt, on standard error."""
+        self.warnings.append(text)
+        click.echo(f"{WARNING}{text}", err=True)
+
+    def error(self, text: str, kind: str = "Error: ") -> None:
+        """Tell what ended the command, or the work on one of its inputs, on standard error."""
+        self.errors.append(text)
+        click.echo(f"{kind}{text}", err=True)
+
+    def say(self, text: str) -> None:
+        """Take a line of the library, which begins with what kind of line it is."""
+        if text.startswith(WARNING):
+            self.warn(text.removeprefix(WARNING))
+        elif text.startswith(FAILED):
+            self.error(text.removeprefix(FAILED), FAILED)
+        else:
+            self.done(text, err=text.startswith(MEASURED))
+
+    def close(self, status: int) -> None:
+        """Write the JSON, if it was asked for and a command has told or failed anything."""
+        if not self.json or not (status or self.result or self.messages):  # --help, say
+            return
+        told = {
+            "command": self.command, "version": __version__, "status": status,
+            "result": self.result, "messages": self.messages, "warnings": self.warnings,
+            "errors": self.errors,
+        }  # fmt: skip
+        click.echo(json.dumps(_plain(told), indent=2))
+
+
+def telling() -> Telling:
+    """What the command that runs tells through."""
+    context = click.get_current_context(silent=True)
+    return (context and context.find_object(Telling)) or Telling()
+
+
+def ask(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    """Set what --quiet or --json asks for; as a callback, it holds for wrong commands, too."""
+    if value and parameter.name:
+        setattr(context.ensure_object(Telling), parameter.name, True)
+        if parameter.name == "quiet":
+            context.with_resource(progress.hidden())
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON has it: NumPy's numbers and paths, too; null for what is not finite."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):  # NumPy's, without importing it
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
