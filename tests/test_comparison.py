@@ -61,8 +61,8 @@ def test_methods_are_judged_by_planes_that_none_has_used(series, phase, model):
     # A good answer explains what it has not seen; a network of eight samples does not.
     assert best["iterative"].score > 0.97
     assert best["tie"].score > best["two"].score
-    # Even from such a start, most of what the network's planes show is explained then.
-    assert best["two"].score < 0.5 < 0.9 < best["two refined"].score
+    # Refining mends an answer; it does not replace one.
+    assert best["two"].score < best["two refined"].score < 0.5
     assert best["iterative"].error < 0.2 * np.abs(phase).mean()
 
 

@@ -52,12 +52,13 @@ def simulate() -> None:
 @PhaseOptions.attach
 @with_defaults("phase", SimulationOptions)
 def phase(**values: Any) -> None:
-    """Defocused images and the phases that made them.
+    """Defocused images and the phases that made them, with --amplitude the amplitudes, too.
 
     \b
     Example:
       mcnn-keras simulate phase --defocus -108 --samples 16 --output pairs.h5
     """
+    values["input"] = values["input"] or "physical"  # its targets are those of the options alone
     write_samples("phase", PhaseOptions, values)
 
 

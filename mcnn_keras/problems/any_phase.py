@@ -191,12 +191,6 @@ class AnyPhase(Problem):
             "pictures_seed": self.pictures_seed,
         }
 
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> AnyPhase:
-        """The problem that `config` describes."""
-        # The shipped model's card names planes and optics, as none.
-        return cls(**{k: v for k, v in config.items() if k not in ("defocus", "optics")})
-
 
 def drawn_instrument(seed: Array, ranges: Mapping[str, tuple[float, float]]) -> dict[str, Array]:
     """Planes and optics, in units of the pixels.
