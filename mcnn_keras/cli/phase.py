@@ -12,9 +12,6 @@ from .options import OpticsOptions, SeriesOptions
 from .quiet import import_tensorflow
 from .reconstruct import measured, progress, write_wave
 
-# Below this mean correlation the answer does not explain its own images.
-POOR = 0.5
-
 
 @click.command()
 @click.argument("inputs", type=click.Path(), nargs=-1, required=True, metavar="INPUT...")
@@ -71,37 +68,26 @@ def phase(
             click.echo(f"Warning: {line}; the answer may be wrong", err=True)
     else:
         compare_optics(card, optics, "the series", say)
-    from ..focal_series.agreement import agreement
-    from ..focal_series.network import frames_of, network_answer
-    from ..focal_series.refinement import refined_wave
+    from ..focal_series.network import frames_of
+    from ..focal_series.retrieval import retrieved
     from ..inference.fastest import engine_for
 
     own = frames_of(card, model, series.defocus, optics.unit)
     engine = engine_for(model, say=say, start=import_tensorflow)
     planes = tuple(series.defocus[i] for i in own)
     series = series._replace(images=series.images[..., own], defocus=planes)
-    found, amplitude = network_answer(engine, series, optics)
-    score = _mean(agreement(found, amplitude, series.images, planes, optics))
-    refine = len(planes) > 1 if refine is None else refine
-    if refine:
-        before = score
-        found, amplitude = refined_wave(series, optics, found, amplitude, progress)
-        score = _mean(agreement(found, amplitude, series.images, planes, optics))
-        click.echo(f"refined: agreement with the images {before:.3f} -> {score:.3f}")
+    found = retrieved(engine, series, optics, refine, progress)
+    score = f"{found.agreement:.3f}"
+    if found.before is None:
+        click.echo(f"agreement with the images {score}")
     else:
-        click.echo(f"agreement with the images {score:.3f}")
-    if score < POOR:
-        click.echo(
-            f"Warning: images simulated from this answer correlate with yours by {score:.2f} only; "
-            "see whether planes, their sign, wavelength and pixel size are right", err=True,
-        )  # fmt: skip
-    if amplitude is not None and len(planes) == 1:
-        click.echo("one plane does not tell phase and amplitude apart: the amplitude is a guess")
-    facts = {"model": model, "agreement": f"{score:.3f}", "refined": "yes" if refine else "no"}
-    if amplitude is not None and len(planes) == 1:
+        click.echo(f"refined: agreement with the images {found.before:.3f} -> {score}")
+    if found.doubt:
+        click.echo(f"Warning: {found.doubt}", err=True)
+    if found.guess:
+        click.echo(found.guess)
+    refined = "no" if found.before is None else "yes"
+    facts = {"model": model, "agreement": score, "refined": refined}
+    if found.guess:
         facts["amplitude"] = "not determined"
-    write_wave(result, series, optics, found, amplitude, lit, facts)
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)
+    write_wave(result, series, optics, found.phase, found.amplitude, lit, facts)
