@@ -21,6 +21,7 @@ import numpy as np
 from .errors import InputError
 from .files.instrument import FOCUS_AXES
 from .files.recording import LENGTHS, SPELLINGS, Axis, axis, pixel_length
+from .inference.planes import counted
 from .physics.optics import Optics
 
 # Where the metadata list what was done, as HyperSpy lists what its readers did in General.FileIO.
@@ -296,14 +297,15 @@ def _planes(
     if place is None and len(planes) > 1:
         if len(outer) != 1:
             raise InputError(
-                f"{len(planes)} planes were given for a signal with {len(outer)} navigation axes; "
-                "name the one that counts planes 'z'"
+                f"{counted(len(planes), 'plane')} given for a signal with {len(outer)} navigation "
+                "axes; name the one that counts planes 'z'"
             )
         place = 0
     if place is not None and outer[place].size != len(planes):
         raise InputError(
-            f"{len(planes)} planes were given, and the navigation axis {outer[place].name!r} has "
-            f"{outer[place].size} images; give a defocus for each"
+            f"{counted(len(planes), 'plane')} given, and the navigation axis "
+            f"{outer[place].name!r} has {counted(outer[place].size, 'image')}; give a defocus for "
+            "each"
         )
     return place, planes
 

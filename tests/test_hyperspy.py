@@ -247,7 +247,7 @@ class TestPhase:
             phase()
         with pytest.raises(InputError, match="not guessed"):
             phase(wavelength=0.65, energy=300e3)
-        with pytest.raises(InputError, match=r"3 planes were given.*'defocus' has 2 images"):
+        with pytest.raises(InputError, match=r"3 planes given.*'defocus' has 2 images"):
             phase(defocus=[1, 2, 3], wavelength=0.65)
         with pytest.raises(InputError, match=r"not for phases|trained for"):
             phase(model=trained.model, wavelength=0.65)

@@ -293,7 +293,7 @@ class TestPhase:
         assert "give the pixel size in um" in done(widget)
         widget.pixel_size.value = "0.31"
         widget.defocus.value = "-60"
-        assert "1 planes were given for a layer of shape (2, 48, 64)" in done(widget)
+        assert "1 plane given for a layer of shape (2, 48, 64)" in done(widget)
         widget.defocus.value = ""
         assert "give the defocus in um" in done(widget)
         widget.defocus.value = "5, 5"

@@ -12,6 +12,7 @@ from napari.layers import Image
 
 from ..errors import InputError
 from ..inference.frames import FAULTS, TEMPORAL, letters_of
+from ..inference.planes import counted
 from ..physics.optics import Optics
 from . import work
 from .layers import array_of, axes_of, optics_of, pixel_size_of, placed_like, planes_of
@@ -35,7 +36,7 @@ class _WorkWidget(Container):
     """
 
     def __init__(self, viewer: Any, action: str, own: list[Widget]) -> None:
-        self.viewer, self.worker = viewer, None
+        self.viewer, self.worker, self._gone = viewer, None, False
         self.image = ComboBox(name="image", label="image", choices=self._images, nullable=True)
         self.run = PushButton(name="run", text=action)
         self.cancel = PushButton(name="cancel", text="Cancel", enabled=False)
@@ -47,6 +48,7 @@ class _WorkWidget(Container):
         self.message.native.setWordWrap(True)  # messages may be longer than the widget is wide
         self.run.changed.connect(self._begin)
         self.cancel.changed.connect(self._cancel)
+        self.native.destroyed.connect(self._closed)
         layers = viewer.layers
         for event in (layers.events.inserted, layers.events.removed):
             event.connect(self._layers_changed)
@@ -65,6 +67,8 @@ class _WorkWidget(Container):
         return [layer for layer in self.viewer.layers if isinstance(layer, Image)]
 
     def _layers_changed(self, _: Any = None) -> None:
+        if self._gone:
+            return
         self.image.reset_choices()
         if self.image.value is None and (images := self._images()):
             self.image.value = images[-1]
@@ -85,12 +89,22 @@ class _WorkWidget(Container):
             self.tell("ends after this batch")
             self.worker.quit()
 
+    def _closed(self) -> None:
+        """With the viewer. What comes from the thread after this finds no windows."""
+        self._gone = True
+        if self.worker is not None:
+            self.worker.quit()
+
     def _show(self, done: int, count: int) -> None:
+        if self._gone:
+            return
         self.progress.max, self.progress.value = count, min(done, count)
         if self.cancel.enabled:
             self.message.value = ""
 
     def _returned(self, results: list[Result]) -> None:
+        if self._gone:
+            return
         self._busy(False)
         lines = []
         for data, described in results:
@@ -99,6 +113,8 @@ class _WorkWidget(Container):
         self.tell("; ".join(["done", *lines]))
 
     def _failed(self, error: Exception) -> None:
+        if self._gone:
+            return
         self._busy(False)
         if isinstance(error, Cancelled):
             self.tell("cancelled")
@@ -211,12 +227,10 @@ class PhaseWidget(_WorkWidget):
         layer, unit = self.image.value, UNITS[self.unit.value]
         array = array_of(layer)
         planes = _numbers(self.defocus.value, f"defocus in {unit}, one for each image: -52, 52")
-        if array.ndim != 2 + (array.ndim > 2) or (array.shape[0] if array.ndim > 2 else 1) != len(
-            planes
-        ):
+        if array.ndim > 3 or len(planes) != (1 if array.ndim == 2 else array.shape[0]):
             raise InputError(
-                f"{len(planes)} planes were given for a layer of shape {tuple(array.shape)}; one "
-                "image, or a stack with a defocus for each image, is expected"
+                f"{counted(len(planes), 'plane')} given for a layer of shape {tuple(array.shape)}; "
+                "one image, or a stack with a defocus for each image, is expected"
             )
         wavelength, pixel_size = (
             _number(field.value, f"{what} in {unit}")
