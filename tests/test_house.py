@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "evaluation": ("models", "inference", "problems", "training"),
     "hyperspy": ("physics", "files", "models", "inference", "focal_series"),
     "napari": ("physics", "files", "models", "inference", "focal_series"),
+    "example_files": ("physics", "files"),
     "errors": (),
     "metrics": (),
 }
