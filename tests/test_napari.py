@@ -25,6 +25,7 @@ pytest.importorskip("napari")
 try:
     from napari.components import ViewerModel
     from npe2 import PluginManifest
+    from qtpy.QtCore import QEvent
     from qtpy.QtWidgets import QApplication
 
     from mcnn_keras.napari import layers, widgets, work
@@ -68,6 +69,24 @@ def shipped(monkeypatch, denoiser, phases):
 
     monkeypatch.setattr(work, "engine", engine)
     return asked
+
+
+@pytest.fixture
+def slow(viewer, denoiser, monkeypatch):
+    """A layer, and a network that takes its time; returns the sizes of the batches."""
+    computed = []
+
+    class Slow:
+        card, stride, name, precision = denoiser.card, 32, "slow", "float32"
+
+        def compute(self, batch):
+            computed.append(len(batch))
+            time.sleep(0.1)
+            return batch[..., :1]
+
+    monkeypatch.setattr(work, "engine", lambda name: Slow())
+    viewer.add_image(np.random.default_rng(0).random((60, 128, 128)).astype(np.float32))
+    return computed
 
 
 @pytest.fixture
@@ -176,20 +195,8 @@ class TestDenoise:
         alone = predict(denoiser, movie.data, axes="tyx", temporal="off")
         np.testing.assert_allclose(np.asarray(result), alone, atol=1e-5)
 
-    def test_it_can_be_cancelled(self, viewer, denoiser, monkeypatch):
+    def test_it_can_be_cancelled(self, viewer, slow):
         """Fails where Cancel waits for all batches, a layer is made, or no other run can begin."""
-        computed = []
-
-        class Slow:
-            card, stride, name, precision = denoiser.card, 32, "slow", "float32"
-
-            def compute(self, batch):
-                computed.append(len(batch))
-                time.sleep(0.1)
-                return batch[..., :1]
-
-        monkeypatch.setattr(work, "engine", lambda name: Slow())
-        viewer.add_image(np.random.default_rng(0).random((60, 128, 128)).astype(np.float32))
         widget = widgets.DenoiseWidget(viewer)
         widget.temporal.value = "off"
         widget.run.changed.emit(True)
@@ -199,11 +206,26 @@ class TestDenoise:
         assert widget.progress.max == 60 * 25  # tiles, of frames larger than those of training
         widget.cancel.changed.emit(True)
         wait_for(lambda: widget.worker is None)
-        assert sum(computed) < 60 * 25
+        assert sum(slow) < 60 * 25
         assert widget.message.value == viewer.status == "cancelled"
         assert len(viewer.layers) == 1
         assert widget.run.enabled
         assert not widget.cancel.enabled
+
+    def test_closing_ends_the_work(self, viewer, slow):
+        """Fails where work goes on without its windows, or speaks to windows that are gone."""
+        widget = widgets.DenoiseWidget(viewer)
+        widget.run.changed.emit(True)
+        wait_for(lambda: widget.progress.value > 0)
+        worker = widget.worker
+        widget.close()
+        widget.native.deleteLater()
+        QApplication.instance().sendPostedEvents(None, QEvent.Type.DeferredDelete)
+        wait_for(lambda: not worker.is_running)
+        QApplication.instance().processEvents()
+        assert 0 < sum(slow) < 60 * 25
+        viewer.add_image(np.ones((40, 40)))
+        assert len(viewer.layers) == 2
 
     def test_errors_are_said(self, viewer, shipped):
         """Fails where a wrong layer, or one that is too small, is not told in the status."""

@@ -80,7 +80,7 @@ class _WorkWidget(Container):
             self.tell(str(error))
             return
         self._busy(True)
-        self.tell("loads the network, which takes half a minute the first time")
+        self.tell("loads the network, which takes some ten seconds the first time")
         self.worker = work.begin(compute, self._show, self._returned, self._failed)
 
     def _cancel(self) -> None:
