@@ -269,11 +269,15 @@ def _number(text: str, what: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise InputError(f"{text.strip()!r} is no number; give the {what}") from None
+        raise InputError(f"{_shown(text)} is no number; give the {what}") from None
 
 
 def _numbers(text: str, what: str) -> list[float]:
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
-        raise InputError(f"{text.strip()!r} is no list of numbers; give the {what}") from None
+        raise InputError(f"{_shown(text)} is no list of numbers; give the {what}") from None
+
+
+def _shown(text: str) -> str:
+    return repr(text.strip()) if text.strip() else "an empty field"
