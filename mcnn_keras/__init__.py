@@ -53,15 +53,15 @@ _NAMES = {
     "train": "training.loop",
 }
 _MODULES = (
-    "channels", "classical", "files", "focal_series", "inference", "metrics", "models", "network",
-    "physics", "problems", "targets", "training",
+    "channels", "classical", "files", "focal_series", "hyperspy", "inference", "metrics", "models",
+    "network", "physics", "problems", "targets", "training",
 )  # fmt: skip
 
 __all__ = [
     "MCNN", "InputError", "ModelCard", "Optics", "Problem", "Run", "Settings", "TrainingStopped",
-    "channels", "classical", "compare", "evaluate", "files", "focal_series", "inference", "load",
-    "metrics", "models", "network", "physics", "predict", "predict_files", "problems",
-    "reconstruct", "save", "targets", "train", "training",
+    "channels", "classical", "compare", "evaluate", "files", "focal_series", "hyperspy",
+    "inference", "load", "metrics", "models", "network", "physics", "predict", "predict_files",
+    "problems", "reconstruct", "save", "targets", "train", "training",
 ]  # fmt: skip
 
 

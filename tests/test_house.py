@@ -27,6 +27,8 @@ MAY_IMPORT = {
     "report": ("files", "models"),
     "progress": (),
     "evaluation": ("models", "inference", "problems", "training"),
+    "hyperspy": ("physics", "files", "models", "inference", "focal_series"),
+    "napari": ("physics", "files", "models", "inference", "focal_series"),
     "example_files": ("physics", "files"),
     "errors": (),
     "metrics": (),

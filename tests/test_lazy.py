@@ -24,6 +24,16 @@ def test_a_dask_array_makes_a_dask_array(trained, frames):
     np.testing.assert_allclose(answers[1, 2], predict(trained.model, frames[1, 2]), atol=1e-6)
 
 
+def test_options_are_heeded(trained, frames):
+    """Fails where an option that counts for arrays in memory is dropped for lazy ones."""
+    lazy = array.from_array(frames, chunks=(1, 2, -1, -1))
+    averaged = predict(trained.model, lazy, average=True).compute(scheduler="synchronous")
+    np.testing.assert_allclose(averaged, predict(trained.model, frames, average=True), atol=1e-6)
+    assert not np.allclose(averaged, predict(trained.model, frames), atol=1e-4)
+    with pytest.raises(InputError, match="batch_size 0"):
+        predict(trained.model, lazy, batch_size=0).compute(scheduler="synchronous")
+
+
 def test_several_planes_are_refused(frames):
     """Fails where single frames are given to a network for two planes."""
 

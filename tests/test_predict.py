@@ -276,3 +276,22 @@ def test_only_models_and_numbers_are_taken(trained, image):
     for model, array in [(5, image), (trained.model, "a.png"), (trained.model, image * 1j)]:
         with pytest.raises(InputError, match=r"mcnn_keras\.load"):
             predict(model, array)
+
+
+def test_progress_counts_images_and_tiles(trained, rng):
+    """Fails where not all of the work is told, or what `progress` raises is swallowed."""
+    told = []
+    frames = rng.random((3, 64, 64)).astype(np.float32) + 1
+    predict(trained.model, frames, axes="tyx", batch_size=2,
+            progress=lambda *numbers: told.append(numbers))  # fmt: skip
+    assert told == [(2, 3), (3, 3)]
+    told.clear()
+    predict(trained.model, frames[0], tile_size=32, progress=lambda *n: told.append(n))
+    assert told[-1][0] == told[-1][1] > 3
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+
+    def stop(done, count):
+        raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        predict(trained.model, frames, axes="tyx", batch_size=1, progress=stop)

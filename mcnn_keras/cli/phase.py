@@ -12,9 +12,6 @@ from .quiet import import_tensorflow
 from .reconstruct import measured, progress, write_wave
 from .telling import telling
 
-# Below this mean correlation the answer does not explain its own images.
-POOR = 0.5
-
 
 @click.command()
 @click.argument("inputs", type=click.Path(), nargs=-1, required=True, metavar="INPUT...")
@@ -71,41 +68,29 @@ def phase(
             tell.warn(f"{line}; the answer may be wrong")
     else:
         compare_optics(card, optics, "the series", tell.say)
-    from ..focal_series.agreement import agreement
-    from ..focal_series.network import frames_of, network_answer
-    from ..focal_series.refinement import refined_wave
+    from ..focal_series.network import frames_of
+    from ..focal_series.retrieval import retrieved
     from ..inference.fastest import engine_for
 
     own = frames_of(card, model, series.defocus, optics.unit)
     engine = engine_for(model, say=tell.say, start=import_tensorflow)
     planes = tuple(series.defocus[i] for i in own)
     series = series._replace(images=series.images[..., own], defocus=planes)
-    found, amplitude = network_answer(engine, series, optics)
-    score = _mean(agreement(found, amplitude, series.images, planes, optics))
-    refine = len(planes) > 1 if refine is None else refine
-    if refine:
-        before = score
-        found, amplitude = refined_wave(series, optics, found, amplitude, progress)
-        score = _mean(agreement(found, amplitude, series.images, planes, optics))
-        tell.done(
-            f"refined: agreement with the images {before:.3f} -> {score:.3f}",
-            agreement_before=before,
-        )
+    found = retrieved(engine, series, optics, refine, progress)
+    score = f"{found.agreement:.3f}"
+    if found.before is None:
+        tell.done(f"agreement with the images {score}")
     else:
-        tell.done(f"agreement with the images {score:.3f}")
-    tell.facts(model=model, agreement=score, refined=refine)
-    if score < POOR:
-        tell.warn(
-            f"images simulated from this answer correlate with yours by {score:.2f} only; "
-            "see whether planes, their sign, wavelength and pixel size are right"
+        tell.done(
+            f"refined: agreement with the images {found.before:.3f} -> {score}",
+            agreement_before=found.before,
         )
-    facts = {"model": model, "agreement": f"{score:.3f}", "refined": "yes" if refine else "no"}
-    if amplitude is not None and len(planes) == 1:
-        told = "one plane does not tell phase and amplitude apart: the amplitude is a guess"
+    tell.facts(model=model, agreement=found.agreement, refined=found.before is not None)
+    if found.doubt:
+        tell.warn(found.doubt)
+    refined = "no" if found.before is None else "yes"
+    facts = {"model": model, "agreement": score, "refined": refined}
+    if found.guess:
         facts["amplitude"] = "not determined"
-        tell.done(told, amplitude=facts["amplitude"])
-    write_wave(result, series, optics, found, amplitude, lit, facts)
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)
+        tell.done(found.guess, amplitude=facts["amplitude"])
+    write_wave(result, series, optics, found.phase, found.amplitude, lit, facts)

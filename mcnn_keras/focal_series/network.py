@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,10 @@ def frames_of(
 
 
 def network_answer(
-    model: Any, series: FocalSeries, optics: Optics
+    model: Any,
+    series: FocalSeries,
+    optics: Optics,
+    progress: Callable[[int, int], Any] | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Phase, in rad, and amplitude (or None) that a network retrieves from a series.
 
@@ -89,18 +92,28 @@ def network_answer(
         The planes of the model, in any order; of a model of any planes, all that there are.
     optics : Optics
         Which a model of any planes is told.
+    progress : callable, optional
+        As for `mcnn_keras.predict`, of each part that is computed by itself.
     """
     from ..inference.predict import predict
 
     if isinstance(model.card.inputs, AnyPlanes):
-        return at_any_planes(model, series.images, series.defocus, optics)
+        return at_any_planes(model, series.images, series.defocus, optics, progress)
     own = match_planes(model.card.inputs, series.defocus)
-    found = predict(model, series.images[..., own], axes="yxz")
+    found = predict(model, series.images[..., own], axes="yxz", progress=progress or _silent)
     return (found, None) if found.ndim == 2 else (found[..., 0], found[..., 1])
 
 
+def _silent(done: int, count: int) -> None:
+    pass
+
+
 def at_any_planes(
-    model: Any, images: np.ndarray, defocus: Sequence[float], optics: Optics
+    model: Any,
+    images: np.ndarray,
+    defocus: Sequence[float],
+    optics: Optics,
+    progress: Callable[[int, int], Any] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Phase and amplitude by a model of any planes, slow changes from the field made smaller.
 
@@ -115,6 +128,8 @@ def at_any_planes(
     images : (height, width, planes) array
     defocus : sequence of float
     optics : Optics
+    progress : callable, optional
+        As for `network_answer`.
 
     Returns
     -------
@@ -124,7 +139,10 @@ def at_any_planes(
     from ..inference.predict import predict
 
     def answer(images: np.ndarray, optics: Optics) -> np.ndarray:
-        return predict(model, images, axes="yxz", defocus=defocus, conditions=optics.conditions())
+        return predict(
+            model, images, axes="yxz", defocus=defocus, conditions=optics.conditions(),
+            progress=progress or _silent,
+        )  # fmt: skip
 
     shape = images.shape[:2]
     wide = max(shape) / model.card.largest_trained, min(shape) / SMALLEST

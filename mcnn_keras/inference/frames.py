@@ -40,7 +40,7 @@ COARSE = 32.0
 # Axes along which frames show something else, not the same field at another time.
 NOT_TIME = (
     "z", "depth", "focus", "defocus", "channel", "c", "sample", "energy", "wavelength", "tilt",
-    "angle", "output", "detector", "scan_y", "scan_x",
+    "angle", "output", "detector", "scan_y", "scan_x", "y", "x",
 )  # fmt: skip
 
 
@@ -248,12 +248,36 @@ def series_of(names: Sequence[str], sizes: Sequence[int]) -> Series:
         Along the axis of time, or the innermost one if its name does not say that its images show
         something else; of a single frame otherwise.
     """
+    place = _time(names)
+    if place is None:
+        return Series()
+    return Series(int(sizes[place]), int(np.prod(sizes[place + 1 :], dtype=int)))
+
+
+def letters_of(names: Sequence[str]) -> str:
+    """Letters of axes, for `mcnn_keras.predict`, in which it sees the series of `series_of`.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of the axes outside of height and width, the innermost last.
+    """
+    letters = [chr(ord("n") - i) for i in range(len(names))]
+    place = _time(names)
+    if place is not None:
+        letters[place] = "t"
+    elif letters:
+        letters[-1] = "z"
+    return "".join([*letters, "y", "x"])
+
+
+def _time(names: Sequence[str]) -> int | None:
+    """The axis along which frames follow each other."""
     lower = [str(name).lower() for name in names]
     time = [i for i, name in enumerate(lower) if name in ("t", "time")]
-    if not lower or not (time or lower[-1] not in NOT_TIME):
-        return Series()
-    place = time[-1] if time else len(lower) - 1
-    return Series(int(sizes[place]), int(np.prod(sizes[place + 1 :], dtype=int)))
+    if time:
+        return time[-1]
+    return len(lower) - 1 if lower and lower[-1] not in NOT_TIME else None
 
 
 def _spectrum(frame: np.ndarray, missing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import InputError
 from ..models.saving import load_once, model_path, read_card
 from .axes import frame_axes
+from .engines import Averaged, engine_of
 from .stack import predict_stack
 
 _lock = threading.Lock()
@@ -21,6 +22,7 @@ def predict_lazily(
     images: Any,
     axes: str | None = None,
     conditions: Mapping[str, Any] | None = None,
+    **options: Any,
 ) -> Any:
     """`mcnn_keras.predict` for a dask array, frame by frame.
 
@@ -35,6 +37,8 @@ def predict_lazily(
         As for `mcnn_keras.predict`; height and width are the last two.
     conditions : dict, optional
         As for `mcnn_keras.predict`.
+    **options
+        batch_size, tile_size, faults and average, as for `mcnn_keras.predict`.
 
     Returns
     -------
@@ -72,6 +76,7 @@ def predict_lazily(
         _frames,
         model=Travelling(model if hasattr(model, "card") else str(model)),
         conditions=dict(conditions or {}),
+        options=options,
         dtype=np.float32,
         chunks=chunks,
         meta=np.empty((0,) * len(chunks), np.float32),
@@ -79,10 +84,14 @@ def predict_lazily(
     )
 
 
-def _frames(block: Any, model: Travelling, conditions: Mapping[str, Any]) -> np.ndarray:
-    block = np.asarray(block, np.float32)
+def _frames(
+    block: Any, model: Travelling, conditions: Mapping[str, Any], options: Mapping[str, Any]
+) -> np.ndarray:
+    block, own = np.asarray(block, np.float32), dict(options)
+    engine = engine_of(loaded(model))
+    engine = Averaged(engine) if own.pop("average", False) else engine
     stack = block.reshape(-1, *block.shape[-2:], 1)
-    answers = predict_stack(_loaded(model), stack, conditions=conditions)
+    answers = predict_stack(engine, stack, conditions=conditions, **own)
     return answers.reshape(*block.shape[:-2], *answers.shape[1:])
 
 
@@ -106,7 +115,8 @@ class Travelling:
         return {"model": self.model}
 
 
-def _loaded(travelling: Travelling) -> Any:
+def loaded(travelling: Travelling) -> Any:
+    """The model, loaded once in each process."""
     if not isinstance(travelling.model, str):
         return travelling.model
     with _lock:  # one of a scheduler's threads loads, the others wait

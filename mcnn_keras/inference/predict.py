@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ def predict(
     temporal: str = "auto",
     faults: str = "mend",
     average: bool = False,
+    progress: Callable[[int, int], Any] = lambda done, count: None,
 ) -> Any:
     """Invert a measurement.
 
@@ -70,6 +71,9 @@ def predict(
     average : bool
         The mean over the image's eight mirrored and turned copies: a little better, in eight times
         the time.
+    progress : callable
+        Called with (done, number of all) after each batch, in images, or in tiles where images are
+        large. What it raises ends the prediction. Not called for a dask array.
 
     Returns
     -------
@@ -86,7 +90,10 @@ def predict(
         denoising model), or is smaller than the network can take.
     """
     if type(images).__module__.startswith("dask."):
-        return predict_lazily(model, images, axes, conditions)
+        return predict_lazily(
+            model, images, axes, conditions, batch_size=batch_size, tile_size=tile_size,
+            faults=faults, average=average,
+        )  # fmt: skip
     if isinstance(model, (str, Path)):
         model = load_once(model)
     image = np.asarray(images)
@@ -114,7 +121,7 @@ def predict(
     stack = layout.stack.astype(np.float32)
     answers = predict_stack(
         Averaged(engine) if average else engine, stack, batch_size, tile_size, conditions,
-        series_of(layout.names, layout.outer), temporal, faults,
+        series_of(layout.names, layout.outer), temporal, faults, progress=progress,
     )  # fmt: skip
     return layout.undo(answers)
 

@@ -33,6 +33,7 @@ def predict_stack(
     temporal: str = "auto",
     faults: str = "mend",
     say: Callable[[str], Any] = lambda text: None,
+    progress: Callable[[int, int], Any] = lambda done, count: None,
 ) -> np.ndarray:
     """Invert measurements of one size, each as `mcnn_keras.predict` does, several at a time.
 
@@ -54,6 +55,8 @@ def predict_stack(
         As for `mcnn_keras.predict`.
     say : callable
         Takes what the user should know of the frames, a line at a time.
+    progress : callable
+        As for `mcnn_keras.predict`.
 
     Returns
     -------
@@ -80,10 +83,20 @@ def predict_stack(
     if isinstance(engine.card.inputs, Frames):
         frames = FrameWindows(lambda i: stack[i, ..., 0], engine.card, series, temporal, faults)
 
+    tiled = tiles.choose_size(engine, stack.shape[1:3], tile_size)
+    parts = tiles.count(engine, stack.shape[1:3], tiled) if tiled else 1
+    done = 0
+
+    def tick(parts_done: int) -> None:
+        nonlocal done
+        done += parts_done
+        progress(done, len(stack) * parts)
+
     def read(start: int) -> Any:
         stop = min(start + each, len(stack))
         part, completed = frames.batch(start, stop) if frames else (stack[start:stop], _as_it_is)
-        return *prepared(engine, part, tile_size, conditions=told), completed
+        told_of = tick if tiled else lambda tiles: None
+        return *prepared(engine, part, tile_size, told_of, told), completed
 
     with ThreadPoolExecutor(1) as reader:
         ahead = reader.submit(read, 0)
@@ -92,6 +105,8 @@ def predict_stack(
             if start + each < len(stack):
                 ahead = reader.submit(read, start + each)
             results.append(completed(finish(batch)))
+            if not tiled:
+                tick(len(results[-1]))
     for line in frames.summary() if frames else ():
         say(line)
     return np.concatenate(results)

@@ -1,0 +1,198 @@
+"""The wave of a focal series by a network: refined where its planes tell, with its agreement.
+
+images at planes, optics -> within their field stop -> network -> refined -> simulated, compared
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import InputError
+from ..files import Axis
+from ..inference.any_planes import outside
+from ..inference.assumptions import compare_optics
+from ..inference.axes import SMALLEST
+from ..inference.planes import counted, require_out_of_focus
+from ..models import AnyPlanes
+from ..physics.optics import Optics
+from .agreement import agreement
+from .field_stop import within_stop
+from .network import frames_of, network_answer
+from .refinement import refined_wave
+from .series import FocalSeries
+
+# Below this mean correlation the answer does not explain its own images.
+POOR = 0.5
+
+
+class Retrieved(NamedTuple):
+    """A wave, and how well it explains its images.
+
+    Parameters
+    ----------
+    phase : numpy.ndarray
+        (height, width), in rad, mean-free.
+    amplitude : numpy.ndarray or None
+        (height, width), relative to its mean; None of a network for phases alone.
+    defocus : tuple of float
+        Of the planes that were used, ascending.
+    agreement : float
+        Mean correlation of the images with those simulated from the wave, 1 for wholly.
+    before : float or None
+        The same before the refinement; None where there was none.
+    """
+
+    phase: np.ndarray
+    amplitude: np.ndarray | None
+    defocus: tuple[float, ...]
+    agreement: float
+    before: float | None = None
+
+    @property
+    def doubt(self) -> str | None:
+        """Why the wave should be doubted; None where its images do not contradict it."""
+        if self.agreement >= POOR:
+            return None
+        return (
+            f"images simulated from this answer correlate with yours by {self.agreement:.2f} only; "
+            "see whether planes, their sign, wavelength and pixel size are right"
+        )
+
+    @property
+    def guess(self) -> str | None:
+        """That the amplitude is one; None where the planes determine it, or there is none."""
+        if self.amplitude is None or len(self.defocus) > 1:
+            return None
+        return "one plane does not tell phase and amplitude apart: the amplitude is a guess"
+
+
+def retrieved(
+    engine: Any,
+    series: FocalSeries,
+    optics: Optics,
+    refine: bool | None = None,
+    progress: Callable[[int, int], Any] | None = None,
+) -> Retrieved:
+    """The wave of a series by a network.
+
+    Parameters
+    ----------
+    engine : engine or keras.Model
+    series : FocalSeries
+        The planes of the model, ascending; of a model of any planes, all that there are.
+    optics : Optics
+    refine : bool, optional
+        Make the wave agree better with the images; by default from two planes on, since from one
+        plane uneven light would be taken for a phase.
+    progress : callable, optional
+        As for `refined_wave`; also called between the parts of what the network computes.
+    """
+    phase, amplitude = network_answer(engine, series, optics, progress)
+
+    def score() -> float:
+        found = agreement(phase, amplitude, series.images, series.defocus, optics)
+        return sum(found) / len(found)
+
+    first, before = score(), None
+    if len(series.defocus) > 1 if refine is None else refine:
+        before = first
+        phase, amplitude = refined_wave(series, optics, phase, amplitude, progress)
+        first = score()
+    return Retrieved(phase, amplitude, series.defocus, first, before)
+
+
+def wave_of(
+    images: np.ndarray,
+    defocus: Sequence[float],
+    optics: Optics,
+    model: Any = "phase",
+    refine: bool | None = None,
+    progress: Callable[[int, int], Any] | None = None,
+    say: Callable[[str], Any] = lambda text: None,
+) -> Retrieved:
+    """The wave of images in memory: what ``mcnn-keras phase`` does with those of a file.
+
+    Parameters
+    ----------
+    images : (height, width, planes) array
+        Intensities in any unit.
+    defocus : sequence of float
+        Of each image, in any order, in the unit of the optics, positive downstream.
+    optics : Optics
+    model : str, Path, keras.Model or engine
+        For phases: of any planes, or of given ones, which are then taken from the images.
+    refine, progress :
+        As for `retrieved`.
+    say : callable
+        Takes what the user should know, a line at a time.
+
+    Returns
+    -------
+    Retrieved
+        NaN in the dark rim of a field stop.
+
+    Raises
+    ------
+    InputError
+        If the images are not numbers at different planes, some out of focus, or the model is not
+        one for them.
+    """
+    series = _series(images, [float(z) for z in defocus], optics)
+    if isinstance(model, (str, Path)):
+        from ..models.saving import load_once
+
+        name, model = model, load_once(model)
+    else:
+        name = "the model"
+    card = model.card
+    if isinstance(card.inputs, AnyPlanes):
+        for line in outside(card, series.defocus, optics):
+            say(f"{line}; the answer may be wrong")
+    own = frames_of(card, name, series.defocus, optics.unit)
+    if not isinstance(card.inputs, AnyPlanes):
+        compare_optics(card, optics, "the series", lambda t: say(t.removeprefix("Warning: ")))
+    series, lit = within_stop(series)
+    planes = tuple(series.defocus[i] for i in own)
+    series = series._replace(images=series.images[..., own], defocus=planes)
+    found = retrieved(model, series, optics, refine, progress)
+    for line in filter(None, (found.doubt, found.guess)):
+        say(line)
+    if lit is None:
+        return found
+    return found._replace(
+        phase=np.where(lit, found.phase, np.nan),
+        amplitude=None if found.amplitude is None else np.where(lit, found.amplitude, np.nan),
+    )
+
+
+def _series(images: np.ndarray, planes: list[float], optics: Optics) -> FocalSeries:
+    """The images as a series; refuses what is none."""
+    images = np.asarray(images)
+    if images.ndim != 3 or images.dtype.kind not in "buif":
+        raise InputError(
+            f"an array of shape {images.shape} and type {images.dtype} was given; real images, "
+            "(height, width, planes), are expected"
+        )
+    if images.shape[2] != len(planes) or not np.isfinite(planes).all():
+        raise InputError(
+            f"{counted(images.shape[2], 'image')} and the planes {planes} were given; give a "
+            f"defocus in {optics.unit} for each image"
+        )
+    if min(images.shape[:2]) < SMALLEST:
+        raise InputError(
+            f"the images have {images.shape[0]}x{images.shape[1]} pixels; at least "
+            f"{SMALLEST}x{SMALLEST} are needed"
+        )
+    if len(set(planes)) < len(planes):
+        raise InputError(f"defocus {planes} names a plane twice; give each plane once")
+    require_out_of_focus(planes)
+    order = np.argsort(planes)
+    images = images[..., order].astype(np.float32)
+    if not np.isfinite(images).all():
+        raise InputError("the images have pixels that are NaN or infinite; fill or cut them first")
+    axes = (Axis("height", images.shape[0]), Axis("width", images.shape[1]))
+    return FocalSeries(images, tuple(planes[i] for i in order), axes)
