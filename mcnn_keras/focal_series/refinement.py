@@ -17,7 +17,7 @@ from .tie import unit_intensities
 
 # Power of the errors of a network's phase and of its amplitude, as a share of their own. A weak
 # absorption is often missed.
-ERRORS = (0.2, 1.0)
+ERRORS = (0.1, 0.5)
 # What uneven light and the surroundings of the field add to the noise, see
 # `contrast_transfer.unexplained`: more than for estimates from nothing, as a network has judged it.
 UNEXPLAINED = 0.2
