@@ -30,6 +30,7 @@ from mcnn_keras.focal_series.network import at_any_planes
 from mcnn_keras.focal_series.refinement import refined_wave
 from mcnn_keras.focal_series.tie import best_tie
 from mcnn_keras.problems import Phase
+from mcnn_keras.problems.phase import PHASE_SPAN
 from mcnn_keras.training.pipeline import measurements
 
 CASES = {
@@ -40,9 +41,11 @@ CASES = {
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--model", default="phase", help="of any planes")
+parser.add_argument("--own", nargs="+", default=[], help="models trained for the planes alone")
 parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
 parser.add_argument("--sizes", type=int, nargs="+", default=[256, 1024])
 parser.add_argument("--pixels", type=int, default=64 * 256**2, help="of all samples of a size")
+parser.add_argument("--phase-span", type=float, nargs=2, default=PHASE_SPAN, help="rad")
 parser.add_argument("--slow", type=int, default=8, help="samples that are refined")
 parser.add_argument("--seed", type=int, default=5)
 parser.add_argument("--output", type=Path, default=Path("runs/phase_given_planes"))
@@ -60,7 +63,8 @@ def seconds(image, planes, optics):
 for case, size in itertools.product(arguments.cases, arguments.sizes):
     planes, optics, own = CASES[case]
     count = max(4, arguments.pixels // size**2)
-    stream = measurements(Phase(planes, optics), "test", size, arguments.seed)
+    problem = Phase(planes, optics, phase_span=arguments.phase_span)
+    stream = measurements(problem, "test", size, arguments.seed)
     samples = [
         (s["image"].numpy(), s["target"].numpy()[..., 0]) for s in itertools.islice(stream, count)
     ]
@@ -76,12 +80,13 @@ for case, size in itertools.product(arguments.cases, arguments.sizes):
     ties, _ = best_tie(images, truths[..., None], planes, optics)
     row["tie, best"] = error(ties[..., 0])
     row["ctf"] = error([ctf_phase(i, planes, optics)[0] for i in images])
-    if own is not None:
-        row[own] = error(mcnn.predict(mcnn.load(own), images, defocus=planes, axes="tyxz"))
+    for name in [*filter(None, [own]), *arguments.own]:
+        found = mcnn.predict(mcnn.load(name), images, defocus=planes, axes="tyxz")
+        row[name] = error(found if found.ndim == 3 else found[..., 0])
     waves = [at_any_planes(general, i, planes, optics) for i in images]
     row["any planes"] = error([w[0] for w in waves])
     row["seconds"] = statistics.median(seconds(images[0], planes, optics) for _ in range(5))
-    if size <= 512:
+    if size <= 512 and arguments.slow:
         few = list(zip(images, waves, strict=True))[: arguments.slow]
         row["any planes, these"] = error([w[0] for _, w in few])
         row["any planes, these refined"] = error(
