@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mcnn_keras import InputError, load, predict
+from mcnn_keras import InputError, Optics, load, predict
 from mcnn_keras.models import Contrast, ModelCard, Output, Planes
 
 array = pytest.importorskip("dask.array")
@@ -35,7 +35,7 @@ def test_options_are_heeded(trained, frames):
 
 
 def test_several_planes_are_refused(frames):
-    """Fails where single frames are given to a network for two planes."""
+    """Fails where single frames are given to a network for two planes, or for any."""
 
     class TwoPlanes:
         card = ModelCard(
@@ -45,6 +45,9 @@ def test_several_planes_are_refused(frames):
 
     with pytest.raises(InputError, match="takes 2 planes"):
         predict(TwoPlanes(), array.from_array(frames))
+    told = {"defocus": [-5.0, 5.0], "conditions": Optics().conditions()}
+    with pytest.raises(InputError, match="images at any planes"):
+        predict("phase", array.from_array(frames), **told)
 
 
 def test_workers_load_the_model_for_themselves(trained, exported, frames):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..models import AnyPlanes
 from ..models.saving import load_once, model_path, read_card
 from .axes import frame_axes
 from .engines import Averaged, engine_of
@@ -49,13 +50,15 @@ def predict_lazily(
     Raises
     ------
     InputError
-        If the model takes several planes, or the array does not hold frames.
+        If the model takes several planes or any, or the array does not hold frames.
     """
     card = model.card if hasattr(model, "card") else read_card(model)
-    if card.image_channels != 1:
+    any_planes = isinstance(card.inputs, AnyPlanes)
+    if card.image_channels != 1 or any_planes:
+        taken = "images at any planes" if any_planes else f"{card.image_channels} planes"
         raise InputError(
-            f"the model takes {card.image_channels} planes, and a dask array is read as frames of "
-            "one; load the frames and call predict on each measurement"
+            f"the model takes {taken}, and a dask array is read as frames of one; load the frames "
+            "and call predict on each measurement"
         )
     if images.ndim < 2 or images.dtype.kind not in "buif":
         raise InputError(
