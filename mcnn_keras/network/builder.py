@@ -22,7 +22,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "full_size_filters": 0,
         "branches": 6,
     },
-    # A third of these parameters: 1000 frames of 128x128 per second on two processor cores.
+    # A third of these parameters, in about half of the time.
     "fast": {
         "filters": (16, 32, 48, 64, 96, 128),
         "cell": "plain",
