@@ -6,19 +6,23 @@ from __future__ import annotations
 __version__ = "0.1.0"
 
 
-def version_of(*packages: str) -> str:
-    """The version of the first of these packages that is installed, or 'unknown'.
+# The same packages under other names.
+BUILDS = {"tensorflow": ("tensorflow-cpu",), "onnxruntime": ("onnxruntime-gpu",)}
+
+
+def version_of(package: str) -> str:
+    """The version of a package that is installed, or of another build of it, or 'unknown'.
 
     That of this package is the one of the code that runs, whatever is installed.
     """
     # Not at the top: the package is imported more often than it is asked for versions.
     from importlib.metadata import PackageNotFoundError, version
 
-    for package in packages:
-        if package == "mcnn-keras":
-            return __version__
+    if package == "mcnn-keras":
+        return __version__
+    for name in (package, *BUILDS.get(package, ())):
         try:
-            return version(package)
-        except PackageNotFoundError:  # a build under another name, perhaps one of the others
+            return version(name)
+        except PackageNotFoundError:  # perhaps another build is there
             continue
     return "unknown"

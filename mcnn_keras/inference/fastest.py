@@ -304,8 +304,8 @@ def _circumstances(network: Mapping[str, Any], pairs: Sequence[Pair]) -> dict[st
         "gpus": [sum(1 for _ in GPUS.glob("*")), os.environ.get("CUDA_VISIBLE_DEVICES")],
         "versions": {
             "mcnn-keras": version_of("mcnn-keras"),
-            "tensorflow": version_of("tensorflow", "tensorflow-cpu"),
-            "onnxruntime": version_of("onnxruntime", "onnxruntime-gpu"),
+            "tensorflow": version_of("tensorflow"),
+            "onnxruntime": version_of("onnxruntime"),
         },
         "network": dict(network),
         "engines": pairs,
