@@ -252,3 +252,12 @@ def test_help_and_import_leave_tensorflow_alone():
         [sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ)
     )
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    "words", ["denoise x.png", "predict denoise x.png", "simulate phase --defocus 5"]
+)
+def test_an_output_must_be_named(words, capfd):
+    """Fails where a required option that is missing ends in a traceback."""
+    assert run(*words.split()) == 2
+    assert capfd.readouterr().err.startswith("Error: Missing option '--output'")

@@ -87,3 +87,11 @@ def test_what_is_no_series_is_refused(model, images):
         wave_of(images * np.nan, [-60.0, 45.0], OPTICS, model)
     with pytest.raises(InputError, match="at least 32x32"):
         wave_of(images[:20], [-60.0, 45.0], OPTICS, model)
+
+
+@pytest.mark.filterwarnings("ignore:.*implausible:UserWarning")
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # where nothing is divided
+def test_an_answer_that_is_not_a_number_is_refused(model, images):
+    """Fails where NaN is written as a phase: of a wavelength in nm, no frequency is seen."""
+    with pytest.raises(InputError, match="not a number"):
+        wave_of(images, [-60.0, 45.0], Optics(650.0, 0.31, 0.45), model)

@@ -38,7 +38,9 @@ class Options:
     def attach(cls, command: Callable) -> Callable:
         """Decorate a command with the group's options, in the order of the fields."""
         for f in reversed(dataclasses.fields(cls)):
-            settings = {"default": f.default, **f.metadata["settings"]}
+            settings = dict(f.metadata["settings"])
+            if not settings.get("required"):  # click takes a default, even None, for an answer
+                settings.setdefault("default", f.default)
             command = click.option(*f.metadata["names"], f.name, **settings)(command)
         return command
 

@@ -5,7 +5,6 @@ series -> the model's planes, or all -> fields of several sizes -> put together
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -138,9 +137,11 @@ def at_any_planes(
     """
     from ..inference.predict import predict
 
-    def answer(images: np.ndarray, optics: Optics) -> np.ndarray:
+    def answer(images: np.ndarray, times: int) -> np.ndarray:
+        # Not as Optics, which would warn of pixels that the user does not have.
+        told = {**optics.conditions(), "pixel_size": optics.pixel_size * times}
         return predict(
-            model, images, axes="yxz", defocus=defocus, conditions=optics.conditions(),
+            model, images, axes="yxz", defocus=defocus, conditions=told,
             progress=progress or _silent,
         )  # fmt: skip
 
@@ -154,8 +155,7 @@ def at_any_planes(
         fields.append(halved(fields[-1]))
     phase = amplitude = np.zeros(0)
     for level in range(levels, -1, -1):
-        larger = dataclasses.replace(optics, pixel_size=optics.pixel_size * 2**level)
-        found = answer(fields[level], larger)
+        found = answer(fields[level], 2**level)
         slow = phase
         phase, amplitude = found[..., 0], found[..., 1]
         if level < levels:

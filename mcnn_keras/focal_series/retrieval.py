@@ -90,8 +90,19 @@ def retrieved(
         plane uneven light would be taken for a phase.
     progress : callable, optional
         As for `refined_wave`; also called between the parts of what the network computes.
+
+    Raises
+    ------
+    InputError
+        If the answer is not a number.
     """
     phase, amplitude = network_answer(engine, series, optics, progress)
+    if not np.isfinite(phase).all():
+        raise InputError(
+            "the network's answer is not a number: with these planes and optics the images tell "
+            "nothing of a phase; see whether wavelength, pixel size and defocus are right, and "
+            f"in {optics.unit}"
+        )
 
     def score() -> float:
         found = agreement(phase, amplitude, series.images, series.defocus, optics)
