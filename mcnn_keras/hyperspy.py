@@ -88,11 +88,12 @@ def denoise(
     from .inference.frames import TEMPORAL, letters_of
     from .inference.predict import predict
     from .models import Channels, Frames
+    from .models.saving import card_of
 
     signal = _images_of(signal)
     if temporal not in TEMPORAL:
         raise InputError(f"temporal={temporal!r} is not known; choose from {TEMPORAL}")
-    card = _card(model)
+    card = card_of(model)
     if (
         not isinstance(card.inputs, (Frames, Channels))
         or card.image_channels != 1
@@ -171,6 +172,7 @@ def phase(
         images, or one plane leaves the amplitude a guess; for lazy signals, when they are computed.
     """
     from .focal_series.network import frames_of
+    from .models.saving import card_of
 
     signal = _images_of(signal)
     unit = "um" if energy is None else "A"
@@ -180,7 +182,7 @@ def phase(
         spherical_aberration=spherical_aberration,
     )  # fmt: skip
     place, planes = _planes(signal, defocus, unit)
-    card = _card(model)
+    card = card_of(model)
     frames_of(card, _told(model), planes, unit)  # refuses models that are not for these planes
     if place is None:
         images, left = signal.data[..., None, :, :], signal
@@ -355,12 +357,6 @@ def _lazy_waves(
 
 def _warn(text: str) -> None:
     warnings.warn(text, stacklevel=2)
-
-
-def _card(model: Any) -> Any:
-    from .models.saving import read_card
-
-    return model.card if hasattr(model, "card") else read_card(model)
 
 
 def _told(model: Any) -> str:

@@ -78,6 +78,25 @@ def trained(tmp_path_factory, phase_problem):
 
 
 @pytest.fixture(scope="session")
+def denoiser():
+    """A tiny model of five frames."""
+    from mcnn_keras.problems import Denoise
+    from mcnn_keras.training import train
+
+    problem = Denoise(0, families={"columns": 2, "lattices": 2, "blank": 1}, window=5)
+    return train(problem, **{**TINY, "samples": 16, "epochs": 1, "mixed_sizes": False}).model
+
+
+@pytest.fixture(scope="session")
+def phases():
+    """A tiny model of any planes."""
+    from mcnn_keras.problems.any_phase import AnyPhase
+    from mcnn_keras.training import train
+
+    return train(AnyPhase(ranges={"planes": (1, 4)}), **TINY).model
+
+
+@pytest.fixture(scope="session")
 def exported(tmp_path_factory, trained):
     """That run's model as an ONNX file: processes that load it do not wait for TensorFlow."""
     pytest.importorskip("onnx")

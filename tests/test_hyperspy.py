@@ -5,14 +5,11 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import TINY
 
 import mcnn_keras as mcnn
-from mcnn_keras import InputError, Optics, predict, train
+from mcnn_keras import InputError, Optics, predict
 from mcnn_keras.focal_series.network import at_any_planes
 from mcnn_keras.physics.waves import defocus_stack
-from mcnn_keras.problems import Denoise
-from mcnn_keras.problems.any_phase import AnyPhase
 
 hs = pytest.importorskip("hyperspy.api")
 PLANES = (-60.0, 45.0)
@@ -22,17 +19,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*the model was trained for"),
     pytest.mark.filterwarnings("ignore:images simulated from this answer"),
 ]
-
-
-@pytest.fixture(scope="module")
-def denoiser():
-    problem = Denoise(0, families={"columns": 2, "lattices": 2, "blank": 1}, window=5)
-    return train(problem, **{**TINY, "samples": 16, "epochs": 1, "mixed_sizes": False}).model
-
-
-@pytest.fixture(scope="module")
-def phases():
-    return train(AnyPhase(ranges={"planes": (1, 4)}), **TINY).model
 
 
 @pytest.fixture

@@ -11,13 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import TINY
 
-from mcnn_keras import InputError, Optics, predict, train
+from mcnn_keras import InputError, Optics, predict
 from mcnn_keras.focal_series.retrieval import wave_of
 from mcnn_keras.physics.waves import defocus_stack
-from mcnn_keras.problems import Denoise
-from mcnn_keras.problems.any_phase import AnyPhase
 
 if not os.environ.get("DISPLAY"):
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -45,17 +42,6 @@ def application():
 @pytest.fixture
 def viewer(application):
     return ViewerModel()
-
-
-@pytest.fixture(scope="module")
-def denoiser():
-    problem = Denoise(0, families={"columns": 2, "lattices": 2, "blank": 1}, window=5)
-    return train(problem, **{**TINY, "samples": 16, "epochs": 1, "mixed_sizes": False}).model
-
-
-@pytest.fixture(scope="module")
-def phases():
-    return train(AnyPhase(ranges={"planes": (1, 4)}), **TINY).model
 
 
 @pytest.fixture

@@ -32,10 +32,11 @@ def doctor() -> None:
     versions = {name: version_of(name) for name in PACKAGES}
     for name, version in versions.items():
         tell.product(f"{name} {version}")
+    chip = processor()
     cores = {"usable": usable_cores(), "all": os.cpu_count()}
     tell.product(
-        f"processor: {processor()}, {cores['usable']} of {cores['all']} cores usable",
-        versions=versions, processor=processor(), cores=cores,
+        f"processor: {chip}, {cores['usable']} of {cores['all']} cores usable",
+        versions=versions, processor=chip, cores=cores,
     )  # fmt: skip
     try:
         flags = set(CPUINFO.read_text().split())

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from ..problems.recipes import RECIPES
 from .options import (
     OpticsOptions,
     Options,
@@ -25,7 +26,7 @@ from .options import (
 
 # The model of any planes, from which the training for given ones starts; and options that ask for
 # another network than its.
-GENERAL = "phase"
+GENERAL = RECIPES["given_planes"]["start"]
 NETWORK = ("preset", "branches", "cell", "normalization", "growing")
 
 

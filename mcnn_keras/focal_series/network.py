@@ -80,7 +80,7 @@ def network_answer(
     model: Any,
     series: FocalSeries,
     optics: Optics,
-    progress: Callable[[int, int], Any] | None = None,
+    progress: Callable[[int, int], Any] = lambda done, count: None,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Phase, in rad, and amplitude (or None) that a network retrieves from a series.
 
@@ -91,7 +91,7 @@ def network_answer(
         The planes of the model, in any order; of a model of any planes, all that there are.
     optics : Optics
         Which a model of any planes is told.
-    progress : callable, optional
+    progress : callable
         As for `mcnn_keras.predict`, of each part that is computed by itself.
     """
     from ..inference.predict import predict
@@ -99,12 +99,8 @@ def network_answer(
     if isinstance(model.card.inputs, AnyPlanes):
         return at_any_planes(model, series.images, series.defocus, optics, progress)
     own = match_planes(model.card.inputs, series.defocus)
-    found = predict(model, series.images[..., own], axes="yxz", progress=progress or _silent)
+    found = predict(model, series.images[..., own], axes="yxz", progress=progress)
     return (found, None) if found.ndim == 2 else (found[..., 0], found[..., 1])
-
-
-def _silent(done: int, count: int) -> None:
-    pass
 
 
 def at_any_planes(
@@ -112,7 +108,7 @@ def at_any_planes(
     images: np.ndarray,
     defocus: Sequence[float],
     optics: Optics,
-    progress: Callable[[int, int], Any] | None = None,
+    progress: Callable[[int, int], Any] = lambda done, count: None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Phase and amplitude by a model of any planes, slow changes from the field made smaller.
 
@@ -127,7 +123,7 @@ def at_any_planes(
     images : (height, width, planes) array
     defocus : sequence of float
     optics : Optics
-    progress : callable, optional
+    progress : callable
         As for `network_answer`.
 
     Returns
@@ -141,9 +137,8 @@ def at_any_planes(
         # Not as Optics, which would warn of pixels that the user does not have.
         told = {**optics.conditions(), "pixel_size": optics.pixel_size * times}
         return predict(
-            model, images, axes="yxz", defocus=defocus, conditions=told,
-            progress=progress or _silent,
-        )  # fmt: skip
+            model, images, axes="yxz", defocus=defocus, conditions=told, progress=progress
+        )
 
     shape = images.shape[:2]
     wide = max(shape) / model.card.largest_trained, min(shape) / SMALLEST

@@ -75,7 +75,7 @@ def retrieved(
     series: FocalSeries,
     optics: Optics,
     refine: bool | None = None,
-    progress: Callable[[int, int], Any] | None = None,
+    progress: Callable[[int, int], Any] = lambda done, count: None,
 ) -> Retrieved:
     """The wave of a series by a network.
 
@@ -88,7 +88,7 @@ def retrieved(
     refine : bool, optional
         Make the wave agree better with the images; by default from two planes on, since from one
         plane uneven light would be taken for a phase.
-    progress : callable, optional
+    progress : callable
         As for `refined_wave`; also called between the parts of what the network computes.
 
     Raises
@@ -122,7 +122,7 @@ def wave_of(
     optics: Optics,
     model: Any = "phase",
     refine: bool | None = None,
-    progress: Callable[[int, int], Any] | None = None,
+    progress: Callable[[int, int], Any] = lambda done, count: None,
     say: Callable[[str], Any] = lambda text: None,
 ) -> Retrieved:
     """The wave of images in memory: what ``mcnn-keras phase`` does with those of a file.

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..models import AnyPlanes
-from ..models.saving import load_once, model_path, read_card
+from ..models.saving import card_of, load_once, model_path
 from .axes import frame_axes
 from .engines import Averaged, engine_of
 from .stack import predict_stack
@@ -52,7 +52,7 @@ def predict_lazily(
     InputError
         If the model takes several planes or any, or the array does not hold frames.
     """
-    card = model.card if hasattr(model, "card") else read_card(model)
+    card = card_of(model)
     any_planes = isinstance(card.inputs, AnyPlanes)
     if card.image_channels != 1 or any_planes:
         taken = "images at any planes" if any_planes else f"{card.image_channels} planes"

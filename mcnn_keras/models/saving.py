@@ -166,6 +166,11 @@ def read_card(path: str | Path) -> ModelCard:
     return parsed_card(text, path)
 
 
+def card_of(model: Any) -> ModelCard:
+    """The card of a model in memory, or of a model file by its name."""
+    return model.card if hasattr(model, "card") else read_card(model)
+
+
 def _write_keras_file(model: Any, path: Path) -> None:
     # Keras logs a line in praise of its other format for each .h5; this format is the contract.
     from absl import logging
