@@ -1,6 +1,8 @@
 """The rooms of the package: imports run one way, in no circle, and files stay short."""
 
 import ast
+import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -133,3 +135,12 @@ def test_importing_does_not_wait_for_tensorflow(module):
     name = f"mcnn_keras.{module}".rstrip(".")
     code = f"import sys, {name}; sys.exit(bool({{'tensorflow', 'keras'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_importing_turns_onednn_on_and_leaves_a_users_choice():
+    code = "import os, mcnn_keras; print(os.environ.get('TF_ENABLE_ONEDNN_OPTS'))"
+    on = "1" if platform.machine().lower() in ("x86_64", "amd64") else None
+    unset = {k: v for k, v in os.environ.items() if k != "TF_ENABLE_ONEDNN_OPTS"}
+    for environment, expected in ((unset, on), ({**unset, "TF_ENABLE_ONEDNN_OPTS": "0"}, "0")):
+        told = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)
+        assert told.strip() == str(expected)

@@ -47,6 +47,8 @@ ROUNDS, SECONDS, HOPELESS = 5, 2.0, 4.0
 SIZE, KEPT = 128, 8
 KEY = "mcnn_keras_source"
 CPUINFO, GPUS = Path("/proc/cpuinfo"), Path("/proc/driver/nvidia/gpus")
+# They say which kernels TensorFlow computes with on a processor.
+ONEDNN = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA")
 NETWORK = Path(__file__).parents[1] / "network"
 
 
@@ -301,6 +303,7 @@ def _circumstances(network: Mapping[str, Any], pairs: Sequence[Pair]) -> dict[st
     told = {
         "processor": processor(),
         "cores": onnx.usable_cores(),
+        "oneDNN": [os.environ.get(name) for name in ONEDNN],
         "gpus": [sum(1 for _ in GPUS.glob("*")), os.environ.get("CUDA_VISIBLE_DEVICES")],
         "versions": {
             "mcnn-keras": version_of("mcnn-keras"),
