@@ -7,7 +7,16 @@ import pytest
 import tifffile
 
 from mcnn_keras import InputError
-from mcnn_keras.files import Axis, read_images, replacing, to_grey, write_png, write_recording
+from mcnn_keras.files import (
+    Axis,
+    microscope,
+    read_images,
+    replacing,
+    to_grey,
+    write_png,
+    write_recording,
+)
+from mcnn_keras.files.formats import is_image_file
 
 
 @pytest.fixture
@@ -115,6 +124,15 @@ def test_what_is_no_image_is_refused_in_one_line(tmp_path, name, message):
     with pytest.raises(InputError, match=message) as caught:
         read_images(str(tmp_path / name))
     assert "\n" not in str(caught.value)
+
+
+def test_microscope_files_are_named_without_their_reader(tmp_path, monkeypatch):
+    """Fails where they are passed over in a folder, or called damaged, without the extra."""
+    monkeypatch.setattr(microscope, "suffixes", dict)
+    (tmp_path / "scan.ser").write_bytes(b"II\x97\x01")
+    assert is_image_file(tmp_path / "scan.ser")
+    with pytest.raises(InputError, match=r"pip install 'mcnn-keras\[em\]' to read it"):
+        read_images(tmp_path / "scan.ser")
 
 
 def test_tiffs_carry_their_pixel_size(tmp_path, rng):

@@ -109,7 +109,7 @@ class TestPlanes:
     @pytest.mark.parametrize(
         ("defocus", "frames", "message"),
         [
-            (None, None, "does not tell its planes; give --defocus"),
+            (None, None, "does not state its planes; give --defocus"),
             ([1, 2, 3], None, "4 frames, 3 planes"),
             ([1, 2, 2, 3], None, "2 um is given twice"),
             ([1, 2], [0, 7], "frame 7 is not there"),
@@ -324,10 +324,23 @@ class TestReconstruct:
         assert "pixel size 0.5 A" in told
         assert "(-3000 to 1500 A)" in told
 
+    def test_all_that_is_missing_is_named_at_once(self, stack, tmp_path, capfd):
+        """Fails where planes, wavelength and pixel size are asked for one after the other."""
+        words = ("reconstruct", "tie", stack, "--output", tmp_path / "x.tif")
+        assert run(*words, "--frames", "2") == 2
+        told = capfd.readouterr().err
+        assert "give --defocus for the image," in told
+        assert "the wavelength and pixel size are not known" in told
+        assert "give --wavelength (or --energy) and --pixel-size" in told
+        assert run(*words, "--energy", 300e3) == 2
+        told = capfd.readouterr().err
+        assert "give --defocus for each of the 4 images" in told
+        assert "the pixel size is not known" in told
+
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (("tie",), "does not tell its planes"),
+            (("tie",), "does not state its planes"),
             (("tie", "--defocus", "3"), "4 frames, 1 plane ("),
             (("tie", "--frames", "-1", "--defocus", "3"), "frame -1 is not there"),
             (("tie", "--frames", "0,1", "--defocus", -3, "--defocus", 3, "--iterations", 5),

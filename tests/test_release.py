@@ -1,5 +1,6 @@
 """Fail where the version differs from place to place, or a distribution lacks or has too much."""
 
+import configparser
 import re
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 
 import mcnn_keras
 from mcnn_keras import cli
+from mcnn_keras.cli.doctor import EXTRAS
 from mcnn_keras.models import saving
 from mcnn_keras.version import BUILDS, version_of
 
@@ -113,3 +115,12 @@ def test_a_report_of_a_fault_asks_for_what_is_needed():
     assert asked == dict.fromkeys(["command", "message", "doctor", "file"], True)
     assert "doctor" in cli.cli.commands
     assert yaml.safe_load((folder / "feature_request.yml").read_text())["body"]
+
+
+def test_the_doctor_knows_the_extras():
+    """Fails where the doctor looks for other packages than an extra of the installation brings."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    offered = config["options.extras_require"]
+    for name, packages in EXTRAS.items():
+        assert all(package in offered[name] for package in packages)

@@ -9,6 +9,7 @@ import pytest
 import tifffile
 
 from mcnn_keras import InputError, cli
+from mcnn_keras.cli.doctor import EXTRAS
 from mcnn_keras.cli.telling import Telling, _plain, telling
 from mcnn_keras.inference import fastest
 
@@ -145,6 +146,7 @@ def test_the_doctor_is_told_in_json(told, monkeypatch):
     assert found["versions"]["tensorflow"].startswith("2.")
     assert found["images_a_second"]["denoise"]["tensorflow float32"] == 130
     assert found["cores"]["usable"] >= 1
+    assert set(found["extras"]) == set(EXTRAS)
     assert isinstance(found["gpus"], list)
 
 

@@ -11,6 +11,12 @@ from ..version import version_of
 from .quiet import import_tensorflow
 from .telling import telling
 
+# The packages that an extra of the installation brings, by its name.
+EXTRAS = {
+    "em": ("rosettasciio", "mrcfile"), "dask": ("dask", "distributed"), "napari": ("napari",),
+    "tensorboard": ("tensorboard",), "compare": ("bm3d",), "pictures": ("matplotlib",),
+    "capture": ("mss", "opencv-python-headless"),
+}  # fmt: skip
 PACKAGES = ("mcnn-keras", "tensorflow", "keras", "onnxruntime", "numpy")
 # What speeds networks up, as processors are asked under Linux.
 VECTORS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve")
@@ -32,6 +38,14 @@ def doctor() -> None:
     versions = {name: version_of(name) for name in PACKAGES}
     for name, version in versions.items():
         tell.product(f"{name} {version}")
+    extras = {
+        name: all(version_of(package) != "unknown" for package in packages)
+        for name, packages in EXTRAS.items()
+    }
+    here = ", ".join(name for name, found in extras.items() if found) or "none"
+    lacking = ", ".join(name for name, found in extras.items() if not found)
+    hint = f"; not installed: {lacking} (pip install 'mcnn-keras[NAME]')" if lacking else ""
+    tell.product(f"extras: {here}{hint}", extras=extras)
     chip = processor()
     cores = {"usable": usable_cores(), "all": os.cpu_count()}
     tell.product(

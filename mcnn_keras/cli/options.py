@@ -127,7 +127,10 @@ class OpticsOptions(Options):
             found |= {"wavelength": electron_wavelength(energy), "unit": "A"}
             found.setdefault("numerical_aperture", None)
             if energy < 1000:
-                telling().warn(f"energy {energy:g} eV is implausible; energies are in eV (300e3)")
+                telling().warn(
+                    f"--energy {energy:g} is {energy:g} eV, and electron microscopes have 1e3 to "
+                    f"1e6; for {energy:g} keV give --energy {energy:g}e3"
+                )
         return found
 
     def for_training(self) -> Optics:
@@ -137,6 +140,28 @@ class OpticsOptions(Options):
         if self.energy is not None and self.pixel_size is None:
             raise click.UsageError("--energy needs --pixel-size, in Angstrom")
         return Optics(**self.changes())
+
+    def missing(self, told: dict[str, Any]) -> str:
+        """What is needed of a measurement's optics and not known, in one line; "" for nothing.
+
+        Parameters
+        ----------
+        told : dict
+            Values that options or files state, by the names of `mcnn_keras.Optics`.
+        """
+        given = {**told, **self.given()}
+        ways = {"pixel_size": ("pixel size", "--pixel-size")}
+        if self.energy is None:
+            ways = {"wavelength": ("wavelength", "--wavelength (or --energy)"), **ways}
+        lacking = [way for name, way in ways.items() if name not in given]
+        if not lacking:
+            return ""
+        names, options = (" and ".join(words) for words in zip(*lacking, strict=True))
+        return (
+            f"the {names} {'is' if len(lacking) == 1 else 'are'} not known: neither the file, nor "
+            f"a .json beside it, nor an option states {'it' if len(lacking) == 1 else 'them'}; "
+            f"give {options}"
+        )
 
     def for_measurement(self, told: dict[str, float], source: str) -> Optics:
         """The optics of a measurement: what was given, else what its files tell; never a guess.
@@ -164,13 +189,9 @@ class OpticsOptions(Options):
                 telling().warn(
                     f"{option_name} {found[name]:g}{unit} is used, though {source} says {value:g}"
                 )
-        for name in ("wavelength", "pixel_size"):
-            if name not in found:
-                way = "--wavelength (or --energy)" if name == "wavelength" else "--pixel-size"
-                raise click.UsageError(
-                    f"the {name.replace('_', ' ')} is not known: neither the file, nor a .json "
-                    f"beside it, nor an option tells it; give {way}"
-                )
+        missing = self.missing(found)
+        if missing:
+            raise click.UsageError(missing)
         return Optics(**{"numerical_aperture": None, "unit": self.unit, **found})
 
 

@@ -51,6 +51,7 @@ def phase(
     from ..files import output_types, split_name
     from ..inference.any_planes import outside
     from ..inference.assumptions import compare_optics
+    from ..inference.planes import require_out_of_focus
     from ..inference.planning import require_free
     from ..models import AnyPlanes
     from ..models.saving import read_card
@@ -63,6 +64,7 @@ def phase(
     given = [*inputs, model, chosen.flat, chosen.background]
     require_free([result], [split_name(name)[0] for name in given if name])
     series, optics, lit = measured(inputs, chosen, instrument)
+    require_out_of_focus(series.defocus)
     if isinstance(card.inputs, AnyPlanes):
         for line in outside(card, series.defocus, optics):
             tell.warn(f"{line}; the answer may be wrong")

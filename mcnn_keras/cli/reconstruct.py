@@ -138,10 +138,11 @@ def write_wave(
     picture = result.with_suffix(".png")
     write_figure(picture, panels, optics.pixel_size, optics.unit)
     seen = channels[0][np.isfinite(channels[0])]
+    first, last = series.defocus[0], series.defocus[-1]
+    span = f"{first:g} to {last:g}" if last > first else f"{first:g}"
     telling().done(
         f"{result}: phase in rad, {seen.min():.3g} to {seen.max():.3g}, from "
-        f"{counted(len(series.defocus), 'plane')} ({series.defocus[0]:g} to {series.defocus[-1]:g} "
-        f"{optics.unit})",
+        f"{counted(len(series.defocus), 'plane')} ({span} {optics.unit})",
         files=[result, picture], phase_span=[seen.min(), seen.max()],
         planes=list(series.defocus), unit=optics.unit,
     )  # fmt: skip
@@ -168,17 +169,27 @@ def measured(
 
     Corrected, from focus, registered, and within its field stop, where there is one.
     """
-    from ..files import pixel_length, read_images
+    from ..errors import InputError
+    from ..files import open_recording, pixel_length, read_images
     from ..files.instrument import told_beside
     from ..focal_series.field_stop import within_stop
     from ..focal_series.focus import least_contrast, on_one_side, refocused
-    from ..focal_series.series import corrected, read_focal_series
+    from ..focal_series.series import PlanesUnknown, corrected, read_focal_series
     from ..inference.planning import expanded
 
     tell, names = telling(), [name for given in inputs for name in expanded(given)]
     frames, unit = frame_numbers(chosen.frames), instrument.unit
     focus = None if chosen.focus in (None, "auto") else int(chosen.focus)
-    series = read_focal_series(names, chosen.defocus, frames, unit, focus)
+    told = told_beside(names[0], unit, strict=False)
+    known, source = dict(told.optics), told.source
+    with open_recording(names[0]) as recording:
+        own = pixel_length(recording.axes[-2:], unit)
+    if own is not None:
+        known["pixel_size"], source = own, source or "the file"
+    try:
+        series = read_focal_series(names, chosen.defocus, frames, unit, focus)
+    except PlanesUnknown as error:  # name all that is missing in one message
+        raise InputError("; ".join(filter(None, (str(error), instrument.missing(known))))) from None
     fields = {
         kind: read_images(name).mean(axis=0)
         for kind, name in (("flat", chosen.flat), ("background", chosen.background))
@@ -198,11 +209,6 @@ def measured(
             f"all planes ({low:g} to {high:g} {unit}) lie on one side of focus; if the "
             "images pass through focus, tell where: --focus INDEX or --focus auto"
         )
-    own = pixel_length(series.axes, unit)
-    told = told_beside(names[0], unit, strict=False)
-    known, source = dict(told.optics), told.source
-    if own is not None:
-        known["pixel_size"], source = own, source or "the file"
     optics = instrument.for_measurement(known, source)
     tell.facts(optics=optics.asdict())
     series, lit = within_stop(series)

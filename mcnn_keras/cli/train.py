@@ -169,7 +169,7 @@ def run_training(
         written = RunFolder(output).config_path.exists()
         go_on = f"Go on with: {context.command_path} --output {shlex.quote(str(output))} --resume"
         raise KeyboardInterrupt(go_on if written else "") from None
-    _tell(result.model.card, RunFolder(output))
+    _tell(result.model, problem, RunFolder(output))
 
 
 def _require_problem(begun: dict[str, Any], name: str, output: str) -> None:
@@ -190,9 +190,11 @@ def _callbacks(run: RunOptions) -> list[Any]:
     return [keras.callbacks.TensorBoard(run.tensorboard, write_graph=False)]
 
 
-def _tell(card: Any, folder: Any) -> None:
+def _tell(model: Any, problem: Any, folder: Any) -> None:
+    from ..models.normalization import ScaledContrast
+
+    card, tell = model.card, telling()
     metrics, unit = card.metrics, card.error_unit
-    tell = telling()
     use = f"mcnn-keras predict {shlex.quote(str(folder.model_path))} IMAGE --output RESULT.tif"
     tell.done(
         f"test MAE {metrics['test_mae']:.4g} {unit} (best constant answer "
@@ -203,6 +205,19 @@ def _tell(card: Any, folder: Any) -> None:
         f"use it: {use}",
         model=folder.model_path, report=folder.report_path, metrics=metrics, unit=unit,
     )  # fmt: skip
+    if isinstance(card.normalization, ScaledContrast):
+        # The loss is in each sample's own scale: say it in the result's units, too.
+        from ..evaluation import evaluate
+
+        answers = evaluate(model, problem, samples=metrics["test_samples"])
+        tell.done(
+            "in the result's units: " + ", ".join(
+                f"{o.name} MAE {answers['network']['mae'][o.name]:.3g} {o.unit} "
+                f"(zero answer {answers['zero']['mae'][o.name]:.3g})"
+                for o in card.outputs
+            ),
+            answers=answers,
+        )  # fmt: skip
     if metrics["test_mae"] >= metrics["constant_answer_mae"]:
         tell.warn(
             "the network is no better than a constant; train longer, or see whether "

@@ -82,10 +82,9 @@ def open_recording(name: str | Path) -> Recording:
             f"{path} needs the package {error.name}; pip install 'mcnn-keras[em]'"
         ) from None
     except Exception as error:  # readers raise errors of any type for damaged files
-        known = "" if microscope.suffixes() else " (microscope files need mcnn-keras[em])"
         raise InputError(
             f"{path} cannot be read as an image ({reason(error)}); it may be damaged, or have the "
-            f"wrong extension{known}"
+            "wrong extension"
         ) from None
 
 
@@ -100,12 +99,17 @@ def _open(path: Path, suffix: str, image: str) -> Recording:
         return tiff.read(path)
     if suffix in microscope.suffixes() and suffix not in PICTURES:
         return microscope.read(path, image)
+    if suffix in microscope.SUFFIXES:
+        raise InputError(f"{path} is a microscope's file; pip install 'mcnn-keras[em]' to read it")
     return pictures.read(path)
 
 
 def is_image_file(path: Path) -> bool:
     """Whether a file has an extension that can be read; hidden files (".name") are excluded."""
-    known = (*PICTURES, ".npy", *HDF5_SUFFIXES, *arrays.ZARR_SUFFIXES, *tiff.SUFFIXES)
+    known = (
+        *PICTURES, ".npy", *HDF5_SUFFIXES, *arrays.ZARR_SUFFIXES, *tiff.SUFFIXES,
+        *microscope.SUFFIXES,
+    )  # fmt: skip
     suffix = path.suffix.lower()
     return not path.name.startswith(".") and (suffix in known or suffix in microscope.suffixes())
 

@@ -17,6 +17,13 @@ from .whole import replacing
 
 # Readers that are tried after all others, since they need a package that is rarely installed.
 LAST = ("MRCZ",)
+# Image files of microscopes, known by name without rosettasciio, too: a file that needs it is
+# named with the way to install it, not passed over.
+SUFFIXES = (
+    ".ali", ".app5", ".bcf", ".blo", ".de5", ".dens", ".dm3", ".dm4", ".elid", ".emd", ".emi",
+    ".hspy", ".map", ".mib", ".mrc", ".mrcz", ".prz", ".pts", ".rpl", ".ser", ".spd", ".sur",
+    ".tvips", ".wdf", ".zspy",
+)  # fmt: skip
 HYPERSPY_SUFFIXES = (".hspy", ".zspy")
 MRC_SUFFIXES = (".mrc",)
 MRC_TYPES = ("int8", "int16", "uint16", "float32")

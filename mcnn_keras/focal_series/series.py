@@ -21,6 +21,10 @@ from ..inference.planes import counted
 EXPONENTS = {2: (9,), 4: (0, 1), 8: (1, 3, 5, 7), 10: (1, 3, 5, 7, 9), 32: tuple(range(16))}
 
 
+class PlanesUnknown(InputError):
+    """Neither the caller nor a file states the planes of a focal series."""
+
+
 class FocalSeries(NamedTuple):
     """Images of one object, from the farthest upstream of focus to the farthest downstream.
 
@@ -73,8 +77,10 @@ def read_focal_series(
 
     Raises
     ------
+    PlanesUnknown
+        If nothing states the planes.
     InputError
-        If a file cannot be read, the images differ in size, or their planes are not known.
+        If a file cannot be read, the images differ in size, or the planes do not fit them.
     """
     read: list[np.ndarray] = []
     axes: tuple[Axis, ...] = ()
@@ -94,8 +100,8 @@ def read_focal_series(
                 told.append(own.defocus)
                 source = own.source
     images = np.concatenate(read)
-    planes = list(defocus or ()) or _all_planes(names, told, len(images))
     chosen = range(len(images)) if frames is None else frames
+    planes = list(defocus or ()) or _all_planes(names, told, len(images), len(chosen))
     missing = [i for i in chosen if not 0 <= i < len(images)]
     if missing:
         raise InputError(
@@ -128,15 +134,16 @@ def read_focal_series(
 
 
 def _all_planes(
-    names: Sequence[str], told: Sequence[tuple[float, ...] | None], count: int
+    names: Sequence[str], told: Sequence[tuple[float, ...] | None], count: int, used: int
 ) -> list[float]:
     """The planes that all files tell; the first one may tell those of all of them."""
     if told and told[0] is not None and len(told[0]) == count:
         return list(told[0])
     if not told or any(planes is None for planes in told):
         silent = next((n for n, p in zip(names, told, strict=False) if p is None), names[0])
-        raise InputError(
-            f"{silent} does not tell its planes; give --defocus for each of the {count} images, "
+        which = "for the image" if used == 1 else f"for each of the {used} images"
+        raise PlanesUnknown(
+            f"{silent} does not state its planes; give --defocus {which}, "
             f"or write them into {Path(split_name(silent)[0]).with_suffix('.txt')}"
         )
     return [z for planes in told for z in planes or ()]

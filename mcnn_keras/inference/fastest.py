@@ -116,7 +116,10 @@ def engine_for(
             if pair != best
         )
         kept = f"not remembered ({failure})" if failure else "remembered"
-        say(f"measured on this machine: {' '.join(best)} is {others}; {kept}")
+        say(
+            f"first run of this model here: {' '.join(best)} computes it {others}; the choice is "
+            f"{kept}"
+        )
     return source.serve(best)
 
 
