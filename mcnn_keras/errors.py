@@ -10,8 +10,13 @@ class InputError(ValueError):
     """
 
 
+class NewerFormat(InputError):
+    """A file of a format that a later version of this package writes."""
+
+
 class TrainingStopped(RuntimeError):
-    """Training cannot continue: the loss is not a number, or the network's answer collapsed."""
+    """Training cannot continue: the loss is not a number, the network's answer collapsed, or the
+    machine has no room for what is computed or written."""
 
 
 def reason(error: object) -> str:

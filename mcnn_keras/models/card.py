@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from .. import checks
 from ..channels import IN_PLACE
-from ..errors import InputError, reason
+from ..errors import InputError, NewerFormat, reason
 from . import normalization as normalizations
 from .normalization import Normalization
+from .schema import ROLES, check_card
 
 FORMAT = 2
-ROLES = ("phase", "amplitude", "image", "colour", "value")
 # Of tiles that are cut from a field that is normalised as a whole, in pixels, without their halos.
 TILE = 1024
 # By how much neighbouring tiles of a scale of their own overlap, in pixels.
@@ -316,15 +317,15 @@ def card_from(told: Mapping[str, Any]) -> ModelCard:
     InputError
         If it was written by a newer version of this package.
     KeyError, TypeError, ValueError
-        If it is not whole.
+        If it is not whole, or a field is not what it may be.
     """
-    if told["format"] > FORMAT:
-        raise InputError("it was written by a newer mcnn-keras; upgrade this one")
+    require_known(told, FORMAT)
     if told["format"] == 1:
         from .format_1 import upgraded
 
         told = upgraded(told)
     values = {k: v for k, v in told.items() if k != "format"}
+    check_card(values)
     inputs = dict(values["inputs"])
     values["inputs"] = INPUTS[inputs.pop("kind")](**inputs)
     values["outputs"] = tuple(Output(**o) for o in values["outputs"])
@@ -333,7 +334,24 @@ def card_from(told: Mapping[str, Any]) -> ModelCard:
     return ModelCard(**values)
 
 
-def parsed_card(text: str, path: str | Path) -> ModelCard:
+def require_known(told: Any, newest: int) -> None:
+    """Refuse what tells of a format that is newer than this package, or of none.
+
+    Raises
+    ------
+    NewerFormat
+        If it is newer.
+    ValueError
+        If it tells no format.
+    """
+    if not isinstance(told, Mapping) or "format" not in told:
+        raise ValueError("it tells no format")
+    checks.whole(1, 10**6)(told["format"], "format")
+    if told["format"] > newest:
+        raise NewerFormat("it was written by a newer mcnn-keras; upgrade this one")
+
+
+def parsed_card(text: Any, path: str | Path) -> ModelCard:
     """The card that a file's text tells.
 
     Raises
@@ -342,10 +360,10 @@ def parsed_card(text: str, path: str | Path) -> ModelCard:
         If it is not whole, or of a newer version.
     """
     try:
-        return card_from(json.loads(text))
+        return card_from(checks.parsed(text))
     except InputError as error:
         raise InputError(f"{path} cannot be used: {error}") from None
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise InputError(
             f"{path} is damaged: its card is not complete ({reason(error)}); copy or train it again"
         ) from None
