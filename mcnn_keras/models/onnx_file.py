@@ -50,6 +50,7 @@ def require_plain(content: bytes) -> Any:
     except Exception as error:  # protobuf's own kinds are not public
         raise ValueError(str(error)) from None
     graph = file.graph
+    _require_texts(file)
     if [o.domain for o in file.opset_import] != [""] or file.functions or file.training_info:
         raise ValueError("it holds operators of its own")
     if graph.sparse_initializer or graph.quantization_annotation:
@@ -82,6 +83,15 @@ def digest_of(file: Any, *texts: str) -> str:
         told = sorted((a.name, onnx.helper.get_attribute_value(a)) for a in node.attribute)
         layers.update(repr((node.op_type, list(node.input), list(node.output), told)).encode())
     return digest(arrays, layers.hexdigest(), *texts)
+
+
+def _require_texts(file: Any) -> None:
+    """Names that are no UTF-8 show as soon as they are read: ONNX Runtime would stumble later."""
+    told = [file.producer_name, file.producer_version, file.doc_string, file.graph.name]
+    told += [text for prop in file.metadata_props for text in (prop.key, prop.value)]
+    told += [text for n in file.graph.node for text in (n.name, *n.input, *n.output)]
+    if any(len(text) > 2**24 for text in told):
+        raise ValueError("it holds a text without end")
 
 
 def _require_whole(tensor: Any, onnx: Any) -> None:
