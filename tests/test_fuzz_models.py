@@ -1,7 +1,7 @@
 """Damaged model files, cards and run folders are refused in a line, or answer as they did.
 
 Each seed makes one damage. Workers take many of them, so that TensorFlow starts once: none may
-end by a signal, take ten seconds or two gigabytes for one, or raise anything but `InputError`.
+end by a signal, take ten seconds of the processor or two gigabytes for one, or raise anything but `InputError`.
 """
 
 import collections
@@ -233,13 +233,16 @@ def work(first, last):
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
         for seed in range(first, last):
             print(f"seed {seed}", flush=True)
-            signal.alarm(SECONDS)
+            # Of this process, whatever else the machine does; the time on the wall for what sleeps.
+            signal.setitimer(signal.ITIMER_PROF, SECONDS)
+            signal.alarm(60 * SECONDS)
             try:
                 tried.one(seed)
             except Exception as error:
                 told = " ".join(str(error).split())[:300]
                 print(f"FAILED {seed}: {type(error).__name__}: {told}", flush=True)
             finally:
+                signal.setitimer(signal.ITIMER_PROF, 0)
                 signal.alarm(0)
     print(json.dumps(tried.counts), flush=True)
 

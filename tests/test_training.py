@@ -270,7 +270,8 @@ def test_damaged_run_folders_are_told_of(phase_problem, tiny, trained, tmp_path)
     import shutil
 
     shutil.copytree(trained.folder, tmp_path / "run")
-    (tmp_path / "run" / "checkpoints" / "latest.npz").write_bytes(b"PK cut off")
+    for checkpoint in (tmp_path / "run" / "checkpoints").iterdir():
+        checkpoint.write_bytes(b"PK cut off")
     with pytest.raises(InputError, match="damaged"):
         train(phase_problem, output=tmp_path / "run", resume=True, **tiny)
     (tmp_path / "run" / "config.json").write_text("{}")

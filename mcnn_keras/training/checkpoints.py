@@ -9,7 +9,7 @@ import json
 import os
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -211,22 +211,22 @@ class RunFolder:
 
 
 @contextmanager
-def going_on(what: str, kept: str) -> Iterator[None]:
+def going_on(what: str, kept: Callable[[], str]) -> Iterator[None]:
     """What cannot be written ends a run in one line, which tells what is kept.
 
     Parameters
     ----------
     what : str
         Is written in the block.
-    kept : str
-        Of the run, whatever happens.
+    kept : callable
+        Says what is kept of the run.
     """
     try:
         yield
     except (OSError, InputError) as error:
         told = getattr(error, "strerror", None) or reason(error)
         raise TrainingStopped(
-            f"{what} cannot be written ({told}); {kept}: make room, or mend the folder, and go on "
+            f"{what} cannot be written ({told}); {kept()}: make room, or mend the folder, and go on "
             "with --resume"
         ) from None
 

@@ -112,8 +112,11 @@ def train(
     problem = as_problem(problem)
     chosen = Settings(**{**problem.recipe, **settings})
     problem = problem.for_run(chosen.samples * (chosen.epochs if chosen.fresh else 1))
+    strategy = strategy or choose_strategy(chosen.gpus)
     folder = None if output is None else RunFolder(output)
-    if resume and folder is not None:
+    if resume:
+        if folder is None:
+            raise InputError("resume needs the run's folder; name it with output (--output)")
         folder.config()  # where there is no run, there is nothing to lock
     try:
         with contextlib.nullcontext() if folder is None else locked(folder.path, inside=True):
@@ -130,16 +133,13 @@ def _train(
     settings: Settings,
     folder: RunFolder | None,
     resume: bool,
-    strategy: tf.distribute.Strategy | None,
+    strategy: tf.distribute.Strategy,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> Run:
-    strategy = strategy or choose_strategy(settings.gpus)
     sample = first_sample(problem, settings)
     network = network_arguments(problem, settings, sample)
     precision = settings.precision
-    if resume:
-        if folder is None:
-            raise InputError("resume needs the run's folder; name it with output (--output)")
+    if resume and folder is not None:
         started = folder.config()
         require_same(started, config_of(problem, settings, None))
         precision = started["precision"]
@@ -173,8 +173,8 @@ def _train(
         training["before"] = before
     final.card = make_card(problem, network, sample, final, training, metrics)
     if folder is not None:
-        kept = "the training is done and its last checkpoint kept"
-        with going_on(f"the model or the report in {folder.path}", kept):
+        done = "the training is done and its last checkpoint kept"
+        with going_on(f"the model or the report in {folder.path}", lambda: done):
             save(final, folder.model_path)
             write_report(folder, final.card, history, trainer.test, trainer.test_answer())
     return Run(final, history, None if folder is None else folder.path)
@@ -357,9 +357,12 @@ class Trainer:
             self.folder.write_history(self.history)
 
     def _going_on(self, what: str) -> Any:
-        kept = f"the checkpoint of step {self.kept} is kept" if self.kept else "none is kept yet"
-        place = "" if self.folder is None else f" in {self.folder.path}"
-        return going_on(what + place, kept)
+        def kept() -> str:
+            return (
+                f"the checkpoint of step {self.kept} is kept" if self.kept else "none is kept yet"
+            )
+
+        return going_on(what, kept)
 
     def _stop(self, why: str, step: int) -> None:
         """End the run, and note the batch at which it ended."""
