@@ -258,8 +258,11 @@ def test_what_is_not_as_it_was_saved_is_refused(sealed, damage):
         load(sealed)
 
 
-def test_a_card_that_is_no_text_is_refused(file):
-    with h5py.File(file, "r+") as opened:
-        opened.attrs[ATTRIBUTE] = np.zeros(1000)
+@pytest.mark.parametrize("card", [np.zeros(1000), np.bytes_(b'{"format": 2, "a": "\xef"}')])
+@pytest.mark.parametrize("name", [ATTRIBUTE, DIGEST])
+def test_a_card_that_is_no_text_is_refused(sealed, card, name):
+    """Fails where numbers, or bytes that are no UTF-8, end in a traceback."""
+    with h5py.File(sealed, "r+") as opened:
+        opened.attrs[name] = card
     with pytest.raises(InputError, match="damaged"):
-        read_card(file)
+        load(sealed)

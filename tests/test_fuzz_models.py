@@ -1,7 +1,8 @@
 """Damaged model files, cards and run folders are refused in a line, or answer as they did.
 
 Each seed makes one damage. Workers take many of them, so that TensorFlow starts once: none may
-end by a signal, take ten seconds of the processor or two gigabytes for one, or raise anything but `InputError`.
+end by a signal, take ten seconds of the processor or two gigabytes for one, or raise anything but
+`InputError`.
 """
 
 import collections
@@ -218,9 +219,9 @@ class Work:
         try:
             outcome = self.try_run(rng) if what == "run" else self.try_model(rng)
         except InputError as error:
-            assert "\n" not in str(error)
-            assert len(str(error)) < 1000, "a line of text without end"
-            outcome = "is refused"
+            told, outcome = str(error), "is refused"
+            if "\n" in told or len(told) > 1000:
+                raise RuntimeError(f"more than a line: {told}") from None
         self.counts[f"{what} {outcome}"] += 1
 
 

@@ -54,7 +54,9 @@ def text_attribute(file: Any, name: str) -> str | None:
     if attribute.shape != () or h5py.check_string_dtype(attribute.dtype) is None:
         raise ValueError(f"the attribute {name} is no text")
     value = file.attrs[name]
-    return value.decode() if isinstance(value, bytes) else str(value)
+    text = value.decode() if isinstance(value, bytes) else str(value)
+    text.encode()  # what is no UTF-8 is told now
+    return text
 
 
 def stored(file: Any) -> dict[str, Any]:

@@ -226,8 +226,8 @@ def going_on(what: str, kept: Callable[[], str]) -> Iterator[None]:
     except (OSError, InputError) as error:
         told = getattr(error, "strerror", None) or reason(error)
         raise TrainingStopped(
-            f"{what} cannot be written ({told}); {kept()}: make room, or mend the folder, and go on "
-            "with --resume"
+            f"{what} cannot be written ({told}); {kept()}: make room, or mend the folder, and go "
+            "on with --resume"
         ) from None
 
 

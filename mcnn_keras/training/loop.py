@@ -35,7 +35,7 @@ from .callbacks import Callbacks, interruptible
 from .checkpoints import RunFolder, config_of, going_on, require_same
 from .devices import choose_strategy, faster_precision
 from .losses import answer_sizes, coarse_targets, growth, multiscale_errors, scale_weights
-from .pipeline import batch_of, fixed_set, is_large, mixed_stream, stream
+from .pipeline import batch_of, fixed_set, is_large, mixed_stream, stream, unsharded
 from .settings import Settings
 
 TEST_SAMPLES = 64
@@ -258,7 +258,7 @@ class Trainer:
             batches = stream(self.problem, "train", *sizes, start=start, **epoch)
         if self.strategy.num_replicas_in_sync == 1:
             return batches
-        return self.strategy.experimental_distribute_dataset(_unsharded(batches))
+        return self.strategy.experimental_distribute_dataset(unsharded(batches))
 
     def _advance(self, batch: Any) -> None:
         """One optimiser step."""
@@ -398,10 +398,3 @@ class Trainer:
             "test_correlation": correlation(answer, target),
             "constant_answer_mae": mean_absolute_error(constant, target),
         }
-
-
-def _unsharded(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Each batch is split over the replicas; the stream itself is not to be read in shards."""
-    options = tf.data.Options()
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    return dataset.with_options(options)

@@ -181,6 +181,13 @@ def mixed_stream(
     )
 
 
+def unsharded(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Each batch is split over the replicas; the stream itself is not to be read in shards."""
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return dataset.with_options(options)
+
+
 def is_large(step: Any) -> Any:
     """Whether a batch of `mixed_stream` holds large samples."""
     return step % 4 == 3
