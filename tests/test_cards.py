@@ -258,6 +258,19 @@ def test_what_is_not_as_it_was_saved_is_refused(sealed, damage):
         load(sealed)
 
 
+def test_a_heap_that_does_not_end_is_refused(file):
+    """Fails where HDF5 stays for ever at a text of which the heap is damaged."""
+    content = file.read_bytes()
+    places = [i for i in range(len(content)) if content.startswith(b"GCOL", i)]
+    assert places
+    for place in places:
+        damaged = bytearray(content)
+        damaged[place + 16 : place + 48] = bytes(32)
+        file.write_bytes(damaged)
+        with pytest.raises(InputError, match="damaged"):
+            read_card(file)
+
+
 @pytest.mark.parametrize("card", [np.zeros(1000), np.bytes_(b'{"format": 2, "a": "\xef"}')])
 @pytest.mark.parametrize("name", [ATTRIBUTE, DIGEST])
 def test_a_card_that_is_no_text_is_refused(sealed, card, name):

@@ -13,7 +13,16 @@ from ..errors import InputError, reason
 from ..files import replacing
 from ..version import version_of
 from .card import ModelCard, parsed_card
-from .weights import DIGEST, digest, layer_arrays, require_room, single, stored, text_attribute
+from .weights import (
+    DIGEST,
+    digest,
+    layer_arrays,
+    require_ending,
+    require_room,
+    single,
+    stored,
+    text_attribute,
+)
 
 PACKAGES = ("mcnn-keras", "keras", "tensorflow", "numpy")
 ATTRIBUTE = "mcnn_keras_card"
@@ -178,6 +187,7 @@ def read_card(path: str | Path) -> ModelCard:
         known = "".join(f", or {name}" for name in shipped())
         raise InputError(f"the model {path} {what}; give the name of a .h5 file{known}")
     try:
+        require_ending(path)
         with h5py.File(path, "r") as file:
             text = text_attribute(file, ATTRIBUTE)
     except (LookupError, TypeError, ValueError, OSError, RuntimeError):
