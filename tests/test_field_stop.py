@@ -169,8 +169,8 @@ class TestFocus:
         [
             (["--focus", "-1"], "not the number of an image"),
             (["--focus", "9"], "image 9 is to be in focus and is not there"),
-            (["--defocus", "0:8:3"], "names no planes"),
-            (["--defocus", "near"], "names no planes"),
+            (["--defocus", "0:8:3"], "is not a list of planes"),
+            (["--defocus", "near"], "is not a list of planes"),
             (["--defocus", "1,2"], "9 frames, 2 planes"),
         ],
     )
