@@ -170,7 +170,7 @@ class TestPrediction:
     @pytest.mark.parametrize(
         ("told", "message"),
         [
-            ({}, "must be told them"),
+            ({}, "needs those of the images"),
             ({"defocus": [-52, -52]}, "names a plane twice"),
             ({"defocus": [0.0]}, "all planes are in focus"),
             ({"defocus": [-52]}, "1 planes were given for an array"),

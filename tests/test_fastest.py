@@ -285,7 +285,7 @@ def test_frames_of_another_engine_are_not_gone_on_with(model, tmp_path, rng, mon
             predict_files(model, *files, engine="tensorflow")
     told = []
     predict_files(model, *files, engine="onnxruntime", resume=True, say=told.append)
-    assert "b.npy is begun anew: the input or the model has changed" in told
+    assert "b.npy starts again: the input or the model has changed" in told
 
 
 def test_tensorflow_is_not_imported_once_onnx_runtime_is_known_to_serve(
