@@ -218,7 +218,7 @@ def test_wrong_engines_are_refused_in_one_line(model, exported, tmp_path, capfd)
         (model, {"precision": "float16"}, "precision 'float16' is not known; choose 'auto'"),
         (model, {"engine": "onnxruntime", "precision": "bfloat16"}, "not bfloat16; leave one"),
         (exported, {"engine": "tensorflow"}, "ONNX Runtime, not TensorFlow; leave the engine out"),
-        (exported, {"precision": "bfloat16"}, "computes in float32; leave the precision out"),
+        (exported, {"precision": "bfloat16"}, "computed in float32; leave the precision out"),
     ):
         with pytest.raises(InputError, match=message):
             predict_files(path, *files, **wrong)

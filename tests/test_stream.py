@@ -301,7 +301,7 @@ def test_a_video_shows_input_result_truth_and_difference(one_plane, frames, tmp_
     assert np.corrcoef(middle.ravel(), frames[2].ravel())[0, 1] > 0.95
     for wrong, message in (
         ({"video": "a.avi"}, "choose .gif or .mp4"),
-        ({"truth": "a.npy"}, "name one with --video"),
+        ({"truth": "a.npy"}, "add --video FILE"),
         ({"video": "a.gif", "truth": str(tmp_path / "in.npy"), "fps": 0}, "fps 0"),
     ):
         with pytest.raises(InputError, match=message):

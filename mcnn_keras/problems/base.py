@@ -186,7 +186,7 @@ class Problem:
         return Sample(image, conditions, self.answer(self._cut(target, size)))
 
     def _cut(self, array: Array, size: int) -> Array:
-        """Cut the margins off an array, whose size may differ from the simulated one by a factor."""
+        """Cut the margins off an array; its size may be the simulated one times a factor."""
         whole = size + 2 * self.margin
         before, inner = (array.shape[0] * n / whole for n in (self.margin, size))
         if before % 1 or inner % 1:
