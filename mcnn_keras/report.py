@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .files import replacing, to_grey
+from .files import Panel, figure, replacing, to_grey
 from .models import ModelCard
 
 EXAMPLES = 6
@@ -95,7 +95,7 @@ def side_by_side(image: np.ndarray, target: np.ndarray, answer: np.ndarray) -> n
 
 
 def _examples(test: tuple[np.ndarray, np.ndarray], answer: np.ndarray) -> bytes:
-    """The first test samples side by side, as the bytes of a PNG."""
+    """The first test samples, a row each, as the bytes of a PNG."""
     import imageio.v3 as iio
 
     images, targets = test
@@ -104,11 +104,19 @@ def _examples(test: tuple[np.ndarray, np.ndarray], answer: np.ndarray) -> bytes:
         images = images.repeat(factor, axis=1).repeat(factor, axis=2)
     if images.shape[-1] != 3 or targets.shape[-1] != 3:  # not colours: the first of each
         images, targets, answer = (a[..., 0] for a in (images, targets, answer))
-    rows = [
-        side_by_side(images[i], targets[i], answer[i]) for i in range(min(EXAMPLES, len(images)))
-    ]
+    panels = []
+    for i in range(min(EXAMPLES, len(images))):
+        low, high = float(targets[i].min()), float(targets[i].max())
+        columns = [
+            ("input", images[i], None, None),
+            ("truth", targets[i], low, high),
+            ("answer", answer[i], low, high),
+            ("|truth - answer|", np.abs(targets[i] - answer[i]), 0.0, high - low),
+        ]
+        # The headings stand once, above the first sample.
+        panels += [Panel(x, "" if i else name, "", *limits) for name, x, *limits in columns]
     buffer = io.BytesIO()
-    iio.imwrite(buffer, np.concatenate(rows), extension=".png")
+    iio.imwrite(buffer, figure(panels, columns=4), extension=".png")
     return buffer.getvalue()
 
 

@@ -170,8 +170,8 @@ def denoise(inputs: tuple[str, ...], **values: Any) -> None:
     INPUT is a file of one frame or many, a folder or a pattern: TIFF, PNG, NPY, HDF5
     (file.h5:/dataset), Zarr, and with the extra [em] what microscopes write (dm3, dm4, emd, ser,
     mrc, hspy, ...; scan.emd:HAADF names one of several images). The result has the frames' own
-    order, axes, pixel size and intensity scale; beside it a .png of the first frame is written, to
-    look at.
+    order, axes, pixel size and intensity scale; beside it a .png shows the first frame before and
+    after.
 
     Frames of a movie are denoised together with the two before and the two after them, where these
     show the same field; files of one frame each whose names differ in a running number are a movie,
