@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .files import Panel, figure, replacing, to_grey
+from .files import Panel, figure, replacing
 from .models import ModelCard
 
 EXAMPLES = 6
@@ -69,29 +69,6 @@ src="data:image/png;base64,{base64.b64encode(picture).decode()}">
         part.write_bytes(picture)
     with replacing(folder.report_path) as part:
         part.write_text(page, encoding="utf-8")
-
-
-def side_by_side(image: np.ndarray, target: np.ndarray, answer: np.ndarray) -> np.ndarray:
-    """Input, truth, answer and absolute difference in one picture.
-
-    Parameters
-    ----------
-    image, target, answer : (height, width) or (height, width, colours) array
-
-    Returns
-    -------
-    numpy.ndarray
-        (height, 4 width[, colours]), uint8; the last three in the truth's grey scale.
-    """
-    low, high = float(target.min()), float(target.max())
-    difference = np.abs(target - answer)
-    tiles = [
-        to_grey(image),
-        to_grey(target, low, high),
-        to_grey(answer, low, high),
-        to_grey(difference, 0, high - low),
-    ]
-    return np.concatenate(tiles, axis=1)
 
 
 def _examples(test: tuple[np.ndarray, np.ndarray], answer: np.ndarray) -> bytes:
