@@ -1,8 +1,7 @@
 """Fail where a command of README.md or docs/ does not run as its page prints it.
 
 Each page has a folder of its own, with the files that `mcnn-keras example` writes. There its
-commands run one after the other, as printed. Trainings are made small, and so is the cell in the
-example files, since the classical methods take their time.
+commands run one after the other, as printed. Trainings are made small, and iterations few.
 """
 
 import contextlib
@@ -20,8 +19,10 @@ from pathlib import Path
 import imageio.v3 as iio
 import numpy as np
 import pytest
+import scipy.optimize
 
-from mcnn_keras import cli, example_files, training
+from mcnn_keras import cli, training
+from mcnn_keras.example_files import write_example_files
 from mcnn_keras.files import open_recording, write_recording
 from mcnn_keras.inference import watch as watching
 
@@ -64,20 +65,10 @@ def commands_of(page):
                 yield from (" ".join(part.split()) for part in line.split("&&"))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def small_cell():
-    """The middle of the cell, and of its surroundings."""
-    patch = pytest.MonkeyPatch()
-    whole = example_files.cell()
-    patch.setattr(example_files, "cell", lambda: whole[80:208, 112:240])
-    yield
-    patch.undo()
-
-
 @pytest.fixture(scope="module")
-def examples(tmp_path_factory, small_cell):
+def examples(tmp_path_factory):
     folder = tmp_path_factory.mktemp("examples") / "mcnn-example"
-    example_files.write_example_files(folder)
+    write_example_files(folder)
     return folder
 
 
@@ -91,8 +82,20 @@ def small_trainings(monkeypatch):
         return settings(**{**given, **SMALL, **network})
 
     monkeypatch.setattr("mcnn_keras.training.loop.Settings", shrunk)
-    monkeypatch.setattr("mcnn_keras.problems.denoise.FAMILIES", {"columns": 2, "blank": 1})
+    monkeypatch.setattr("mcnn_keras.problems.denoise.FAMILIES", {"columns": 1})
     monkeypatch.setattr("mcnn_keras.problems.reflection.RIDGE_PAIRS", 16)
+
+
+@pytest.fixture
+def few_iterations(monkeypatch):
+    """Of the phases that are refined step by step; and engines are measured in less time."""
+    minimize = scipy.optimize.minimize
+
+    def soon(*given, options, **more):
+        return minimize(*given, options={**options, "maxiter": 3}, **more)
+
+    monkeypatch.setattr(scipy.optimize, "minimize", soon)
+    monkeypatch.setattr("mcnn_keras.inference.fastest.SECONDS", 0.2)
 
 
 @pytest.fixture
@@ -226,7 +229,7 @@ def run_here(words):
 
 @pytest.mark.parametrize("page", [p for p in PAGES if list(commands_of(p))], ids=name_of)
 def test_commands_run_as_they_stand(
-    page, workplace, small_trainings, watch_that_ends, request, monkeypatch
+    page, workplace, small_trainings, few_iterations, watch_that_ends, request, monkeypatch
 ):
     """Fails where a reader who types a page's commands, one after the other, meets an error."""
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # the command line sets it
