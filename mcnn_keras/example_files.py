@@ -1,7 +1,7 @@
 """Small files to try the commands on: simulated from a seed, and a cell that was measured.
 
 frame.tif, movie.tif      atoms in a scanning transmission electron microscope
-session/scan_001.tif ...  the movie's first frames, a file each
+scans/scan_001.tif ...  the movie's first frames, a file each
 focal_series.tif, .json   a cell's phase, measured (scikit-image), seen by simulated light
 defocused.tif, .json      the same at one plane
 through_focus.tif, .json  the same at seven planes, in light that falls in at an angle
@@ -31,7 +31,7 @@ ALONE = -108.0
 THROUGH = tuple(52.0 * i for i in range(-3, 4))
 # Pixels that an image moves in oblique light for each um of defocus.
 OBLIQUE = 0.02
-SESSION = 4
+SCANS = 4
 PHOTOGRAPHS = ("camera", "coins", "moon", "page")
 
 
@@ -58,9 +58,9 @@ def write_example_files(folder: Path, seed: int = 0) -> list[str]:
         outer = (Axis("t", len(frames), 0.04, 0.0, "s"),) if len(frames) > 1 else ()
         inner = (Axis(n, frames.shape[1], PIXEL, 0.0, "nm") for n in ("y", "x"))
         write_recording(folder / f"{name}.tif", frames, (*outer, *inner), dtype="uint16")
-    (folder / "session").mkdir(exist_ok=True)
-    for i in range(SESSION):
-        scan = folder / "session" / f"scan_{i + 1:03}.tif"
+    (folder / "scans").mkdir(exist_ok=True)
+    for i in range(SCANS):
+        scan = folder / "scans" / f"scan_{i + 1:03}.tif"
         inner = (Axis(n, movie.shape[1], PIXEL, 0.0, "nm") for n in ("y", "x"))
         write_recording(scan, movie[i : i + 1], tuple(inner), dtype="uint16")
     optics = Optics()
@@ -88,7 +88,7 @@ def write_example_files(folder: Path, seed: int = 0) -> list[str]:
     return [
         "frame.tif: a STEM frame of a crystal, 512x512, a few counts a pixel",
         "movie.tif: 12 frames of a crystal that drifts, 128x128",
-        "session/: the first 4 of them, a file each",
+        "scans/: the first 4 of them, a file each",
         "focal_series.tif, focal_series.json: a cell at -52 and 52 um, and its optics",
         "defocused.tif, defocused.json: the same cell at -108 um alone",
         "through_focus.tif, through_focus.json: the same cell at 7 planes, in oblique light",

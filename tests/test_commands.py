@@ -133,7 +133,7 @@ def workplace(examples, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "data_tools").symlink_to(ROOT / "data_tools")
     shutil.copytree(examples, "mcnn-example")
-    shutil.copytree(examples / "session", "today")  # frames of a microscope
+    shutil.copytree(examples / "scans", "today")  # frames of a microscope
 
 
 @pytest.fixture

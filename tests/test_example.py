@@ -21,7 +21,7 @@ def test_the_files_tell_their_pixels_and_planes(tmp_path):
     """Fails where a file lacks what its command needs, or two runs write different files."""
     lines = write_example_files(tmp_path / "a")
     write_example_files(tmp_path / "b")
-    names = ("frame", "movie", "focal_series", "defocused", "through_focus", "session/scan_004")
+    names = ("frame", "movie", "focal_series", "defocused", "through_focus", "scans/scan_004")
     for name in (f"{name}.tif" for name in names):
         assert any(name.split("/")[0] in line for line in lines)
         first, again = (tifffile.imread(tmp_path / folder / name) for folder in "ab")
@@ -33,7 +33,7 @@ def test_the_files_tell_their_pixels_and_planes(tmp_path):
     assert told.optics["wavelength"] == 0.65
     through = told_beside(tmp_path / "a" / "through_focus.tif").defocus
     assert len(through) == len(tifffile.imread(tmp_path / "a" / "through_focus.tif"))
-    with open_recording(tmp_path / "a" / "session" / "scan_001.tif") as scan:
+    with open_recording(tmp_path / "a" / "scans" / "scan_001.tif") as scan:
         assert pixel_length(scan.axes, "A") == pytest.approx(0.2)
     assert len(list((tmp_path / "a" / "pairs" / "clean").iterdir())) == 4
 
