@@ -1,7 +1,7 @@
 """Small files to try the commands on: simulated from a seed, and a cell that was measured.
 
 frame.tif, movie.tif      atoms in a scanning transmission electron microscope
-scans/scan_001.tif ...  the movie's first frames, a file each
+scans/scan_001.tif ...    the movie's first frames, a file each
 focal_series.tif, .json   a cell's phase, measured (scikit-image), seen by simulated light
 defocused.tif, .json      the same at one plane
 through_focus.tif, .json  the same at seven planes, in light that falls in at an angle
