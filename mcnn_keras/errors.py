@@ -15,8 +15,8 @@ class NewerFormat(InputError):
 
 
 class TrainingStopped(RuntimeError):
-    """Training cannot continue: the loss is not a number, the network's answer collapsed, or the
-    machine has no room for what is computed or written."""
+    """Training cannot continue: loss or weights are not finite, the output is constant, or memory
+    or disk space is missing."""
 
 
 def reason(error: object) -> str:

@@ -125,7 +125,7 @@ def test_history_ends_where_the_checkpoint_does(folder, tiny, monkeypatch):
 def test_without_a_whole_checkpoint_the_run_is_told_to_be_lost(folder, tiny):
     folder.checkpoint_path.write_bytes(b"cut")
     folder.previous_path.write_bytes(b"cut")
-    with pytest.raises(InputError, match="no other one; start the run anew"):
+    with pytest.raises(InputError, match="no other one; start a new run"):
         train(Blur(), output=folder.path, resume=True, **tiny)
 
 
@@ -176,17 +176,17 @@ def test_a_damaged_configuration_is_told_of(change, message, folder):
     config = json.loads(folder.config_path.read_text())
     change(config)
     folder.config_path.write_text(json.dumps(config))
-    told = rf"config.json is damaged \(.*{message}.*\), and the checkpoints are of no use without"
+    told = rf"config.json is damaged \(.*{message}.*\), and the checkpoints cannot be used without"
     with pytest.raises(InputError, match=told):
         folder.config()
     shutil.rmtree(folder.checkpoint_path.parent)
-    with pytest.raises(InputError, match=r"\); start the run anew elsewhere"):
+    with pytest.raises(InputError, match=r"\); start a new run in another folder"):
         folder.config()
 
 
 def test_a_configuration_that_is_gone_is_told_of(folder, tiny):
     folder.config_path.unlink()
-    with pytest.raises(InputError, match="checkpoints are of no use without it"):
+    with pytest.raises(InputError, match="checkpoints cannot be used without it"):
         train(Blur(), output=folder.path, resume=True, **tiny)
 
 

@@ -90,7 +90,7 @@ def test_what_cannot_be_written_is_told_and_the_run_goes_on_later(
         "model": "the training is done and its last checkpoint kept",
         "report": "the training is done and its last checkpoint kept",
         "history": "the checkpoint of step 2 is kept",
-        "first checkpoint": "none is kept yet",
+        "first checkpoint": "the checkpoint of step 0 is kept",
     }
     assert kept[what] in str(caught.value)
     train(Blur(), output=output, resume=True, **tiny)

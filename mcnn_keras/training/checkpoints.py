@@ -1,4 +1,4 @@
-"""The run folder: configuration, history and checkpoints from which training goes on exactly."""
+"""The run folder: configuration, history, and checkpoints for an exact continuation."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ from .settings import FIELDS, Settings
 # Of config.json and of checkpoints; those that tell none are as the first one.
 FORMAT = 1
 NEEDED = (
-    "and the checkpoints are of no use without it; copy it again, or start the run anew elsewhere"
+    "and the checkpoints cannot be used without it; copy it again, or start a new run in another "
+    "folder"
 )
 CONFIG = checks.fields(
     {
@@ -55,7 +56,7 @@ class RunFolder:
     Parameters
     ----------
     path : str or Path
-        The folder, made if it is not there.
+        The folder, created if it does not exist.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -79,7 +80,7 @@ class RunFolder:
         """
         if self.config_path.exists():
             raise InputError(
-                f"{self.path} already holds a run; add --resume to go on with it, or name another "
+                f"{self.path} already holds a run; add --resume to continue it, or name another "
                 "folder with --output"
             )
         try:
@@ -91,7 +92,7 @@ class RunFolder:
             raise InputError(f"the folder {self.path} cannot be made: {told}") from None
 
     def config(self) -> dict[str, Any]:
-        """What the run was started with.
+        """The configuration with which the run was started.
 
         Raises
         ------
@@ -112,13 +113,13 @@ class RunFolder:
                     f"{self.config_path} cannot be read ({error.strerror}), {NEEDED}"
                 ) from None
             raise InputError(
-                f"{self.path} holds no run to resume; leave --resume out to start one"
+                f"{self.path} holds no run to resume; leave --resume out to start a run"
             ) from None
         except NewerFormat as error:
             raise InputError(f"{self.config_path} cannot be used: {error}") from None
         except ValueError as error:
             told = f"{self.config_path} is damaged ({reason(error)})"
-            kept = f", {NEEDED}" if begun else "; start the run anew elsewhere"
+            kept = f", {NEEDED}" if begun else "; start a new run in another folder"
             raise InputError(told + kept) from None
 
     def save_checkpoint(
@@ -128,7 +129,7 @@ class RunFolder:
         sums: np.ndarray,
         history: Sequence[Mapping[str, Any]],
     ) -> None:
-        """Add a checkpoint, as a whole or not at all; the one before it is kept, too."""
+        """Add a checkpoint, completely or not at all; the one before it is kept."""
         arrays = {
             "format": np.array(FORMAT),
             "step": np.array(step),
@@ -148,14 +149,14 @@ class RunFolder:
     def load_checkpoint(
         self, variables: Sequence[Any]
     ) -> tuple[int, np.ndarray | None, list[dict[str, Any]]]:
-        """Set the variables to the last checkpoint's that is whole.
+        """Set the variables to the values in the last undamaged checkpoint.
 
         Returns
         -------
         step : int
-            Steps done; 0 where there is no checkpoint yet.
+            Steps done; 0 if there is no checkpoint yet.
         sums : numpy.ndarray or None
-            The running sums of the epoch under way.
+            The running sums of the current epoch.
         history : list of dict
             A row for each finished epoch.
 
@@ -181,7 +182,7 @@ class RunFolder:
                 return 0, None, []
             raise InputError(
                 f"{self.checkpoint_path} is damaged ({damage}), and there is no other one; start "
-                "the run anew in another folder"
+                "a new run in another folder"
             )
         step = int(arrays["step"])
         if damage:
@@ -242,18 +243,18 @@ def config_of(problem: Problem, settings: Settings, precision: str | None) -> di
 
 
 def require_same(started: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    """Resuming goes on with the same run or not at all.
+    """Compare a resumed run with how it was started.
 
     Raises
     ------
     InputError
-        If the run was started with other settings or another problem.
+        If a resumed run has another problem or other settings.
     """
     begun_name, name = (told["problem"]["name"] for told in (started, asked))
     pairs: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = [
         ({"problem": begun_name}, {"problem": name}),
         (problem_config(started["problem"]), asked["problem"]["config"]),
-        # Settings that came later were as they are by default.
+        # Settings that a run from an older version does not have were the defaults.
         ({**Settings().asdict(), **started["settings"]}, asked["settings"]),
     ]
     for begun, wanted in pairs if begun_name == name else pairs[:1]:
@@ -261,7 +262,7 @@ def require_same(started: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
             if begun.get(key) != value:
                 raise InputError(
                     f"the run was started with {key} {begun.get(key)}, not {value}; "
-                    "resume it with its own settings, or start another in a new folder"
+                    "resume it with its own settings, or start a new run in another folder"
                 )
 
 
