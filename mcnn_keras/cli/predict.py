@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from .options import Options, PlaneList, frame_numbers, joined, option
+from .options import OVERWRITE, Options, PlaneList, frame_numbers, joined, option
 from .quiet import import_tensorflow
 from .telling import telling
 
@@ -54,7 +54,11 @@ class PredictionOptions(Options):
         show_default=True, help="What computes. 'auto' measures which is fastest on this machine, "
         "in a few seconds of the first run, and remembers it; ONNX Runtime computes in float32.",
     )  # fmt: skip
-    resume: bool = option("--resume", is_flag=True, help="Go on where an interrupted run stopped.")
+    resume: bool = option(
+        "--resume", is_flag=True,
+        help="Go on where an interrupted run stopped; results that are finished stay.",
+    )  # fmt: skip
+    overwrite: bool = option("--overwrite", is_flag=True, help=OVERWRITE)
     video: str | None = option(
         "--video", type=click.Path(), metavar="FILE.gif",
         help="Also a .gif, or .mp4 with imageio-ffmpeg, of input and result side by side.",
@@ -80,7 +84,7 @@ class PredictionOptions(Options):
 
     def of_results(self) -> dict[str, Any]:
         """What `mcnn_keras.inference.stream.execute` takes."""
-        names = ("dtype", "batch_size", "tile_size", "resume", "video", "truth", "fps")
+        names = ("dtype", "batch_size", "tile_size", "resume", "overwrite", "video", "truth", "fps")
         return {name: getattr(self, name) for name in names}
 
 

@@ -167,7 +167,12 @@ def write_hyperspy(
             writer(str(part), signal, show_progressbar=False)
         else:
             with Sink(part) as sink:
-                signal["data"] = data.map_blocks(lambda block: (sink.check(), block)[1])
+
+                def checked(block: np.ndarray) -> np.ndarray:
+                    sink.check()  # ends early where the disk is full
+                    return block
+
+                signal["data"] = data.map_blocks(checked, dtype=data.dtype)
                 writer(sink, signal, show_progressbar=False)
 
 

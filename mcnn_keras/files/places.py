@@ -67,7 +67,10 @@ def require_free(
 
 def require_not_source(results: Iterable[Path], sources: Iterable[str | Path]) -> None:
     """Refuse results that would replace what they are made from; see `require_free`."""
-    known = [(Path(name), Path(name).resolve()) for name in sources]
+    given = [Path(name) for name in sources]
+    # The text that tells the planes and the optics of an input lies beside it.
+    beside = [path.with_suffix(ending) for path in given for ending in (".txt", ".json")]
+    known = [(path, path.resolve()) for path in (*given, *filter(Path.exists, beside))]
     for path in results:
         place = path.resolve()
         for source, real in known:

@@ -19,7 +19,8 @@ class Sink:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path, self.failed = path, None
+        self.path = path
+        self.failed: OSError | None = None
         self._file = open(path, "w+b")  # noqa: SIM115 - closed at the end of its own block
 
     def __enter__(self) -> Sink:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,8 +58,7 @@ def remove_left(path: Path) -> None:
 
 def is_left(name: str, result: str) -> bool:
     """Whether a file's name is one that `remove_left` removes of a result of this name."""
-    kind, mark, rest = name.partition(f".{result}")
-    return bool(mark) and not rest and kind.strip("0123456789") in (".part", ".old")
+    return bool(re.fullmatch(r"(\.(part|old)\d+\.)+" + re.escape(result), name))
 
 
 def _left(path: Path, kind: str) -> list[Path]:

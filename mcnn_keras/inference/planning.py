@@ -15,6 +15,7 @@ from ..errors import InputError
 from ..files import open_recording, output_types, split_name
 from ..files.formats import FOLDERS, WRITABLE, is_image_file
 from ..files.instrument import instrument_of
+from ..files.places import require_not_source
 from ..models import AnyPlanes, ModelCard, Planes
 from ..models.saving import model_path
 from .measurements import Measurements
@@ -126,6 +127,10 @@ def plan(
             f"{len(groups)} results are to be written and {output} is one file; name a folder"
         )
     else:
+        if any(Path(name).is_dir() and output.resolve() == Path(name).resolve() for name in inputs):
+            raise InputError(
+                f"results cannot go where the images come from, {output}; name another folder"
+            )
         outputs = [output / name for name in _result_names(groups)]
     if len(set(outputs)) < len(outputs):
         raise InputError("two inputs have the same name; their results would have, too")
@@ -133,7 +138,9 @@ def plan(
         Job(group, out, chosen, failed.get(group, ""), note)
         for (group, chosen, note), out in zip(found, outputs, strict=True)
     ]
-    _keep_what_is_there(jobs, model)
+    sources = [split_name(name)[0] for job in jobs for name in job.inputs]
+    places = [p for out in outputs for p in (out, out.with_suffix(".png"))]
+    require_not_source(places, [model_path(model), *sources])
     for job in jobs:
         try:
             output_types(job.output)
@@ -313,31 +320,3 @@ def result_name(group: tuple[str, ...], whole: bool = False) -> str:
         suffix, stem = ".ome.tif", stem.removesuffix(".tif").removesuffix(".ome")
     tail = "".join(c if c.isalnum() or c in "-_." else "_" for c in image.strip("/"))
     return f"{stem}_{tail}{suffix}" if tail else f"{stem}{suffix}"
-
-
-def _keep_what_is_there(jobs: Sequence[Job], model: str | Path) -> None:
-    """No result may replace an input, nor its picture one of the user's."""
-    inputs = [split_name(name)[0] for job in jobs for name in job.inputs]
-    require_free([job.output for job in jobs], [model_path(model), *inputs])
-
-
-def require_free(outputs: Sequence[Path], inputs: Sequence[str | Path]) -> None:
-    """Refuse results that would replace what they are made from, or a picture of the user's.
-
-    Parameters
-    ----------
-    outputs : sequence of Path
-        A picture of the same name is written beside each.
-    inputs : sequence of str or Path
-    """
-    sources = {Path(name).resolve() for name in inputs}
-    for output in outputs:
-        picture = output.with_suffix(".png")
-        for path in (output, picture):
-            if path.resolve() in sources:
-                raise InputError(f"the result {path} would replace an input; name another output")
-        if picture.exists() and not output.exists():
-            raise InputError(
-                f"{picture} is there already, and the picture beside the result would replace it; "
-                "name another output"
-            )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,10 +10,13 @@ from typing import Any
 from ..errors import InputError, reason
 from ..files import open_recording
 from ..files.formats import is_image_file
+from ..files.locking import locked
+from ..files.recording import frames_at_once
 from ..models import ModelCard
 from ..models.saving import load
 from .engines import engine_of
 from .planning import plan, result_name
+from .spool import stamp_of
 from .stream import execute
 
 # A file is whole when it has not changed for so long, and can be read.
@@ -42,8 +44,8 @@ def watch(
     card : ModelCard
         Of the model.
     folder, output : Path
-        Where images appear, and where their results go. Results that are newer than their images
-        are not made again.
+        Where images appear, and where their results go. Results that were made from the images as
+        they are now are not made again; those of images that have changed are.
     frames : list of int, optional
         Which images of each file to use.
     defocus : sequence of float, optional
@@ -59,6 +61,22 @@ def watch(
     """
     if output.resolve() == folder.resolve():
         raise InputError(f"results cannot go where the images come from, {folder}; name another")
+    with locked(output, inside=True):
+        _watch(model, card, folder, output, frames, defocus, stop, say, engine, options)
+
+
+def _watch(
+    model: str | Path,
+    card: ModelCard,
+    folder: Path,
+    output: Path,
+    frames: list[int] | None,
+    defocus: Sequence[float] | None,
+    stop: Callable[[], bool],
+    say: Callable[[str], Any],
+    engine: Any,
+    options: dict[str, Any],
+) -> None:
     engine = engine or engine_of(load(model, options.get("precision", "float32")))
     seen: dict[Path, tuple[Any, float]] = {}
     done: dict[Path, Any] = {}
@@ -80,14 +98,13 @@ def watch(
             done[path] = stamp  # until it changes
             result = output / _name(path, images)
             try:
-                if result.exists() and result.stat().st_mtime_ns >= stamp[1]:
-                    continue
                 _require_whole(path)
                 jobs = plan(model, card, [str(path)], result, frames, defocus)
-                execute(model, jobs, engine=engine, **options)
-                # Of the image as it was when it was read: it may have grown since.
-                os.utime(result, ns=(stamp[1], stamp[1]))
-                say(f"wrote {result}")
+                # What was finished, or begun, of this very image is not made again.
+                if execute(model, jobs, engine=engine, **{**options, "resume": True}):
+                    say(f"wrote {result}")
+                if _stamp(path) != stamp:  # it has grown since: that result is not the last
+                    done.pop(path)
             except (InputError, OSError) as error:
                 say(f"failed: {error}; it is tried again when it changes")
         time.sleep(PAUSE)
@@ -95,16 +112,17 @@ def watch(
 
 def _stamp(path: Path) -> tuple[int, int] | None:
     try:
-        told = path.stat()
+        return stamp_of(path)
     except OSError:  # gone again
         return None
-    return told.st_size, told.st_mtime_ns
 
 
 def _require_whole(path: Path) -> None:
     """Fail unless all that the file announces is there."""
     with open_recording(path) as recording:
-        recording.read(len(recording) - 1, len(recording))
+        each = frames_at_once((len(recording), *recording.size))
+        for start in range(0, len(recording), each):
+            recording.read(start, min(start + each, len(recording)), finite=False)
 
 
 def _name(path: Path, images: Sequence[Path]) -> str:
