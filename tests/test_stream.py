@@ -162,7 +162,7 @@ def test_pixels_other_than_the_models_are_told(one_plane, frames, tmp_path):
         tmp_path / "in.tif", frames[0], imagej=True, resolution=(4, 2), metadata={"unit": "um"}
     )
     with pytest.raises(InputError, match=r"0\.5 um high and 0\.25 wide; scale the images"):
-        predict_files(one_plane, [str(tmp_path / "in.tif")], tmp_path / "out.tif")
+        predict_files(one_plane, [str(tmp_path / "in.tif")], tmp_path / "new.tif")
     # The command for these pixels is one that the command line takes.
     command = told[0].split("train one for yours: mcnn-keras ")[1].split()
     assert command[command.index("--pixel-size") + 1] == "0.5"

@@ -27,7 +27,10 @@ class Sink:
         return self
 
     def __exit__(self, kind: Any, *_: object) -> None:
-        self._try(self._file.close)
+        try:
+            self._file.close()  # which writes what is left
+        except OSError as error:
+            self.failed = self.failed or error
         if kind is None:
             self.check()
 
