@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
+
+import numpy as np
 
 from ..errors import InputError, reason
 
@@ -19,6 +22,18 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     engine = type(error).__module__.split(".")[0] in ("tensorflow", "onnxruntime")
     return engine and bool(re.search(r"(?i)alloc|out of memory|\bOOM\b", str(error)))
+
+
+def compute(engine: Any, batch: Any) -> Any:
+    """What an engine computes of a batch, in halves where the memory does not suffice."""
+    try:
+        return engine.compute(batch)
+    except Exception as error:
+        if len(batch) < 2 or not is_out_of_memory(error):
+            raise
+    half = len(batch) // 2
+    warnings.warn(f"the memory does not suffice; {half} tiles at a time are tried", stacklevel=2)
+    return np.concatenate([compute(engine, part) for part in (batch[:half], batch[half:])])
 
 
 def with_less(
