@@ -90,6 +90,8 @@ def predict_files(
 ) -> list[Path]:
     """Invert measured images in files: `plan` and `execute` in one; see there.
 
+    Files that are there are replaced only with ``overwrite=True``; see `Options`.
+
     Returns
     -------
     list of Path
