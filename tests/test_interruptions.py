@@ -113,7 +113,7 @@ def test_an_input_of_the_same_size_and_time_is_another(names, movie, monkeypatch
     os.utime(movie, ns=(told.st_atime_ns, told.st_mtime_ns))
     said = []
     out, _ = predict_files(MODEL, *names, resume=True, say=said.append)
-    assert "out.npy is begun anew: the input or the model has changed" in said
+    assert "out.npy starts again: the input or the model has changed" in said
     fresh, _ = predict_files(MODEL, names[0], names[1].with_name("fresh.npy"))
     np.testing.assert_array_equal(np.load(out), np.load(fresh))
 
@@ -241,7 +241,7 @@ def test_an_image_that_does_not_fit_is_made_in_tiles(tmp_path, monkeypatch, rng)
     assert [line for line in told if "memory does" in line][-1] == (
         "the memory does not suffice; tiles of 64x64 are tried"
     )
-    assert not any("anew" in line for line in told)
+    assert not any("again:" in line for line in told)
     np.testing.assert_array_equal(np.load(out), np.load(tiled))
     with_memory_for(monkeypatch, lambda batch: False, MemoryError("no more"))
     warnings.simplefilter("ignore")

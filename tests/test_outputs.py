@@ -125,7 +125,7 @@ def test_results_do_not_go_among_their_inputs(tmp_path, movie):
     """Fails where results become the inputs of the next run."""
     (tmp_path / "day").mkdir()
     movie.rename(tmp_path / "day" / "a.npy")
-    with pytest.raises(InputError, match="where the images come from"):
+    with pytest.raises(InputError, match="is the folder of the images"):
         predict_files(MODEL, [str(tmp_path / "day")], tmp_path / "day" / ".." / "day")
 
 
@@ -189,7 +189,7 @@ def test_what_was_begun_is_not_thrown_away_unasked(tmp_path, movie):
     spool = tmp_path / ".out.npy.unfinished"
     spool.mkdir()
     (spool / "blocks.txt").write_text("1 00000000\n")
-    with pytest.raises(InputError, match=r"begun by an earlier run; add --resume"):
+    with pytest.raises(InputError, match=r"begun by an earlier run; add --resume to continue"):
         predict_files(MODEL, [str(movie)], tmp_path / "out.npy")
     assert spool.exists()
     predict_files(MODEL, [str(movie)], tmp_path / "out.npy", overwrite=True)

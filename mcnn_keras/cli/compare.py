@@ -16,18 +16,18 @@ from .telling import telling
 
 @click.group()
 def compare() -> None:
-    """Set networks and classical methods side by side on your own measurement."""
+    """Compare networks and classical methods on your own measurement."""
 
 
 @compare.command()
 @click.argument("inputs", type=click.Path(), nargs=-1, required=True, metavar="INPUT...")
 @click.option(
     "--model", "models", multiple=True,
-    help="A network for phases; once for each.  [default: phase, which takes any planes]",
+    help="A phase model; repeat for several.  [default: phase, which takes any planes]",
 )  # fmt: skip
 @click.option(
     "--method", "methods", multiple=True, type=click.Choice(METHODS),
-    help="Classical methods.  [default: all that the planes suffice for]",
+    help="A classical method; repeat for several.  [default: all that have enough planes]",
 )  # fmt: skip
 @overwriting
 @SeriesOptions.attach
@@ -46,12 +46,12 @@ def phase(
     overwrite: bool,
     **values: Any,
 ) -> None:
-    """Retrieve the phase of a focal series by every method, and score them without a truth.
+    """Retrieve the phase of a focal series by every method, and score the results without a truth.
 
-    The score: intensities are re-simulated from each answer at the planes that no method has used,
-    and correlated with what was measured there. Networks use their planes, tie those of the
-    network, the others every second plane of the series. With --truth also the error in rad, by
-    spatial frequency.
+    The score: the intensities at the planes that no method used are simulated from each result and
+    correlated with the measured ones. Networks use their own planes, tie the planes of the network,
+    the other methods every second plane of the series. With --truth, the error in rad is given,
+    too, by spatial frequency.
 
     \b
     Example:
@@ -86,7 +86,7 @@ def phase(
     if any(output.resolve() in source.resolve().parents for source in sources):
         raise InputError(f"the folder {output} holds what is compared; name another output")
     models = models or ("phase",) * ("phase" in shipped())
-    cards = [read_card(model) for model in models]  # a wrong name is told of at once
+    cards = [read_card(model) for model in models]  # a wrong name is reported immediately
     known = None if truth is None else read_images(truth)[0]
     series, optics, _ = measured(inputs, chosen, instrument)
     if models:
@@ -128,8 +128,8 @@ def phase(
         part.write_text(json.dumps(rows, indent=2))
     write_figure(output / "phases.png", panels, optics.pixel_size, optics.unit)
     if answers and answers[0].score is None:
-        tell.product("every plane was used, so that nothing is left to judge by; add planes")
+        tell.product("no score: the methods used every plane; add planes")
     tell.done(
-        f"first image, then the phases in one scale: {output / 'phases.png'}",
+        f"first image and all phases, on one scale: {output / 'phases.png'}",
         methods=rows, folder=output,
     )  # fmt: skip

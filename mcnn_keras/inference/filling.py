@@ -105,7 +105,7 @@ def fill(
         seconds, memory = tiles.estimate(engine, measurements.size, tiled)
         say(
             f"{parts} tiles of {tiled}x{tiled} for each of {count - first} images: about "
-            f"{duration((count - first) * seconds)} and {memory / 2**30:.1f} GiB beside the program"
+            f"{duration((count - first) * seconds)} and {memory / 2**30:.1f} GiB of memory"
         )
 
     def reading(get: Callable[..., np.ndarray], *numbers: int) -> np.ndarray:

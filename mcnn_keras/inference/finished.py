@@ -97,8 +97,8 @@ def require_own(output: Path, files: Iterable[Path], resume: bool, overwrite: bo
     begun = spool_folder(output) / "blocks.txt"
     if not (resume or overwrite) and begun.exists() and begun.stat().st_size:
         raise InputError(
-            f"{output} was begun by an earlier run; add --resume to go on with it, or --overwrite "
-            "to begin anew"
+            f"{output} was begun by an earlier run; add --resume to continue it, or --overwrite "
+            "to start again"
         )
 
 

@@ -34,25 +34,25 @@ SYNC = 1.0
 
 
 class Spool:
-    """A folder beside the result, with the frames that are done.
+    """A folder next to the result, with the frames that are done.
 
     Parameters
     ----------
     output : Path
         The result that is being made.
     shape : tuple of int
-        (frames, height, width), when all is done.
+        (frames, height, width) of the complete result.
     identity : dict
-        What the frames depend on: only a spool of the same is gone on with.
+        What the frames depend on: only a spool with the same identity is resumed.
     together : int
-        Frames of one measurement, which are made again together.
+        Number of frames of one measurement; they are computed together.
     resume : bool
-        Go on with what is there.
+        Continue with the frames that are there.
 
     Attributes
     ----------
     done : int
-        Frames that are there.
+        Number of frames that are there.
     foreign : bool
         Whether there are frames of another model or input, which will be replaced.
     lost : int
@@ -190,7 +190,7 @@ def announced(folder: Path) -> dict[str, str]:
 
 
 def identity(job: Job, model: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What results depend on: the files as they are now, and how they are inverted.
+    """What results depend on: the present state of the files, and how they are inverted.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ def identity(job: Job, model: str, settings: Mapping[str, Any]) -> dict[str, Any
     model : str
         The digest of the model's file.
     settings : dict
-        Whatever else changes the results.
+        All other settings that change the results.
     """
     files = [Path(split_name(name)[0]) for name in job.inputs]
     told = [fingerprint(path) for path in files]
@@ -207,12 +207,12 @@ def identity(job: Job, model: str, settings: Mapping[str, Any]) -> dict[str, Any
 
 
 def digest(path: str | Path) -> str:
-    """What tells one model's file from another."""
+    """A digest that identifies a model's file."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def settings_of(output: Path) -> dict[str, Any]:
-    """What the unfinished frames of a result depend on, as `identity` tells it; {} if none."""
+    """The `identity` of the unfinished frames of a result; {} if there are none."""
     try:
         return json.loads((spool_folder(output) / "identity.json").read_text())
     except (OSError, ValueError):

@@ -2,7 +2,7 @@
 
     measurements -> batches (reading ahead) -> network -> spool (writing behind) -> result file
 
-A result appears when all of its frames are done. Until then they are kept in a spool beside it.
+A result file appears when all of its frames are done. Until then they are in a spool next to it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from .planning import Job, open_measurements, plan
 from .spool import Spool, digest, forget, identity, settings_of
 from .video import check_video, write_columns
 
-# Pixels across the picture beside a result, to look at.
+# Largest width of the preview picture of a result, in pixels.
 MOST_SHOWN = 2048
 
 
@@ -46,24 +46,24 @@ class Options:
     Parameters
     ----------
     dtype : str, optional
-        Of the results; by default that of the measurements where it holds the results well.
+        Data type of the results; by default that of the measurements if it can hold the results.
     batch_size, tile_size : int, optional
         See `predict_stack`.
     resume : bool
-        Go on with what an interrupted run has left; leave out what is finished, and replace this
-        program's own results of inputs that have changed.
+        Continue an interrupted run: keep finished results, and replace this program's own results
+        of inputs that have changed.
     overwrite : bool
         Replace whatever is at the place of a result, but never what it is made from.
     precision : {'float32', 'bfloat16', 'auto'}
-        Of the network; 'auto' allows both.
+        Precision of the network; 'auto' allows both.
     temporal, faults, average :
-        Of a denoising model, as for `mcnn_keras.predict`.
+        For denoising models, as for `mcnn_keras.predict`.
     video : str or Path, optional
-        A .gif or .mp4 of input and result side by side, if there is one result.
+        A .gif or .mp4 of input and result side by side, for a single result.
     truth : str, optional
-        The file of the true answer, for two more columns of the video.
+        The file of the true result, for two more columns of the video.
     fps : float
-        Of the video, frames a second.
+        Frames per second of the video.
     """
 
     dtype: str | None = None
@@ -88,14 +88,14 @@ def predict_files(
     defocus: Sequence[float] | None = None,
     **options: Any,
 ) -> list[Path]:
-    """Invert measured images in files: `plan` and `execute` in one; see there.
+    """Invert measured images in files; see `plan` and `execute` for the arguments.
 
     Files that are there are replaced only with ``overwrite=True``; see `Options`.
 
     Returns
     -------
     list of Path
-        The files written.
+        The written files.
 
     Raises
     ------
@@ -120,24 +120,24 @@ def execute(
     Parameters
     ----------
     model : str or Path
-        A model file, or the name of a shipped one.
+        A model file, or the name of a shipped model.
     jobs : list of Job
     say : callable
-        Takes what the user should know, a line at a time.
+        Called with each line for the user.
     engine : {'auto', 'tensorflow', 'onnxruntime'} or engine
-        What computes: 'auto' is the fastest of this machine, measured once and remembered, or what
-        a result that is gone on with was begun with. Or the model, where it is loaded already.
+        'auto' is the fastest on this machine, measured once and remembered, or the engine of the
+        run that is resumed. Or a loaded model.
     start : callable
         Called before TensorFlow is imported.
     wrote : callable
-        Takes each file when it is written: of some jobs, too, where others fail.
+        Called with each written file, also if other jobs fail.
     **options
         See `Options`.
 
     Returns
     -------
     list of Path
-        The files written, a picture to look at beside each.
+        The written files, including a preview picture for each result.
 
     Raises
     ------
@@ -165,7 +165,7 @@ def execute(
             stretched = engine.card.normalization.limits is None
             for path in files:
                 is_view = stretched and path.suffix == ".png"
-                say(f"wrote {path}" + is_view * ", to look at: its contrast is stretched")
+                say(f"wrote {path}" + is_view * ", a preview with stretched contrast")
                 wrote(path)
             written += files
         except InputError as error:
@@ -180,13 +180,13 @@ def execute(
             say(line)
     if failed:
         raise InputError(
-            f"{len(failed)} of {len(jobs)} inputs failed, the others are done: {failed[0]}"
+            f"{len(failed)} of {len(jobs)} inputs failed; the others are done: {failed[0]}"
         )
     return written
 
 
 def _check(options: Options, jobs: Sequence[Job], model: str | Path) -> None:
-    """What can be known to be wrong before anything is computed."""
+    """Raise InputError for wrong options before anything is computed."""
     if options.dtype is not None:
         for job in jobs:
             require_type(job.output, options.dtype)
@@ -194,10 +194,10 @@ def _check(options: Options, jobs: Sequence[Job], model: str | Path) -> None:
         check_video(options.video)
         if len(jobs) > 1:
             raise InputError(
-                f"one video {options.video} was asked of {len(jobs)} results; invert one"
+                f"one video {options.video} was asked for {len(jobs)} results; give one input"
             )
     elif options.truth is not None:
-        raise InputError(f"the truth {options.truth} is for a video; name one with --video")
+        raise InputError(f"the truth {options.truth} is for a video; add --video FILE")
     if not options.fps > 0:
         raise InputError(f"fps {options.fps} must be positive")
     given: list[str] = [name for job in jobs for name in job.inputs]
@@ -252,7 +252,7 @@ def _result(
         compare_text(card, job.inputs[0], say)
         compare_sizes(card, measurements.field, job.source, say)
         if measurements.recordings[0].colour and not measurements.colours:
-            say(f"the colours of {job.source} are averaged to grey, as the model was trained on")
+            say(f"the colours of {job.source} are averaged to grey, as the model takes grey images")
         outputs, axes = len(card.outputs), measurements.result_axes(card)
         shape = (int(np.prod([a.size for a in axes[:-2]])), *(a.size for a in axes[-2:]))
         if options.truth is not None:
@@ -314,7 +314,7 @@ def _computed(
         left = {**settings_of(job.output), "tile_size": tile_size}
         spool = Spool(job.output, shape, now, len(engine.card.outputs), options.resume)
         if spool.foreign and left != now:  # else the memory did not suffice for other tiles
-            say(f"{job.output.name} is begun anew: the input or the model has changed")
+            say(f"{job.output.name} starts again: the input or the model has changed")
         if spool.lost:
             say(
                 f"{spool.lost} unfinished frames of {job.output.name} are not whole; they are "
@@ -332,8 +332,8 @@ def _computed(
         except KeyboardInterrupt:
             spool.leave()
             raise KeyboardInterrupt(
-                f"{spool.done} of {shape[0]} frames are done; the same command with --resume "
-                "goes on"
+                f"{spool.done} of {shape[0]} frames are done; add --resume to the same command "
+                "to continue"
             ) from None
         except (OSError, Kept):  # a full disk, a share that is gone: what is there is kept
             spool.leave()
@@ -357,7 +357,7 @@ def _check_truth(name: str, shape: tuple[int, ...], outputs: int) -> None:
         expected = (shape[0] // outputs, *shape[1:])
         if (len(truth), *truth.size) != expected:
             raise InputError(
-                f"the truth {name} holds {len(truth)} images of {truth.size}; {expected[0]} of "
+                f"the truth {name} has {len(truth)} images of {truth.size}; {expected[0]} of "
                 f"{expected[1:]} are expected"
             )
 

@@ -1,4 +1,4 @@
-"""Files that a microscope is writing: each is inverted once it is whole."""
+"""Watch a folder for files that a microscope writes: each is inverted when it is complete."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .planning import plan, result_name
 from .spool import stamp_of
 from .stream import execute
 
-# A file is whole when it has not changed for so long, and can be read.
+# A file is complete when it has not changed for this time, in seconds, and can be read.
 REST = 2.0
 PAUSE = 0.5
 
@@ -36,31 +36,33 @@ def watch(
     engine: Any = None,
     **options: Any,
 ) -> None:
-    """Invert the images in a folder, and those that are added, until interrupted.
+    """Invert the images in a folder, and new images, until interrupted.
 
     Parameters
     ----------
     model : str or Path
     card : ModelCard
-        Of the model.
+        Card of the model.
     folder, output : Path
         Where images appear, and where their results go. Results that were made from the images as
         they are now are not made again; those of images that have changed are.
     frames : list of int, optional
         Which images of each file to use.
     defocus : sequence of float, optional
-        The plane of each, for a model of phases.
+        The plane of each image, for a phase model.
     stop : callable
-        Asked in each round whether to end.
+        Called in each round; True ends the watch.
     say : callable
-        Takes what the user should know.
+        Called with each line for the user.
     engine : engine, optional
-        That computes; by default TensorFlow.
+        By default TensorFlow.
     **options
-        Of `execute`.
+        Options of `execute`.
     """
     if output.resolve() == folder.resolve():
-        raise InputError(f"results cannot go where the images come from, {folder}; name another")
+        raise InputError(
+            f"the output folder is the folder of the images, {folder}; name another output"
+        )
     with locked(output, inside=True):
         _watch(model, card, folder, output, frames, defocus, stop, say, engine, options)
 
@@ -106,7 +108,7 @@ def _watch(
                 if _stamp(path) != stamp:  # it has grown since: that result is not the last
                     done.pop(path)
             except (InputError, OSError) as error:
-                say(f"failed: {error}; it is tried again when it changes")
+                say(f"failed: {error}; the next try is when the file changes")
         time.sleep(PAUSE)
 
 
@@ -118,7 +120,7 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 
 
 def _require_whole(path: Path) -> None:
-    """Fail unless all that the file announces is there."""
+    """Raise an error unless all images of the file can be read."""
     with open_recording(path) as recording:
         each = frames_at_once((len(recording), *recording.size))
         for start in range(0, len(recording), each):
@@ -126,7 +128,7 @@ def _require_whole(path: Path) -> None:
 
 
 def _name(path: Path, images: Sequence[Path]) -> str:
-    """The result's name; files that differ in their endings alone keep these."""
+    """The name of the result; files that differ only in extension keep it in the name."""
     name = result_name((str(path),))
     twins = [p for p in images if p != path and result_name((str(p),)) == name]
     return result_name((str(path),), whole=bool(twins))
