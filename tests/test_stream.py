@@ -39,9 +39,8 @@ def frames(rng):
 def test_each_frame_comes_back_at_its_place(one_plane, trained, frames, tmp_path):
     """Fails where frames are lost or swapped where one batch ends and the next begins."""
     np.save(tmp_path / "in.npy", frames)
-    out, _ = predict_files(
-        one_plane, [str(tmp_path / "in.npy")], tmp_path / "out.npy", batch_size=7
-    )
+    names = ([str(tmp_path / "in.npy")], tmp_path / "out.npy")
+    out, _ = predict_files(one_plane, *names, batch_size=7)
     answers = np.load(out)
     assert answers.shape == frames.shape
     for i in (0, 6, 7, 39):
@@ -300,8 +299,7 @@ def test_a_video_shows_input_result_truth_and_difference(one_plane, frames, tmp_
     video = iio.imread(tmp_path / "b.gif", mode="RGB")
     assert video.shape[:3] == (5, 36, 160)
     assert iio.immeta(tmp_path / "b.gif")["duration"] == 250
-    middle = video[2, :, :40, 0]
-    assert np.corrcoef(middle.ravel(), frames[2].ravel())[0, 1] > 0.95
+    assert np.corrcoef(video[2, :, :40, 0].ravel(), frames[2].ravel())[0, 1] > 0.95
     for wrong, message in (
         ({"video": "a.avi"}, "choose .gif or .mp4"),
         ({"truth": "a.npy"}, "add --video FILE"),
@@ -310,11 +308,9 @@ def test_a_video_shows_input_result_truth_and_difference(one_plane, frames, tmp_
         with pytest.raises(InputError, match=message):
             predict_files(one_plane, *names, overwrite=True, **wrong)
     np.save(tmp_path / "truth.npy", frames[:4])
+    truth = str(tmp_path / "truth.npy")
     with pytest.raises(InputError, match=r"4 images of .* 5 of"):
-        predict_files(
-            one_plane, *names, video=tmp_path / "c.gif", truth=str(tmp_path / "truth.npy"),
-            overwrite=True,
-        )  # fmt: skip
+        predict_files(one_plane, *names, overwrite=True, video=tmp_path / "c.gif", truth=truth)
 
 
 def test_a_full_disk_does_not_lose_what_was_computed(one_plane, frames, tmp_path, monkeypatch):
