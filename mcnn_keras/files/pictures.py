@@ -71,6 +71,11 @@ def write_png(
     note : str
         Text to keep in the file; see `read_note`.
     """
+    save_png(path, to_grey(image, low, high), note)
+
+
+def save_png(path: str | Path, pixels: np.ndarray, note: str = "") -> None:
+    """Write the pixels of a picture as a PNG, with a note in its text."""
     import imageio.v3 as iio
     from PIL.PngImagePlugin import PngInfo
 
@@ -78,11 +83,11 @@ def write_png(
     if note:
         text.add_text(NOTE, note)
     with replacing(path) as part:
-        iio.imwrite(part, to_grey(image, low, high), plugin="pillow", pnginfo=text)
+        iio.imwrite(part, pixels, plugin="pillow", pnginfo=text)
 
 
 def read_note(path: str | Path) -> str:
-    """The text that `write_png` has kept in a file; empty for other files."""
+    """The text that `save_png` has kept in a file; empty for other files."""
     from PIL import Image
 
     try:
@@ -112,4 +117,4 @@ def to_grey(image: np.ndarray, low: float | None = None, high: float | None = No
     return np.round(255 * np.clip(scaled, 0, 1)).astype(np.uint8)
 
 
-__all__ = ["grey", "read", "read_note", "read_picture", "to_grey", "write_png"]
+__all__ = ["grey", "read", "read_note", "read_picture", "save_png", "to_grey", "write_png"]

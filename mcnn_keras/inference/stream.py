@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, reason
-from ..files import open_recording, replacing, split_name, write_png, write_recording
+from ..files import open_recording, replacing, split_name, write_recording
 from ..files.formats import default_type, require_type
 from ..files.locking import locked
 from ..files.places import require_not_source, spool_folder
 from ..files.whole import remove_left
-from ..models import ModelCard
 from ..models.saving import model_path, read_card
 from . import tiles
 from .assumptions import compare_pixels, compare_sizes, compare_text
@@ -32,11 +31,9 @@ from .finished import is_done, note, noted, picture_of, require_own
 from .memory import with_less
 from .movie_files import FileOfMovie, movies_of
 from .planning import Job, open_measurements, plan
+from .preview import write_preview
 from .spool import Spool, digest, forget, identity, settings_of
 from .video import check_video, write_columns
-
-# Largest width of the preview picture of a result, in pixels.
-MOST_SHOWN = 2048
 
 
 @dataclass(frozen=True)
@@ -279,7 +276,7 @@ def _result(
                         spool.announce(path, part)
                 facts = {"engine": engine.name, "precision": options.precision}
                 text = note(output, finished, made, **facts)
-                _write_picture(picture, results[:outputs], card, text)
+                write_preview(picture, results[:outputs], card, measurements, text)
             except BaseException:  # a full disk, say: what was computed is not lost
                 spool.leave()
                 raise
@@ -360,12 +357,3 @@ def _check_truth(name: str, shape: tuple[int, ...], outputs: int) -> None:
                 f"the truth {name} has {len(truth)} images of {truth.size}; {expected[0]} of "
                 f"{expected[1:]} are expected"
             )
-
-
-def _write_picture(path: Path, frames: np.ndarray, card: ModelCard, note: str) -> None:
-    """The first result, its outputs side by side, or in colour."""
-    low, high = card.normalization.limits or (None, None)
-    thin = -(-max(frames.shape[1:]) // MOST_SHOWN)
-    frames = frames[:, ::thin, ::thin]
-    shown = np.moveaxis(frames, 0, -1) if card.gives_colours else np.concatenate(frames, 1)
-    write_png(path, shown, low, high, note)
