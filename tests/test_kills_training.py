@@ -34,6 +34,7 @@ def killed(kind, kills, settings, folder, **told):
     assert found.returncode == 0, found.stderr[-3000:]
     steps = json.loads(found.stdout.splitlines()[-1])
     assert steps == sorted(steps)
+    assert not [path for path in (folder / "run").rglob(".*") if path.is_file()]
     rows = (folder / "run" / "history.csv").read_text().splitlines()
     assert len(rows) == 1 + settings["epochs"]
     return load(folder / "run" / "model.h5").get_weights(), steps

@@ -53,6 +53,6 @@ def test_a_lock_leaves_no_folders_but_those_with_content(tmp_path):
 def test_a_folder_that_cannot_be_written_is_told_of(tmp_path):
     """Fails with a traceback where no lock can be made."""
     tmp_path.chmod(0o500)
-    with pytest.raises(InputError, match=r"out.npy cannot be written: .*denied"):
-        with locked(tmp_path / "out.npy"):
-            pass
+    message = r"out.npy cannot be written: .*denied"
+    with pytest.raises(InputError, match=message), locked(tmp_path / "out.npy"):
+        pass

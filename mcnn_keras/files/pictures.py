@@ -10,6 +10,9 @@ import numpy as np
 from .recording import Recording, grey, recording_of
 from .whole import replacing
 
+# The name of the text in a PNG that tells what it belongs to.
+NOTE = "mcnn-keras"
+
 
 def read(path: str | Path) -> Recording:
     """A recording of one picture."""
@@ -50,7 +53,11 @@ def read_picture(path: str | Path) -> tuple[np.ndarray, bool]:
 
 
 def write_png(
-    path: str | Path, image: np.ndarray, low: float | None = None, high: float | None = None
+    path: str | Path,
+    image: np.ndarray,
+    low: float | None = None,
+    high: float | None = None,
+    note: str = "",
 ) -> None:
     """Write an image as an 8-bit grey PNG for viewing.
 
@@ -61,11 +68,33 @@ def write_png(
     image : (height, width) array
     low, high : float, optional
         The values that become black and white; percentiles 0.2 and 99.8 by default.
+    note : str
+        Text to keep in the file; see `read_note`.
     """
-    import imageio.v3 as iio
+    save_png(path, to_grey(image, low, high), note)
 
+
+def save_png(path: str | Path, pixels: np.ndarray, note: str = "") -> None:
+    """Write the pixels of a picture as a PNG, with a note in its text."""
+    import imageio.v3 as iio
+    from PIL.PngImagePlugin import PngInfo
+
+    text = PngInfo()
+    if note:
+        text.add_text(NOTE, note)
     with replacing(path) as part:
-        iio.imwrite(part, to_grey(image, low, high))
+        iio.imwrite(part, pixels, plugin="pillow", pnginfo=text)
+
+
+def read_note(path: str | Path) -> str:
+    """The text that `save_png` has kept in a file; empty for other files."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            return str(picture.info.get(NOTE, ""))
+    except Exception:  # readers raise errors of any type for damaged files
+        return ""
 
 
 def to_grey(image: np.ndarray, low: float | None = None, high: float | None = None) -> np.ndarray:
@@ -88,4 +117,4 @@ def to_grey(image: np.ndarray, low: float | None = None, high: float | None = No
     return np.round(255 * np.clip(scaled, 0, 1)).astype(np.uint8)
 
 
-__all__ = ["grey", "read", "read_picture", "to_grey", "write_png"]
+__all__ = ["grey", "read", "read_note", "read_picture", "save_png", "to_grey", "write_png"]

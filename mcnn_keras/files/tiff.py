@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import warnings
 from collections.abc import Sequence
@@ -263,8 +265,13 @@ def write(
             metadata["Labels"] = labels
     frames = (np.asarray(frame, dtype) for frame in frames)
     with replacing(path) as part:
-        tifffile.imwrite(part, frames, shape=full, dtype=dtype, photometric="minisblack",
-                         metadata=metadata, **options)  # fmt: skip
+        try:
+            tifffile.imwrite(part, frames, shape=full, dtype=dtype, photometric="minisblack",
+                             metadata=metadata, **options)  # fmt: skip
+        except OSError as error:
+            if error.errno is None:  # NumPy's, of how many numbers were written
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
+            raise
 
 
 def _letters(outer: Sequence[Axis], shape: Sequence[int]) -> tuple[str, tuple[int, ...]]:

@@ -19,6 +19,7 @@ import numpy as np
 from .. import checks
 from ..errors import InputError, NewerFormat, TrainingStopped, reason
 from ..files import replacing
+from ..files.whole import remove_left
 from ..models.card import require_known
 from ..models.format_1 import problem_config
 from ..models.weights import digest
@@ -165,6 +166,8 @@ class RunFolder:
         InputError
             If all checkpoints are damaged, or of a newer version.
         """
+        for path in (self.checkpoint_path, self.history_path, self.model_path):
+            remove_left(path)  # by a kill: half a checkpoint is as large as a whole one
         damage = ""
         for path in (self.checkpoint_path, self.previous_path):
             try:
