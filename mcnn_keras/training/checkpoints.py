@@ -86,6 +86,7 @@ class RunFolder:
             )
         try:
             self.checkpoint_path.parent.mkdir(parents=True, exist_ok=True)
+            self._remove_left()
             with replacing(self.config_path) as part:
                 part.write_text(json.dumps({"format": FORMAT, **config}, indent=2) + "\n")
         except OSError as error:
@@ -166,8 +167,7 @@ class RunFolder:
         InputError
             If all checkpoints are damaged, or of a newer version.
         """
-        for path in (self.checkpoint_path, self.history_path, self.model_path):
-            remove_left(path)  # by a kill: half a checkpoint is as large as a whole one
+        self._remove_left()
         damage = ""
         for path in (self.checkpoint_path, self.previous_path):
             try:
@@ -200,6 +200,14 @@ class RunFolder:
             variable.assign(arrays[f"variable_{i}"])
         history = json.loads(str(arrays["history"]))
         return step, arrays["sums"], [row for row in history if row["step"] <= step]
+
+    def _remove_left(self) -> None:
+        """Remove what a killed run has half written."""
+        for path in (
+            self.config_path, self.history_path, self.checkpoint_path, self.stopped_path,
+            self.model_path, self.report_path, self.examples_path,
+        ):  # fmt: skip
+            remove_left(path)
 
     def note_stopped(self, told: Mapping[str, Any]) -> None:
         """Write stopped.json: the batch at which a run has ended. A full disk is passed over."""
