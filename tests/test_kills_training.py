@@ -52,7 +52,7 @@ def test_a_killed_run_resumes_exactly(tiny, tmp_path):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_run_that_is_killed_25_times_resumes_exactly(kind, tiny, tmp_path):
     """Fails where any kind of training lacks something in its checkpoint, at any moment."""
-    settings, whole = {**tiny, "samples": 1000, "epochs": 4}, str(tmp_path / "whole")
+    settings, whole = {**tiny, "samples": 300, "epochs": 4}, str(tmp_path / "whole")
     weights, steps = killed(kind, 25, settings, tmp_path, seed=1, whole=whole)
     expected = load(Path(whole) / "model.h5").get_weights()
     apart = max(float(np.abs(x - y).max()) for x, y in zip(expected, weights, strict=True))
