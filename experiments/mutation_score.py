@@ -80,7 +80,9 @@ class OtherFunction(Operator):
 
     @staticmethod
     def _other(node):
-        return next((pair[1 - pair.index(node.value)] for pair in ALIKE if node.value in pair), None)
+        return next(
+            (pair[1 - pair.index(node.value)] for pair in ALIKE if node.value in pair), None
+        )
 
     @classmethod
     def examples(cls):
@@ -234,7 +236,9 @@ def main():
         for name in arguments.files or TESTS:
             metrics[name] = score(name, folder, arguments, metrics.get(name))
             told.write_text(json.dumps(metrics, indent=1))
-    print(f"{'file':28}{'mutants':>8}{'drawn':>7}{'killed':>8}{'survived':>10}{'timed out':>11}  score")
+    print(
+        f"{'file':28}{'mutants':>8}{'drawn':>7}{'killed':>8}{'survived':>10}{'timed out':>11}  score"
+    )
     for name in arguments.files or TESTS:
         counts = Counter(mutant["outcome"] for mutant in metrics[name]["mutants"])
         number = sum(counts.values())
