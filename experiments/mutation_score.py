@@ -71,10 +71,12 @@ class OtherFunction(Operator):
     """Takes a function for the one that it is most like."""
 
     def mutation_positions(self, node):
+        """The places of such functions."""
         if isinstance(node, parso.python.tree.Name) and self._other(node):
             yield node.start_pos, node.end_pos
 
     def mutate(self, node, index):
+        """The other function's name."""
         node.value = self._other(node)
         return node
 
@@ -86,6 +88,7 @@ class OtherFunction(Operator):
 
     @classmethod
     def examples(cls):
+        """None: cosmic-ray's own tests alone use them."""
         return ()
 
 
@@ -236,16 +239,14 @@ def main():
         for name in arguments.files or TESTS:
             metrics[name] = score(name, folder, arguments, metrics.get(name))
             told.write_text(json.dumps(metrics, indent=1))
-    print(
-        f"{'file':28}{'mutants':>8}{'drawn':>7}{'killed':>8}{'survived':>10}{'timed out':>11}  score"
-    )
+    heads = ("mutants", "drawn", "killed", "survived", "timed out", "score")
+    print(f"{'file':26}", *(f"{head:>9}" for head in heads))
     for name in arguments.files or TESTS:
         counts = Counter(mutant["outcome"] for mutant in metrics[name]["mutants"])
         number = sum(counts.values())
-        print(
-            f"{name:28}{metrics[name]['of']:8}{number:7}{counts['killed']:8}{counts['survived']:10}"
-            f"{counts['timed out']:11}  {1 - counts['survived'] / number:.0%}"
-        )
+        values = (metrics[name]["of"], number, *(counts[kind] for kind in heads[2:5]))
+        part = f"{1 - counts['survived'] / number:.0%}"
+        print(f"{name:26}", *(f"{value:9}" for value in values), f"{part:>9}")
 
 
 if __name__ == "__main__":

@@ -37,3 +37,26 @@ def blended(answers, size, places, shape):
                 total[top + i, left + j] += rises[0] * rises[1] * answer[i, j]
                 weights[top + i, left + j] += rises[0] * rises[1]
     return total / weights
+
+
+def frame_scale(frame, outliers):
+    """A frame, NaN where pixels are missing, in its own scale; its mean, deviation and limits.
+
+    By the words of `FrameScale`: quantiles of the pixels, of which missing ones lie at the mean;
+    the deviation between these, of the seen pixels alone; what lies twice as far out as the
+    quantiles, and six deviations at least, is drawn in.
+    """
+    seen = np.isfinite(frame)
+    values = np.where(seen, frame, frame[seen].mean(dtype=float)).astype(float)
+    ordered = sorted(values.ravel())
+    count = max(1, int(outliers * len(ordered)))
+    low, high = ordered[count - 1], ordered[-count]
+    between = np.clip(values, low, high)
+    middle, deviation = between.mean(), between.std()
+    limits = (
+        middle - max(2 * (middle - low), 6 * deviation),
+        middle + max(2 * (high - middle), 6 * deviation),
+    )
+    drawn = np.clip(values, *limits)
+    deviation /= np.sqrt(seen.mean())
+    return (drawn - drawn.mean()) / deviation, drawn.mean(), deviation, limits
