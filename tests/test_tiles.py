@@ -158,6 +158,12 @@ class TestBlended:
         assert told == [shape[0] for shape in engine.shapes]
         assert max(told) == most
 
+    def test_a_quarter_of_a_million_pixels_are_computed_together(self):
+        """Fails where the rate of small tiles drops, or memory runs out, for another number."""
+        engine = Engine(same, FrameScale())
+        tiles.blended(engine, np.ones((64, 4200, 1), np.float32), 64)
+        assert max(shape[0] for shape in engine.shapes) == 2**18 / 64**2
+
     def test_conditions_reach_the_channels_of_each_tile(self, image, monkeypatch):
         """Fails where a tile's fixed channels are made without the measurement's conditions."""
 
@@ -240,13 +246,14 @@ class TestEstimate:
         assert calls == [(1, 48, 48, 1)] * 2
         assert seconds == 2 * 3 * 3
         # In float32: image and answer of the field, each twice; the features of a tile.
-        assert memory == 4 * 90 * 70 * 2 * (1 + 1) + tiles.BYTES * 48**2
+        assert memory == 4 * 90 * 70 * 2 * (1 + 1) + 400 * 48**2
 
-    def test_of_tiles_in_their_own_scale(self, clock, monkeypatch):
+    @pytest.mark.parametrize(("pixels", "together"), [(5 * 32**2 + 1, 5), (32**2 - 1, 1)])
+    def test_of_tiles_in_their_own_scale(self, clock, monkeypatch, pixels, together):
         """Fails where a batch's time is taken for a tile's."""
         network, calls = clock
-        monkeypatch.setattr(tiles, "PIXELS", 5 * 32**2 + 1)
+        monkeypatch.setattr(tiles, "PIXELS", pixels)
         seconds, memory = tiles.estimate(Engine(network, FrameScale()), (90, 70), 32)
-        assert calls == [(5, 32, 32, 1)] * 2
-        assert seconds == pytest.approx(2 / 5 * 4 * 3)
-        assert memory == 4 * 90 * 70 * 2 * (1 + 1) + tiles.BYTES * 5 * 32**2
+        assert calls == [(together, 32, 32, 1)] * 2
+        assert seconds == pytest.approx(2 / together * 4 * 3)
+        assert memory == 4 * 90 * 70 * 2 * (1 + 1) + 400 * together * 32**2
