@@ -24,6 +24,11 @@ from mcnn_keras.models.card import card_from, parsed_card
 
 VALUE, PHASE = Output("a"), Output("phase", "rad", "phase")
 
+OPTICS = {
+    "defocus": [-20.0, 20.0], "wavelength": 0.65, "pixel_size": 0.3, "refractive_index": 1.0,
+    "coherence_angle": 0.0, "spherical_aberration": 0.0,
+}  # fmt: skip
+
 
 def card(inputs=None, outputs=(VALUE,), scaling=None, network=None, training=None, **more):
     inputs = inputs or Channels(1)
@@ -41,9 +46,9 @@ CARDS = [
     card(Channels(3), [Output(n, "", "colour") for n in "rgb"], Fixed(1.0, 2.0, limits=(0, 1))),
     card(Planes((-20, 20), (1, 2.5), "A"), [PHASE, Output("amplitude", "", "amplitude")],
          Contrast(["phase", "amplitude"]), {"input_channels": 7},
-         channels={"name": "focus_estimates"}, conditions={"defocus": [-20.0, 20.0], "dose": None}),
-    card(AnyPlanes(5), [PHASE], Contrast(), {"input_channels": 3},
-         channels={"name": "wave_estimates"}),
+         channels={"name": "focus_estimates"}, conditions={**OPTICS, "wavelength": None}),
+    card(AnyPlanes(5), [PHASE], Contrast(), {"input_channels": 24},
+         channels={"name": "wave_estimates"}, conditions=dict.fromkeys(OPTICS)),
     card(Frames(5), [Output("frame", "", "image")], FrameScale(missing=True),
          {"input_channels": 6}, tile=Tile(128, 16), pixel_size=0.2, metrics={"test_mae": 0.1},
          calibration={"levels": [1.0]}, versions={"keras": "3"}, created="today", command="train",
