@@ -20,7 +20,6 @@ import argparse
 import ast
 import compileall
 import difflib
-import hashlib
 import importlib
 import importlib.util
 import json
@@ -171,6 +170,11 @@ def status_of_tests(folder, tests, limit):
     return None
 
 
+def key(mutant):
+    """What a mutant is known by in a later run."""
+    return mutant["operator"], mutant["occurrence"], *mutant["diff"]
+
+
 def score(name, folder, arguments, before):
     """The outcomes of one file's mutants."""
     path = folder / "mcnn_keras" / name
@@ -181,32 +185,33 @@ def score(name, folder, arguments, before):
     if status_of_tests(folder, TESTS[name], 3600) != 0:
         sys.exit(f"the tests of {name} fail as they are:\n{(folder / 'log.txt').read_text()}")
     usual = time.monotonic() - began
-    version = hashlib.sha256(source.encode()).hexdigest()
-    if arguments.again and before and before["source"] == version:
-        results = before["mutants"]
-    else:
-        places = drawn(source, arguments.mutants, arguments.seed)
-        results = [{"operator": o, "occurrence": n, "line": at[0]} for o, n, at in places]
-    for result in results:
-        if result.get("outcome", "survived") != "survived":
-            continue
-        mutated = mutate_code(source, OPERATORS[result["operator"]], result["occurrence"])
+    earlier = {key(m): m for m in before["mutants"]} if arguments.again and before else {}
+    results = []
+    for operator, occurrence, place in drawn(source, arguments.mutants, arguments.seed):
+        mutated = mutate_code(source, OPERATORS[operator], occurrence)
         changed = difflib.unified_diff(source.splitlines(), mutated.splitlines(), lineterm="", n=0)
-        result["diff"] = [line for line in changed if not line.startswith(("---", "+++", "@@"))]
+        diff = [line for line in changed if not line.startswith(("---", "+++", "@@"))]
+        result = {"operator": operator, "occurrence": occurrence, "line": place[0], "diff": diff}
+        results.append(result)
+        known = earlier.get(key(result), result)
+        if known.get("outcome", "survived") != "survived":
+            result.update(outcome=known["outcome"], by=known["by"])
+            continue
         try:
             path.write_text(mutated)
             status = status_of_tests(folder, TESTS[name], max(60, 10 * usual))
         finally:
             path.write_text(source)
+        log = (folder / "log.txt").read_text()
         if status in (70, 71):
-            sys.exit(f"the run itself failed:\n{(folder / 'log.txt').read_text()}")
+            sys.exit(f"the run itself failed:\n{log}")
+        noticed = re.search(r"^(?:FAILED|ERROR) (\S+)", log, re.M)
         result["outcome"] = {0: "survived", None: "timed out"}.get(status, "killed")
-        noticed = re.search(r"^(?:FAILED|ERROR) (\S+)", (folder / "log.txt").read_text(), re.M)
         result["by"] = noticed and noticed[1]
         if result["outcome"] == "survived":
-            print(f"{name}:{result['line']}", *result["diff"], sep="\n    ", flush=True)
+            print(f"{name}:{result['line']}", *diff, sep="\n    ", flush=True)
     seconds = time.monotonic() - began
-    return {"source": version, "of": len(mutants(source)), "mutants": results, "seconds": seconds}
+    return {"of": len(mutants(source)), "mutants": results, "seconds": seconds}
 
 
 def main():

@@ -103,13 +103,13 @@ def test_inputs_say_how_many_images_a_measurement_has():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Planes((1.0, 2.0), (1.0,)), "tolerance each"),
-        (lambda: Planes((1.0,), (1.0, 2.0)), "tolerance each"),
-        (lambda: Planes((), ()), "tolerance each"),
+        (lambda: Planes((1.0, 2.0), (1.0,)), "needs a tolerance"),
+        (lambda: Planes((1.0,), (1.0, 2.0)), "needs a tolerance"),
+        (lambda: Planes((), ()), "needs a tolerance"),
         (lambda: Planes((1.0,), (1.0,), "nm"), "'um' or 'A', not 'nm'"),
         (lambda: Output("a", "", "odd"), "role='odd' is not known"),
-        (lambda: card(network={"output_channels": 2}), "1 outputs of 2"),
-        (lambda: card(network={"output_channels": 0}), "1 outputs of 0"),
+        (lambda: card(network={"output_channels": 2}), "names 1 outputs, .* has 2"),
+        (lambda: card(network={"output_channels": 0}), "names 1 outputs, .* has 0"),
         (lambda: card(Channels(3), network={"input_channels": 2}), "fewer channels"),
         (lambda: card(Channels(3), network={"input_channels": 2}, channels={"name": "low_pass"}),
          "fewer channels"),
@@ -206,7 +206,7 @@ class TestConditions:
     def test_what_differed_must_be_told(self):
         """Fails where a value is guessed, or the message names another."""
         given = card(conditions=GIVEN)
-        message = r"must be told the defocus of .* conditions=\{'defocus': \.\.\.\}"
+        message = r"needs the defocus of .* conditions=\{'defocus': \.\.\.\}"
         for told in (None, {}, {"defocus": None}):
             with pytest.raises(InputError, match=message):
                 given.measured_conditions(told)
@@ -221,7 +221,7 @@ class TestConditions:
     @pytest.mark.parametrize("name", ["wavelength", "dose", "odd"])
     def test_what_the_model_does_not_take_is_refused(self, name):
         """Fails where a given condition is passed over, or the free ones are not named."""
-        with pytest.raises(InputError, match=f"takes no {name} at prediction; give defocus alone"):
+        with pytest.raises(InputError, match=f"takes no {name} at prediction; give only defocus"):
             card(conditions=GIVEN).measured_conditions({"defocus": [1.0], name: 1.0})
         with pytest.raises(InputError, match=f"takes no {name} .*; leave the conditions out"):
             card(conditions={"wavelength": 0.5, "dose": 2.0}).measured_conditions({name: 1.0})
