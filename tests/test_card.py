@@ -211,6 +211,14 @@ class TestConditions:
             with pytest.raises(InputError, match=message):
                 given.measured_conditions(told)
 
+    def test_of_several_the_first_is_named(self):
+        """Fails where the named condition is not the first one that is missing."""
+        given = card(conditions={"dose": 1.0, "wavelength": None, "defocus": None})
+        with pytest.raises(InputError, match="needs the wavelength of"):
+            given.measured_conditions()
+        with pytest.raises(InputError, match="needs the defocus of"):
+            given.measured_conditions({"wavelength": 0.5})
+
     def test_an_aperture_may_be_left_out(self):
         """Fails where a measurement without an aperture must tell of one, or it cannot be told."""
         given = card(conditions={"wavelength": 0.65, "numerical_aperture": None})
