@@ -21,7 +21,11 @@ LENGTHS = {
 SPELLINGS = {
     "µm": "um", "\u03bcm": "um", "\\u00b5m": "um", "u_m": "um", "micron": "um", "microns": "um",
     "n_m": "nm", "Å": "A", "\u212b": "A", "angstrom": "A", "Angstrom": "A", "pixel": "",
-    "pixels": "", "<undefined>": "", "none": "",
+    "pixels": "", "<undefined>": "", "none": "", "micrometer": "um", "micrometers": "um",
+    "micrometre": "um", "Micron": "um", "Microns": "um", "mum": "um", "nanometer": "nm",
+    "nanometers": "nm", "nanometre": "nm", "angstroms": "A", "Angstroms": "A", "millimeter": "mm",
+    "sec": "s", "seconds": "s", "second": "s", "msec": "ms", "1 / nm": "1/nm", "nm^-1": "1/nm",
+    "nm-1": "1/nm", "um^-1": "1/um", "µm^-1": "1/um", "1/µm": "1/um", "1 / µm": "1/um",
 }  # fmt: skip
 
 # How axes are called in short.
@@ -120,6 +124,8 @@ class Recording:
         Whether the last axis of `data` is colour. `read` averages it to grey.
     notes : tuple of str
         What of the file was not taken, or not kept, a line each, without the file's name.
+    files : set of Path
+        All that hold its frames, where these are several.
     """
 
     data: Any
@@ -129,6 +135,7 @@ class Recording:
     colour: bool = False
     _close: Callable[[], Any] | None = field(default=None, repr=False)
     notes: tuple[str, ...] = ()
+    files: set[Path] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         if len(self.data.shape) != 3 + self.colour or 0 in self.data.shape:
