@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,9 @@ from .recording import LENGTHS, Axis, RawFrames, Recording, length, recording_of
 from .tiff_calibration import axes_of, escaped, ome_image
 from .tiff_parts import chosen, members, require_whole
 from .whole import replacing
+
+# What is wrong with a file is told by errors; without a handler its log would go to the terminal.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 SUFFIXES = (".tif", ".tiff", ".btf")
 # Data types of ImageJ's TIFF dialect. Others are written as OME-TIFF.
@@ -102,6 +107,11 @@ def _has_colours(page: Any, path: Path, notes: list[str]) -> bool:
             f"{path} holds numbers of colours in a palette, which are no intensities; save it as "
             "grey or as RGB"
         )
+    if page.compression.name in ("JPEG2000", "APERIO_JP2000_RGB") and page.dtype.itemsize > 2:
+        raise InputError(
+            f"{path} holds JPEG 2000 pixels of {page.dtype.name}, of which decoders lose digits; save "
+            "it uncompressed or with LZW"
+        )
     if kind == "MINISWHITE":
         notes.append("white is zero in this file (MinIsWhite); values are taken as stored")
     return (kind == "RGB" or converted) and samples in (3, 4)
@@ -146,9 +156,11 @@ class _Pages:
 
     def __getitem__(self, frames: Any) -> np.ndarray:
         found = []
-        for number in range(self.shape[0])[frames]:
-            which, page = divmod(number, self.shape[0] // len(self.series))
-            found.append(self.series[which].asarray(key=page).reshape(self.shape[1:]))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the other files of a set, opened for each page
+            for number in range(self.shape[0])[frames]:
+                which, page = divmod(number, self.shape[0] // len(self.series))
+                found.append(self.series[which].asarray(key=page).reshape(self.shape[1:]))
         return np.stack(found)
 
 

@@ -96,16 +96,17 @@ def require_whole(file: Any, path: Path, alike: Sequence[Any]) -> None:
         there = (_size(file, sizes) - page.dataoffsets[0]) // page.nbytes
         found = max(0, min(there, announced))
     if missing or announced > found:
-        there = min(found, announced) - missing
+        there = max(0, min(found, announced) - missing)
+        frames = f"{announced} frame{'s' * (announced > 1)}"
         other = " with the other files of its set beside it" if file.is_ome else ""
         raise InputError(
-            f"{path} announces {announced} frames and holds {there}; it was cut short, or is still "
+            f"{path} announces {frames} and holds {there}; it was cut short, or is still "
             f"being written: copy it again{other}"
         )
     if not _chain_ends(file):
         raise InputError(
-            f"{path} announces more frames than the {found} that it holds; it was cut short, or is "
-            "still being written: copy it again"
+            f"{path} announces more frames and holds {found}; it was cut short, or is still being "
+            "written: copy it again"
         )
 
 
