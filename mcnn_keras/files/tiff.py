@@ -52,7 +52,8 @@ def read(path: Path) -> Recording:
     """
     import tifffile
 
-    file, notes = tifffile.TiffFile(path), []
+    file = tifffile.TiffFile(path)
+    notes: list[str] = []
     try:
         _require_master(file, path)
         alike = chosen(file, notes)
@@ -60,7 +61,9 @@ def read(path: Path) -> Recording:
         series, page = alike[0], alike[0].keyframe
         colour = _has_colours(page, path, notes)
         shape, letters, moved = series.shape, series.axes, None
-        if "S" in letters and (place := letters.index("S")) != (wanted := _samples(letters, colour)):
+        if "S" in letters and (place := letters.index("S")) != (
+            wanted := _samples(letters, colour)
+        ):
             # Colours come last; other samples become an outer axis.
             moved = place, wanted
             shape, letters = (_moved(x, place, wanted) for x in (tuple(shape), letters))
@@ -109,8 +112,8 @@ def _has_colours(page: Any, path: Path, notes: list[str]) -> bool:
         )
     if page.compression.name in ("JPEG2000", "APERIO_JP2000_RGB") and page.dtype.itemsize > 2:
         raise InputError(
-            f"{path} holds JPEG 2000 pixels of {page.dtype.name}, of which decoders lose digits; save "
-            "it uncompressed or with LZW"
+            f"{path} holds JPEG 2000 pixels of {page.dtype.name}, of which decoders lose digits; "
+            "save it uncompressed or with LZW"
         )
     if kind == "MINISWHITE":
         notes.append("white is zero in this file (MinIsWhite); values are taken as stored")

@@ -9,8 +9,10 @@ import numpy as np
 from ..errors import InputError
 from ..models import ModelCard, Planes
 
-# Height and width, in pixels, of the smallest image that is taken.
+# Height and width, in pixels, from which on an axis can be one of an image's where nothing tells.
 SMALLEST = 32
+# Those of the smallest image that is taken; it is mirrored up to what the network needs.
+LEAST = 16
 
 
 class Arranged(NamedTuple):

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import InputError, reason
 from ..files import open_recording, split_name, write_png, write_recording
-from ..files.formats import default_type, require_type
+from ..files.formats import Shifted, default_type, require_type, widest_type
 from ..models import Frames, ModelCard
 from ..models.saving import model_path, read_card
 from ..progress import FrameProgress, duration
@@ -27,6 +27,7 @@ from .engines import Averaged
 from .fastest import engine_for
 from .frames import FrameWindows, series_of
 from .measurements import Measurements
+from .missing import look_for_missing
 from .movie_files import FileOfMovie, movies_of
 from .planning import Job, open_measurements, plan
 from .spool import Spool, digest, identity, settings_of, spool_folder, stamp
@@ -140,6 +141,7 @@ def execute(
     """
     how = Options(**options)
     _check(how, jobs)
+    look_for_missing(jobs, read_card(model) if isinstance(engine, str) else engine.card, say)
     if isinstance(engine, str):
         left = [settings_of(job.output) for job in jobs] if how.resume else []
         begun = next((settings for settings in left if settings), None)
@@ -235,6 +237,7 @@ def _result(
         written = [job.output, job.output.with_suffix(".png")]
         if options.truth is not None:
             _check_truth(options.truth, shape, outputs)
+        other = widest_type(job.output, options.dtype, measurements.offset)
         try:
             tile_size = tiles.choose_size(engine, measurements.size, options.tile_size)
             settings = {
@@ -262,10 +265,13 @@ def _result(
                 raise
             try:
                 results = spool.frames()
-                dtype = options.dtype or default_type(job.output, results, measurements.dtype, say)
+                whole = Shifted(results, measurements.offset) if measurements.offset else results
+                dtype = options.dtype or default_type(
+                    job.output, whole, measurements.dtype, say, other
+                )
                 names = [output.name for output in card.outputs]
                 labels = names * (shape[0] // outputs) if outputs > 1 else None
-                write_recording(job.output, results, axes, measurements.title, dtype, labels)
+                write_recording(job.output, whole, axes, measurements.title, dtype, labels)
                 _write_picture(written[1], results[:outputs], card)
                 if options.video is not None:
                     write_columns(
