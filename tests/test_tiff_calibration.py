@@ -106,9 +106,10 @@ JEOL = """<?xml version="1.0"?><TemReporter><Eos><EosMode>{eos}</EosMode></Eos><
 
 
 def jeol(path, **said):
+    make = (271, "s", 0, "JEOL Ltd.", True)
     tifffile.imwrite(
         path, np.ones((8, 9), np.uint16), resolution=(100, 100), resolutionunit="INCH",
-        description=JEOL.format(**said), metadata=None, extratags=[(271, "s", 0, "JEOL Ltd.", True)],
+        description=JEOL.format(**said), metadata=None, extratags=[make],
     )  # fmt: skip
 
 

@@ -44,7 +44,8 @@ def axes_of(
     """
     found: dict[str, Any] = {"inner": (UNKNOWN, UNKNOWN), "between": {}}
     for reader in (_imagej, lambda *a: _ome(file, number), *VENDORS, _resolution):
-        if reader is _resolution and found["inner"][1][0] is not None:
+        known = found["inner"][1][0] is not None or any("resolution" in note for note in notes)
+        if reader is _resolution and known:
             continue  # what plain tags say of a print matters no more
         said = reader(file, page, notes)
         if said is None:
