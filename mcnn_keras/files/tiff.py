@@ -78,7 +78,7 @@ def read(path: Path) -> Recording:
         _require_codec(data, path)
         recording = recording_of(data, path, None, _title(file, number), colour, file.close)
         recording.axes, recording.notes = axes, tuple(notes)
-        recording.files = members(alike)
+        recording.files = members(alike) if file.is_ome else set()
         return recording
     except BaseException:
         file.close()
