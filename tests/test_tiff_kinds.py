@@ -2,6 +2,7 @@
 
 import struct
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -184,3 +185,29 @@ def test_smaller_copies_are_left_out(tmp_path, rng):
         file.write(frames, metadata=None)
         file.write(np.tile(frames, (1, 2)), subfiletype=1, metadata=None)
     np.testing.assert_array_equal(read_images(tmp_path / "b.tif"), frames[None])
+
+
+@pytest.mark.parametrize("samples", [1, 2, 3, 4])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_png_keeps_its_depth(samples, dtype, tmp_path, rng):
+    """Fails where 16-bit colours, or grey beside transparency, come back with 8 bits."""
+    array = values(dtype, rng, (30, 41, samples))
+    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(array.squeeze()))
+    expected = array[..., 0] if samples < 3 else array[..., :3].mean(-1)
+    np.testing.assert_allclose(read_images(tmp_path / "a.png")[0], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("most", [100, 255, 4095, 65535])
+@pytest.mark.parametrize("kind", [2, 3, 5, 6])
+def test_netpbm_keeps_its_values(kind, most, tmp_path, rng):
+    """Fails where values are stretched to 8 or 16 bits, or colours lose theirs."""
+    array = rng.integers(0, most, (7, 9, 3) if kind in (3, 6) else (7, 9))
+    head = f"P{kind}\n# a comment\n9 7\n{most}\n".encode()
+    raw = array.astype(np.uint8 if most < 256 else ">u2").tobytes()
+    data = raw if kind > 3 else " ".join(map(str, array.ravel())).encode()
+    path = tmp_path / ("a.ppm" if kind in (3, 6) else "a.pgm")
+    path.write_bytes(head + data)
+    np.testing.assert_array_equal(as_stored(path)[0], array)
+    path.write_bytes((head + data)[:-20])
+    with pytest.raises(InputError, match="announces"):
+        as_stored(path)

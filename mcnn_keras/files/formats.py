@@ -79,7 +79,7 @@ def open_recording(name: str | Path) -> Recording:
         raise
     except ImportError as error:
         raise InputError(
-            f"{path} needs the package {error.name}; pip install 'mcnn-keras[em]'"
+            f"{path} needs the package {error.name}; run pip install 'mcnn-keras[em]'"
         ) from None
     except Exception as error:  # readers raise errors of any type for damaged files
         raise InputError(
@@ -145,12 +145,16 @@ def output_types(path: str | Path) -> tuple[str, ...]:
     suffix = Path(path).suffix.lower()
     if suffix not in WRITABLE:
         offered = ", ".join(WRITABLE)
-        raise InputError(f"the output {path} ends in {suffix or 'nothing'}; choose {offered}")
+        raise InputError(
+            f"the output {path} has the extension {suffix or 'none'}; choose {offered}"
+        )
     _, types, package = WRITABLE[suffix]
     if package and importlib.util.find_spec(package) is None:
-        raise InputError(f"writing {suffix} files needs {package}; pip install 'mcnn-keras[em]'")
+        raise InputError(
+            f"writing {suffix} files needs {package}; run pip install 'mcnn-keras[em]'"
+        )
     if suffix == ".zspy" and int(importlib.metadata.version("zarr").split(".")[0]) > 2:
-        raise InputError("rosettasciio writes .zspy files with zarr 2; pip install 'zarr<3'")
+        raise InputError("rosettasciio writes .zspy files with zarr 2; run pip install 'zarr<3'")
     return types
 
 
