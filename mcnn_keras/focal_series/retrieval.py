@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..files import Axis
+from ..files.precision import narrowed
 from ..inference.any_planes import outside
 from ..inference.assumptions import compare_optics
 from ..inference.axes import LEAST
@@ -202,7 +203,7 @@ def _series(images: np.ndarray, planes: list[float], optics: Optics) -> FocalSer
         raise InputError(f"defocus {planes} names a plane twice; give each plane once")
     require_out_of_focus(planes)
     order = np.argsort(planes)
-    images = images[..., order].astype(np.float32)
+    images = narrowed(images[None, ..., order], "the series")[0]
     if not np.isfinite(images).all():
         raise InputError("the images have pixels that are NaN or infinite; fill or cut them first")
     axes = (Axis("height", images.shape[0]), Axis("width", images.shape[1]))
