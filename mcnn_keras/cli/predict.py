@@ -174,8 +174,8 @@ def denoise(inputs: tuple[str, ...], **values: Any) -> None:
     INPUT is a file with one or more frames, a folder or a pattern: TIFF, PNG, NPY, HDF5
     (file.h5:/dataset), Zarr, and with the extra [em] the formats of microscopes (dm3, dm4, emd,
     ser, mrc, hspy, ...; scan.emd:HAADF names one of several images). The result has the order,
-    axes, pixel size and intensity scale of the frames. A .png preview of the first frame is
-    written next to it.
+    axes, pixel size and intensity scale of the frames. A .png next to it shows
+    the first frame before and after.
 
     Frames of a movie are denoised together with the two before and the two after them, if these
     show the same field. Files of one frame each whose names differ only in a running number are a

@@ -23,7 +23,8 @@ class Panel:
 
     Parameters
     ----------
-    image : (height, width) array
+    image : (height, width) or (height, width, 3) array
+        Grey, or red, green and blue.
     title : str
     unit : str
         Of the values, beside the colour bar; "rad", say.
@@ -44,6 +45,7 @@ def write_figure(
     pixel_size: float | None = None,
     unit: str = "um",
     columns: int | None = None,
+    largest: int = LARGEST,
 ) -> None:
     """Write panels as a PNG, in rows.
 
@@ -51,6 +53,26 @@ def write_figure(
     ----------
     path : Path
         The file, replaced if it exists.
+    panels, pixel_size, unit, columns, largest :
+        As for `figure`.
+    """
+    import imageio.v3 as iio
+
+    with replacing(path) as part:
+        iio.imwrite(part, figure(panels, pixel_size, unit, columns, largest))
+
+
+def figure(
+    panels: Sequence[Panel],
+    pixel_size: float | None = None,
+    unit: str = "um",
+    columns: int | None = None,
+    largest: int = LARGEST,
+) -> np.ndarray:
+    """Panels in rows, as one picture.
+
+    Parameters
+    ----------
     panels : sequence of Panel
         Of one height and width.
     pixel_size : float, optional
@@ -59,10 +81,15 @@ def write_figure(
         Of the pixel size.
     columns : int, optional
         Panels in a row; all of them by default, at most four.
-    """
-    import imageio.v3 as iio
+    largest : int
+        Pixels along the longer side of a panel, at most; of a larger image some are left out.
 
-    drawn = [_drawn(panel, pixel_size, unit) for panel in panels]
+    Returns
+    -------
+    numpy.ndarray
+        (height, width, 3), uint8.
+    """
+    drawn = [_drawn(panel, pixel_size, unit, largest) for panel in panels]
     columns = columns or min(len(drawn), 4)
     height = max(p.shape[0] for p in drawn)
     width = max(p.shape[1] for p in drawn)
@@ -71,28 +98,28 @@ def write_figure(
     for i, picture in enumerate(drawn):
         y, x = SPACE + i // columns * height, SPACE + i % columns * width
         sheet[y : y + picture.shape[0], x : x + picture.shape[1]] = picture
-    with replacing(path) as part:
-        iio.imwrite(part, sheet)
+    return sheet
 
 
-def _drawn(panel: Panel, pixel_size: float | None, unit: str) -> np.ndarray:
+def _drawn(panel: Panel, pixel_size: float | None, unit: str, most: int) -> np.ndarray:
     """A panel with its title above, its scale bar within and its colour bar beside it."""
     from PIL import Image, ImageDraw, ImageFont
 
     image = np.asarray(panel.image, np.float64)
     seen = image[np.isfinite(image)]
+    seen = seen if seen.size else np.zeros(1)
     low = float(np.percentile(seen, 0.2)) if panel.low is None else panel.low
     high = float(np.percentile(seen, 99.8)) if panel.high is None else panel.high
     # Whole pixels are repeated, so that nothing is blurred; what is larger is shown at less.
-    largest = max(image.shape)
+    largest = max(image.shape[:2])
     times = max(1, LEAST // largest) if largest < LEAST else 1
-    skip = -(-largest // LARGEST)
+    skip = -(-largest // most)
     grey = to_grey(np.nan_to_num(image[::skip, ::skip], nan=low), low, high)
     grey = np.repeat(np.repeat(grey, times, 0), times, 1)
     per_pixel = skip / times
 
     font = ImageFont.load_default(TEXT)
-    height, width = grey.shape
+    height, width = grey.shape[:2]
     left, top = width + SPACE, TEXT + SPACE
     labels = [f"{high:.3g}", f"{low:.3g}"] if high > low else ["", f"{low:.3g}"]
     side = max(font.getlength(text) for text in [*labels, panel.unit]) if panel.unit else 0

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, reason
-from ..files import open_recording, split_name, write_png, write_recording
+from ..files import open_recording, split_name, write_recording
 from ..files.formats import Shifted, default_type, require_type, widest_type
-from ..models import Frames, ModelCard
+from ..models import Frames
 from ..models.saving import model_path, read_card
 from ..progress import FrameProgress, duration
 from . import tiles
@@ -30,14 +30,13 @@ from .measurements import Measurements
 from .missing import look_for_missing
 from .movie_files import FileOfMovie, movies_of
 from .planning import Job, open_measurements, plan
+from .preview import write_preview
 from .spool import Spool, digest, identity, settings_of, spool_folder, stamp
 from .stack import check, prepared
 from .video import check_video, write_columns
 
 # From this number of pixels in tiles, time and memory are estimated first.
 WORTH_A_WORD = 2**24
-# Largest width of the preview picture of a result, in pixels.
-MOST_SHOWN = 2048
 
 
 @dataclass(frozen=True)
@@ -272,7 +271,7 @@ def _result(
                 names = [output.name for output in card.outputs]
                 labels = names * (shape[0] // outputs) if outputs > 1 else None
                 write_recording(job.output, whole, axes, measurements.title, dtype, labels)
-                _write_picture(written[1], results[:outputs], card)
+                write_preview(written[1], results[:outputs], card, measurements)
                 if options.video is not None:
                     write_columns(
                         options.video, measurements, results, outputs, options.truth, options.fps
@@ -299,15 +298,6 @@ def _check_truth(name: str, shape: tuple[int, ...], outputs: int) -> None:
                 f"the truth {name} has {len(truth)} images of {truth.size}; {expected[0]} of "
                 f"{expected[1:]} are expected"
             )
-
-
-def _write_picture(path: Path, frames: np.ndarray, card: ModelCard) -> None:
-    """Write the first result, its outputs side by side, or in colour."""
-    low, high = card.normalization.limits or (None, None)
-    thin = -(-max(frames.shape[1:]) // MOST_SHOWN)
-    frames = frames[:, ::thin, ::thin]
-    shown = np.moveaxis(frames, 0, -1) if card.gives_colours else np.concatenate(frames, 1)
-    write_png(path, shown, low, high)
 
 
 def _fill(
