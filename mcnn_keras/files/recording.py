@@ -5,6 +5,7 @@ any file -> Recording(data, axes, title) -> frames start..stop, (frames, height,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,9 +21,22 @@ LENGTHS = {
 }  # fmt: skip
 SPELLINGS = {
     "µm": "um", "\u03bcm": "um", "\\u00b5m": "um", "u_m": "um", "micron": "um", "microns": "um",
-    "n_m": "nm", "Å": "A", "\u212b": "A", "angstrom": "A", "Angstrom": "A", "pixel": "",
-    "pixels": "", "<undefined>": "", "none": "",
+    "n_m": "nm", "Å": "A", "\u212b": "A", "Angstrom": "A", "Ang": "A", "ang": "A", "pixel": "",
+    "pixels": "", "px": "", "<undefined>": "", "undefined": "", "none": "", "None": "",
+    "sec": "s", "secs": "s", "msec": "ms", "degree": "°", "degrees": "°", "deg": "°",
+    **{
+        name + tail: unit
+        for name, unit in {
+            "meter": "m", "metre": "m", "centimeter": "cm", "centimetre": "cm", "millimeter": "mm",
+            "millimetre": "mm", "micrometer": "um", "micrometre": "um", "nanometer": "nm",
+            "nanometre": "nm", "angstrom": "A", "picometer": "pm", "picometre": "pm",
+            "second": "s", "millisecond": "ms", "microsecond": "us", "minute": "min", "hour": "h",
+        }.items()
+        for tail in ("", "s")
+    },
 }  # fmt: skip
+# A frame of more pixels is refused before memory is taken: a damaged header can announce any.
+MOST_PIXELS = 2**31
 
 
 class Axis(NamedTuple):
@@ -41,12 +55,11 @@ class Axis(NamedTuple):
 def axis(name: Any, size: int, scale: Any = None, offset: Any = 0.0, units: Any = "") -> Axis:
     """An axis from a file's metadata.
 
-    Spellings of units are normalised. Scales that are not positive and finite are dropped, and so
-    is a scale of 1 without a unit.
+    Spellings of units are normalised. A scale that is zero or not finite is dropped, and so is a
+    scale of 1 without a unit; a negative one is kept, for an axis that runs the other way.
     """
-    units = "" if units is None else str(units).strip()
-    units = SPELLINGS.get(units, units)
-    if scale is None or not np.isfinite(scale) or scale <= 0 or (scale == 1 and not units):
+    units = "" if units is None else spelled(str(units))
+    if scale is None or not np.isfinite(scale) or not scale or (abs(scale) == 1 and not units):
         scale, offset, units = None, 0.0, ""
     else:
         scale = float(scale)
@@ -54,8 +67,17 @@ def axis(name: Any, size: int, scale: Any = None, offset: Any = 0.0, units: Any 
     return Axis(str(name or ""), int(size), scale, offset if np.isfinite(offset) else 0.0, units)
 
 
+def spelled(units: str) -> str:
+    """A unit as this package spells it; reciprocal lengths as 1/nm."""
+    units = units.strip()
+    inverse = re.fullmatch(r"1 ?/ ?(.+)|(.+?) ?\^? ?(?:-1|\(-1\)|\{-1\}|⁻¹)", units)
+    if inverse:
+        return f"1/{spelled(inverse[1] or inverse[2])}"
+    return SPELLINGS.get(units, units)
+
+
 def length(axis: Axis, unit: str) -> float | None:
-    """The scale of an axis in another unit of length, or None if it is unknown.
+    """The size of an axis's steps in another unit of length, or None if it is unknown.
 
     Parameters
     ----------
@@ -64,7 +86,7 @@ def length(axis: Axis, unit: str) -> float | None:
     """
     if axis.scale is None or axis.units not in LENGTHS:
         return None
-    return axis.scale * LENGTHS[axis.units] / LENGTHS[unit]
+    return abs(axis.scale) * LENGTHS[axis.units] / LENGTHS[unit]
 
 
 def pixel_length(axes: Sequence[Axis], unit: str) -> float | None:
@@ -115,6 +137,8 @@ class Recording:
         The file.
     colour : bool
         Whether the last axis of `data` is colour. `read` averages it to grey.
+    kind : str
+        What the file says it holds where that is no image, "diffraction patterns" say.
     """
 
     data: Any
@@ -122,6 +146,7 @@ class Recording:
     title: str = ""
     path: Path = Path()
     colour: bool = False
+    kind: str = ""
     _close: Callable[[], Any] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -259,6 +284,11 @@ def recording_of(
         raise InputError(
             f"{path} has shape {shape}; one image (height, width) or a stack (images, height, "
             "width) is expected"
+        )
+    if int(np.prod(shape[-inner:], dtype=object)) > MOST_PIXELS:
+        raise InputError(
+            f"{path} announces frames of {' x '.join(map(str, shape[-inner:]))} pixels; at most "
+            f"{MOST_PIXELS} are read"
         )
     if axes is None:
         names = ("frame",) if len(shape) == inner + 1 else ("",) * (len(shape) - inner)

@@ -1,0 +1,178 @@
+"""MRC files: headers by mrcfile (extra `em`), frames read where they lie.
+
+MRC2014 and its relatives: .mrc and .mrcs, IMOD's .st, .ali and .rec, maps (.map), in either byte
+order, with any extended header. Pixel sizes are in Angstrom.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from .checks import require_whole
+from .recording import Axis, RawFrames, Recording, axis, length, recording_of
+from .whole import replacing
+
+# Endings of MRC files; .map files of others are told apart by `is_mrc`.
+SUFFIXES = (".mrc", ".mrcs", ".st", ".ali", ".rec", ".map")
+WRITTEN = SUFFIXES[:-1]
+TYPES = ("int8", "int16", "uint16", "float16", "float32")
+# Values of a mode that are no plain real numbers.
+REFUSED = {3: "complex integers", 4: "complex numbers", 16: "colours", 101: "numbers of 4 bits"}
+# IMOD's mark in a header, behind which the first bit tells whether bytes are signed.
+IMOD, IMOD_PLACE = 1146047817, 152
+# Bytes of the extended header of older FEI files, which names no kind, and where in it the pixel
+# size lies, in metres.
+FEI_BYTES, FEI_PIXEL = 131072, 44
+
+
+def is_mrc(path: Path) -> bool:
+    """Whether a file has the mark of MRC files, which the oldest of them lack."""
+    with open(path, "rb") as file:
+        file.seek(208)
+        return file.read(3) == b"MAP"
+
+
+def read(path: Path) -> Recording:
+    """A recording of an MRC file.
+
+    Raises
+    ------
+    InputError
+        If it holds no real numbers, or fewer frames than it announces.
+    """
+    import mrcfile
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about lengths and old headers, which are checked here
+        with mrcfile.open(path, permissive=True, header_only=True) as file:
+            header, extended = file.header, file.extended_header
+            told = extended.tobytes() if extended is not None else b""
+            fields = _indexed(file)
+    dtype = _dtype(path, header)
+    if min(int(header.nx), int(header.ny), int(header.nz)) < 1 or int(header.nsymbt) < 0:
+        raise InputError(
+            f"{path} announces {header.nx} x {header.ny} x {header.nz} values; it is damaged, or "
+            "no MRC file"
+        )
+    shape: tuple[int, ...] = (int(header.nz), int(header.ny), int(header.nx))
+    offset = 1024 + int(header.nsymbt)
+    require_whole(path, shape, dtype.itemsize, offset)
+    height, width, between = _scales(header, told, fields)
+    origin = [float(header.origin[c]) / 10 for c in "yx"]
+    field = [
+        axis(name, size, scale, start, "nm")
+        for name, size, scale, start in zip(
+            ("height", "width"), shape[1:], (height, width), origin, strict=True
+        )
+    ]
+    frames = RawFrames(path, dtype, shape, offset)
+    is_volume = int(header.ispg) != 0
+    outer = _outer(header, is_volume)
+    flat = recording_of(np.broadcast_to(np.zeros((), dtype), shape), path)
+    notes = ()
+    if is_volume and between and len(outer) == 1:
+        notes = (
+            f"the slices of {path.name} are {between:g} nm apart, which is not kept: many programs "
+            "write any number there",
+        )
+    title = bytes(header.label[0]).decode("ascii", "ignore").strip("\0 ") if header.nlabl else ""
+    return Recording(frames, (*outer, *field), _own(title), flat.path, notes=notes)
+
+
+def _own(title: str) -> str:
+    """The title that `write` stored; labels of other programs are no titles."""
+    return title.removeprefix("title: ") if title.startswith("title: ") else ""
+
+
+def _outer(header: Any, is_volume: bool) -> tuple[Axis, ...]:
+    """Frames of a stack, slices of a volume, or volumes and slices."""
+    count, each = int(header.nz), int(header.mz)
+    if 401 <= int(header.ispg) <= 630 and each > 0 and count % each == 0:
+        return (Axis("volume", count // each), Axis("z", each))
+    return (Axis("z" if is_volume else "frame", count),) if count > 1 else ()
+
+
+def _dtype(path: Path, header: Any) -> np.dtype:
+    """The type of the values, in the byte order of the header."""
+    import mrcfile
+
+    mode = int(header.mode)
+    if mode in REFUSED:
+        raise InputError(
+            f"{path} holds {REFUSED[mode]} (MRC mode {mode}); real numbers of 8, 16 or 32 bits "
+            "are read"
+        )
+    try:
+        dtype = mrcfile.utils.data_dtype_from_header(header)
+    except ValueError:
+        raise InputError(f"{path} has the mode {mode}, and is damaged or no MRC file") from None
+    stamp, flags = np.frombuffer(header.tobytes(), header.mode.dtype, 2, IMOD_PLACE)
+    if mode == 0 and stamp == IMOD and not flags & 1:
+        return np.dtype("uint8")
+    return dtype
+
+
+def _scales(header: Any, extended: bytes, fields: Any) -> tuple[Any, Any, Any]:
+    """Sizes of a pixel and distance of slices in nm; None or 0 where they are not known."""
+    own = _instruments(header, extended, fields)
+    if own:
+        return own, own, None
+    cell = {"xyz"[i]: _ratio(header.cella["xyz"[i]], header[m]) / 10
+            for i, m in enumerate(("mx", "my", "mz"))}  # fmt: skip
+    order = [int(header[m]) for m in ("mapc", "mapr", "maps")]
+    order = order if sorted(order) == [1, 2, 3] else [1, 2, 3]
+    width, height, between = (cell["xyz"[i - 1]] for i in order)
+    return height, width, between
+
+
+def _ratio(whole: Any, count: Any) -> float:
+    ratio = float(whole) / int(count) if int(count) > 0 else 0.0
+    return ratio if np.isfinite(ratio) and ratio > 0 else 0.0
+
+
+def _instruments(header: Any, extended: bytes, fields: Any) -> float:
+    """The pixel size in nm that FEI's microscopes write behind the header; 0 where none is."""
+    found = 0.0
+    if fields is not None and "Pixel size X" in (fields.dtype.names or ()):
+        found = float(np.ravel(fields["Pixel size X"])[0])
+    elif len(extended) == FEI_BYTES and not bytes(header.exttyp).strip(b"\0 "):
+        order = header.mode.dtype.byteorder
+        kind = np.dtype("f4").newbyteorder(order)
+        found = float(np.frombuffer(extended, kind, 1, FEI_PIXEL)[0])
+    return found * 1e9 if np.isfinite(found) and 0 < found < 1e-3 else 0.0
+
+
+def _indexed(file: Any) -> Any:
+    """The extended header's fields, where mrcfile knows them."""
+    try:
+        return file.indexed_extended_header
+    except Exception:  # damaged or of an unknown kind: the pixel size of the header is left
+        return None
+
+
+def write(
+    path: Path, frames: Any, shape: Sequence[int], dtype: Any, axes: Sequence[Axis], title: str = ""
+) -> None:
+    """Write frames as an MRC file. Its header stores the pixel size and origin in Angstrom."""
+    import mrcfile
+
+    with replacing(path) as part, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mode = mrcfile.utils.mode_from_dtype(np.dtype(dtype))
+        with mrcfile.new_mmap(part, shape=shape, mrc_mode=mode, overwrite=True) as file:
+            file.set_image_stack()
+            for i, frame in enumerate(frames):
+                file.data[i] = frame
+            y, x = (length(a, "A") or 0.0 for a in axes[-2:])
+            file.voxel_size = (x, y, 0.0)
+            for name, size, a in zip("yx", (y, x), axes[-2:], strict=True):
+                file.header.origin[name] = a.offset * size / abs(a.scale or 1.0)
+            file.header.nlabl = 0
+            if title:
+                file.add_label(f"title: {title}"[:79].encode("ascii", "replace").decode())
