@@ -38,6 +38,9 @@ SPELLINGS = {
 # A frame of more pixels is refused before memory is taken: a damaged header can announce any.
 MOST_PIXELS = 2**31
 
+# How axes are called in short.
+LETTERS = {"time": "t", "channel": "c", "height": "y", "width": "x"}
+
 
 class Axis(NamedTuple):
     """One axis of a recording. The position at index i is offset + i * scale, in `units`.
@@ -139,6 +142,8 @@ class Recording:
         Whether the last axis of `data` is colour. `read` averages it to grey.
     kind : str
         What the file says it holds where that is no image, "diffraction patterns" say.
+    notes : tuple of str
+        What of the file was not taken, or not kept, a line each, without the file's name.
     """
 
     data: Any
@@ -148,6 +153,7 @@ class Recording:
     colour: bool = False
     kind: str = ""
     _close: Callable[[], Any] | None = field(default=None, repr=False)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.data.shape) != 3 + self.colour or 0 in self.data.shape:
@@ -175,6 +181,30 @@ class Recording:
     def size(self) -> tuple[int, int]:
         """Height and width in pixels."""
         return tuple(self.data.shape[1:3])
+
+    def described(self) -> str:
+        """What was taken of the file: '12 frames of 128x128, uint16, pixel 0.02 nm, axes t y x'."""
+        frames = "1 frame" if len(self) == 1 else f"{len(self)} frames"
+        sides = [_side(a) for a in self.axes[-2:]]
+        if "" in sides:
+            pixel = "pixel size unknown"
+        else:
+            pixel = "pixel " + " x ".join(dict.fromkeys(sides))
+        letters = " ".join(LETTERS.get(a.name, a.name) or "?" for a in self.axes)
+        kind = f"{self.dtype.name}{' colours' * self.colour}"
+        return f"{frames} of {self.size[0]}x{self.size[1]}, {kind}, {pixel}, axes {letters}"
+
+    def told(self, known: set[str]) -> list[str]:
+        """Lines for the user: what was taken of the file, then its notes.
+
+        Parameters
+        ----------
+        known : set of str
+            What was told of files before, which is not told again; it grows.
+        """
+        lines = [line for line in (self.described(), *self.notes) if line not in known]
+        known.update(lines)
+        return [f"{self.path}: {line}" for line in lines]
 
     def read(
         self,
@@ -238,6 +268,10 @@ class Recording:
             )
         axes = (Axis("frame", len(frames)),) if len(frames) > 1 else ()
         return replace(self, data=_Chosen(self.data, list(frames)), axes=axes + self.axes[-2:])
+
+
+def _side(a: Axis) -> str:
+    return "" if a.scale is None else f"{a.scale:.6g} {a.units or '(no unit)'}"
 
 
 def _finite(frames: np.ndarray, path: Path) -> np.ndarray:

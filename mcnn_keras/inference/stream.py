@@ -150,6 +150,7 @@ def execute(
     written: list[Path] = []
     failed: list[str] = []
     places = movies_of(jobs, engine.card, how.temporal, how.faults)
+    known: set[str] = set()
     for job, place in zip(jobs, places, strict=True):
         try:
             if job.failed:
@@ -157,7 +158,7 @@ def execute(
             if how.resume and len(jobs) > 1 and _is_done(job):
                 say(f"{job.output} is there already")
                 continue
-            files = _result(job, place, engine, fingerprint, how, say)
+            files = _result(job, place, engine, fingerprint, how, say, known)
             stretched = engine.card.normalization.limits is None
             for path in files:
                 is_view = stretched and path.suffix == ".png"
@@ -213,11 +214,15 @@ def _result(
     model: str,
     options: Options,
     say: Callable[[str], Any],
+    known: set[str],
 ) -> list[Path]:
-    """Make one result; returns its files."""
+    """Make one result; returns its files. What is `known` of inputs is not said again."""
     card = engine.card
     outputs = len(card.outputs)
     with open_measurements(job, card) as measurements:
+        for recording in measurements.recordings:
+            for line in recording.told(known):
+                say(line)
         if job.note:
             say(job.note)
         compare_pixels(card, measurements.field, job.source, say)
