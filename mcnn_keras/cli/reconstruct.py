@@ -132,11 +132,13 @@ def write_wave(
     if facts:
         title = "; ".join([*([title] if title else []), *(f"{k} {v}" for k, v in facts.items())])
     result.parent.mkdir(parents=True, exist_ok=True)
-    write_recording(result, _stack(channels), (*between, *field), title, labels=labels)
+    write_recording(
+        result, _stack(channels), (*between, *field), title, labels=labels, say=telling().say
+    )
     panels = [Panel(channels[0], "phase", "rad")]
     panels += [Panel(c, "amplitude", "1") for c in channels[1:]]
     picture = result.with_suffix(".png")
-    write_figure(picture, panels, optics.pixel_size, optics.unit)
+    write_figure(picture, panels, optics.pixel_size, optics.unit, of=result.name)
     seen = channels[0][np.isfinite(channels[0])]
     first, last = series.defocus[0], series.defocus[-1]
     span = f"{first:g} to {last:g}" if last > first else f"{first:g}"
@@ -177,17 +179,20 @@ def measured(
     from ..focal_series.series import PlanesUnknown, corrected, read_focal_series
     from ..inference.planning import expanded
 
-    tell, names = telling(), [name for given in inputs for name in expanded(given)]
+    tell = telling()
+    names = [name for given in inputs for name in expanded(given, tell.say)]
     frames, unit = frame_numbers(chosen.frames), instrument.unit
     focus = None if chosen.focus in (None, "auto") else int(chosen.focus)
     told = told_beside(names[0], unit, strict=False)
     known, source = dict(told.optics), told.source
-    with open_recording(names[0]) as recording:
+    with open_recording(names[0], chosen.force) as recording:
         own = pixel_length(recording.axes[-2:], unit)
     if own is not None:
         known["pixel_size"], source = own, source or "the file"
     try:
-        series = read_focal_series(names, chosen.defocus, frames, unit, focus, tell.say)
+        series = read_focal_series(
+            names, chosen.defocus, frames, unit, focus, tell.say, chosen.force
+        )
     except PlanesUnknown as error:  # name all that is missing in one message
         raise InputError("; ".join(filter(None, (str(error), instrument.missing(known))))) from None
     fields = {

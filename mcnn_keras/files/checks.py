@@ -25,7 +25,9 @@ def require_file(path: Path) -> None:
     """
     mode = os.stat(path).st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        kind = "a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
+        kind = (
+            "a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
+        )
         raise InputError(f"{path} is {kind}; give the name of an image file")
 
 
@@ -102,7 +104,9 @@ def require_own_hdf5(array: Any, path: str | Path) -> None:
     InputError
     """
     others = []
-    if os.path.realpath(array.file.filename) != os.path.realpath(path):  # an external link, maybe behind others
+    if os.path.realpath(array.file.filename) != os.path.realpath(
+        path
+    ):  # an external link, maybe behind others
         others = [array.file.filename]
     elif array.external:
         others = [name for name, *_ in array.external]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .own import write_marked_png
 from .pictures import to_grey
 from .whole import replacing
 
@@ -44,6 +45,7 @@ def write_figure(
     pixel_size: float | None = None,
     unit: str = "um",
     columns: int | None = None,
+    of: str = "",
 ) -> None:
     """Write panels as a PNG, in rows.
 
@@ -59,9 +61,9 @@ def write_figure(
         Of the pixel size.
     columns : int, optional
         Panels in a row; all of them by default, at most four.
+    of : str
+        The name of the result that is shown, if there is one.
     """
-    import imageio.v3 as iio
-
     drawn = [_drawn(panel, pixel_size, unit) for panel in panels]
     columns = columns or min(len(drawn), 4)
     height = max(p.shape[0] for p in drawn)
@@ -72,7 +74,7 @@ def write_figure(
         y, x = SPACE + i // columns * height, SPACE + i % columns * width
         sheet[y : y + picture.shape[0], x : x + picture.shape[1]] = picture
     with replacing(path) as part:
-        iio.imwrite(part, sheet)
+        write_marked_png(part, sheet, of)
 
 
 def _drawn(panel: Panel, pixel_size: float | None, unit: str) -> np.ndarray:

@@ -78,7 +78,7 @@ def instrument_of(
     if told.defocus is not None:
         return told
     if axes is None:
-        with open_recording(name) as recording:
+        with open_recording(name, force=True) as recording:
             axes = recording.axes[:-2]
     planes = planes_of_axis(axes, unit)
     return told if planes is None else Instrument(tuple(planes), "the file's axis", told.optics)

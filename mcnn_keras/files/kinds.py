@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .recording import LENGTHS, Axis
+from .recording import LENGTHS, Axis, length
 
 ANGLES = ("rad", "mrad")
 ENERGIES = ("eV", "keV", "meV")
@@ -31,6 +31,8 @@ def kind_of(axes: Sequence[Axis], signal_type: str = "") -> str:
     if "diffraction" in signal_type.lower() or all(_is_reciprocal(a.units) for a in inner):
         units = next((f" (axes in {a.units})" for a in inner if a.units), "")
         return f"diffraction patterns{units}"
+    if all((length(a, "m") or 0.0) > 1 for a in inner):  # 1/m that a program wrote as m
+        return f"diffraction patterns (pixels of {length(inner[-1], 'm'):.2g} m)"
     if any(a.units in ENERGIES for a in inner):
         return "spectra"
     return ""

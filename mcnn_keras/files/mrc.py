@@ -6,6 +6,7 @@ order, with any extended header. Pixel sizes are in Angstrom.
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,8 @@ WRITTEN = SUFFIXES[:-1]
 TYPES = ("int8", "int16", "uint16", "float16", "float32")
 # Values of a mode that are no plain real numbers.
 REFUSED = {3: "complex integers", 4: "complex numbers", 16: "colours", 101: "numbers of 4 bits"}
+# The first label of files that `write` makes begins with it; the second is their title.
+MARK = "mcnn-keras"
 # IMOD's mark in a header, behind which the first bit tells whether bytes are signed.
 IMOD, IMOD_PLACE = 1146047817, 152
 # Bytes of the extended header of older FEI files, which names no kind, and where in it the pixel
@@ -36,6 +39,12 @@ def is_mrc(path: Path) -> bool:
     with open(path, "rb") as file:
         file.seek(208)
         return file.read(3) == b"MAP"
+
+
+def described_beside(path: Path) -> bool:
+    """Whether a text file of Direct Electron beside a movie describes it: its axes, a scan, say."""
+    stamp = re.match(r"\d{8}_\d+_", path.name)
+    return bool(stamp and "movie" in path.name and [*path.parent.glob(f"{stamp[0]}*info.txt")])
 
 
 def read(path: Path) -> Recording:
@@ -75,19 +84,19 @@ def read(path: Path) -> Recording:
     is_volume = int(header.ispg) != 0
     outer = _outer(header, is_volume)
     flat = recording_of(np.broadcast_to(np.zeros((), dtype), shape), path)
-    notes = ()
+    notes: tuple[str, ...] = ()
     if is_volume and between and len(outer) == 1:
         notes = (
-            f"the slices of {path.name} are {between:g} nm apart, which is not kept: many programs "
-            "write any number there",
+            f"the slices' distance of {between:g} nm is not kept: many programs write any number "
+            "there",
         )
-    title = bytes(header.label[0]).decode("ascii", "ignore").strip("\0 ") if header.nlabl else ""
-    return Recording(frames, (*outer, *field), _own(title), flat.path, notes=notes)
+    return Recording(frames, (*outer, *field), _title(header), flat.path, notes=notes)
 
 
-def _own(title: str) -> str:
+def _title(header: Any) -> str:
     """The title that `write` stored; labels of other programs are no titles."""
-    return title.removeprefix("title: ") if title.startswith("title: ") else ""
+    labels = [bytes(label).decode("ascii", "ignore").strip("\0 ") for label in header.label[:2]]
+    return labels[1] if int(header.nlabl) == 2 and labels[0].startswith(MARK) else ""
 
 
 def _outer(header: Any, is_volume: bool) -> tuple[Axis, ...]:
@@ -157,7 +166,13 @@ def _indexed(file: Any) -> Any:
 
 
 def write(
-    path: Path, frames: Any, shape: Sequence[int], dtype: Any, axes: Sequence[Axis], title: str = ""
+    path: Path,
+    frames: Any,
+    shape: Sequence[int],
+    dtype: Any,
+    axes: Sequence[Axis],
+    title: str = "",
+    software: str = "",
 ) -> None:
     """Write frames as an MRC file. Its header stores the pixel size and origin in Angstrom."""
     import mrcfile
@@ -173,6 +188,9 @@ def write(
             file.voxel_size = (x, y, 0.0)
             for name, size, a in zip("yx", (y, x), axes[-2:], strict=True):
                 file.header.origin[name] = a.offset * size / abs(a.scale or 1.0)
+            file.header.label[:] = b""
             file.header.nlabl = 0
+            file.add_label(software or f"{MARK} data")
             if title:
-                file.add_label(f"title: {title}"[:79].encode("ascii", "replace").decode())
+                known = "".join(c if c.isascii() and c.isprintable() else "?" for c in title)
+                file.add_label(known[:79])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .own import write_marked_png
 from .recording import Recording, grey, recording_of
 from .whole import replacing
 
@@ -50,7 +51,11 @@ def read_picture(path: str | Path) -> tuple[np.ndarray, bool]:
 
 
 def write_png(
-    path: str | Path, image: np.ndarray, low: float | None = None, high: float | None = None
+    path: str | Path,
+    image: np.ndarray,
+    low: float | None = None,
+    high: float | None = None,
+    of: str | None = "",
 ) -> None:
     """Write an image as an 8-bit grey PNG for viewing.
 
@@ -61,11 +66,18 @@ def write_png(
     image : (height, width) array
     low, high : float, optional
         The values that become black and white; percentiles 0.2 and 99.8 by default.
+    of : str or None
+        The name of the result that is shown. None for a picture that is to be read again, which
+        bears no mark (see `mcnn_keras.files.own`).
     """
     import imageio.v3 as iio
 
+    pixels = to_grey(image, low, high)
     with replacing(path) as part:
-        iio.imwrite(part, to_grey(image, low, high))
+        if of is None:
+            iio.imwrite(part, pixels)
+        else:
+            write_marked_png(part, pixels, of)
 
 
 def to_grey(image: np.ndarray, low: float | None = None, high: float | None = None) -> np.ndarray:

@@ -140,10 +140,10 @@ class Recording:
         The file.
     colour : bool
         Whether the last axis of `data` is colour. `read` averages it to grey.
-    kind : str
-        What the file says it holds where that is no image, "diffraction patterns" say.
     notes : tuple of str
         What of the file was not taken, or not kept, a line each, without the file's name.
+    kind : str
+        What the file says it holds where that is no image, "diffraction patterns" say.
     """
 
     data: Any
@@ -151,9 +151,9 @@ class Recording:
     title: str = ""
     path: Path = Path()
     colour: bool = False
-    kind: str = ""
     _close: Callable[[], Any] | None = field(default=None, repr=False)
     notes: tuple[str, ...] = ()
+    kind: str = ""
 
     def __post_init__(self) -> None:
         if len(self.data.shape) != 3 + self.colour or 0 in self.data.shape:

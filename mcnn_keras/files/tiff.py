@@ -211,6 +211,7 @@ def write(
     axes: Sequence[Axis],
     title: str = "",
     labels: Sequence[str] | None = None,
+    software: str = "",
 ) -> None:
     """Write frames as a TIFF file, with the pixel size in the form of ImageJ or OME.
 
@@ -227,6 +228,8 @@ def write(
     title : str
     labels : list of str, optional
         A name for each frame.
+    software : str
+        What wrote the file.
     """
     import tifffile
 
@@ -264,7 +267,7 @@ def write(
     frames = (np.asarray(frame, dtype) for frame in frames)
     with replacing(path) as part:
         tifffile.imwrite(part, frames, shape=full, dtype=dtype, photometric="minisblack",
-                         metadata=metadata, **options)  # fmt: skip
+                         software=software or None, metadata=metadata, **options)  # fmt: skip
 
 
 def _letters(outer: Sequence[Axis], shape: Sequence[int]) -> tuple[str, tuple[int, ...]]:

@@ -57,6 +57,7 @@ def read_focal_series(
     unit: str = "um",
     focus: int | None = None,
     say: Callable[[str], Any] = lambda text: None,
+    force: bool = False,
 ) -> FocalSeries:
     """Read the images of a focal series from one file, or from one for each plane.
 
@@ -77,6 +78,8 @@ def read_focal_series(
         distances from focus already.
     say : callable
         Takes what was taken of the files, and what was not kept, a line at a time.
+    force : bool
+        Treat as images what the files say is none, see `mcnn_keras.files.open_recording`.
 
     Raises
     ------
@@ -90,7 +93,7 @@ def read_focal_series(
     title, told, source = "", [], "--defocus"
     known: set[str] = set()
     for name in names:
-        with open_recording(name) as recording:
+        with open_recording(name, force) as recording:
             for line in recording.told(known):
                 say(line)
             axes = axes or tuple(recording.axes[-2:])

@@ -5,9 +5,10 @@ names -> files -> groups, one for each measurement or recording -> planes matche
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from glob import glob
+from glob import escape, glob
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ..errors import InputError
 from ..files import open_recording, output_types, split_name
 from ..files.formats import FOLDERS, WRITABLE, is_image_file
 from ..files.instrument import instrument_of
+from ..files.own import inputs_among, made_here
 from ..models import AnyPlanes, ModelCard, Planes
 from ..models.saving import model_path
 from .measurements import Measurements
@@ -36,6 +38,8 @@ class Job:
         Why it cannot be made.
     note : str
         What the user should know of the choice of images.
+    force : bool
+        Whether what is no image is treated as one.
     """
 
     inputs: tuple[str, ...]
@@ -43,6 +47,7 @@ class Job:
     frames: list[int] | None = None
     failed: str = ""
     note: str = ""
+    force: bool = False
 
     @property
     def source(self) -> Path:
@@ -55,7 +60,7 @@ def open_measurements(job: Job, card: ModelCard) -> Measurements:
     recordings: list[Any] = []
     try:
         for name in job.inputs:
-            recording = open_recording(name)
+            recording = open_recording(name, job.force)
             recordings.append(recording)
             if job.frames is not None:
                 recordings[-1] = recording.chosen(job.frames)
@@ -73,6 +78,8 @@ def plan(
     output: str | Path,
     frames: list[int] | None = None,
     defocus: Sequence[float] | None = None,
+    force: bool = False,
+    say: Callable[[str], Any] = lambda text: None,
 ) -> list[Job]:
     """Sort inputs into results, and give each its file.
 
@@ -91,6 +98,10 @@ def plan(
     defocus : sequence of float, optional
         The plane of each image of a focal series, or of each of `frames`, for a model of phases;
         by default what each file, or a text file beside it, tells.
+    force : bool
+        Treat as images what a file says is none.
+    say : callable
+        Takes what the user should know of the choice of files, a line at a time.
 
     Returns
     -------
@@ -109,8 +120,9 @@ def plan(
         )
     if defocus and not isinstance(card.inputs, Planes):
         raise InputError("--defocus names the planes of a phase model; leave it out")
-    names = [name for given in inputs for name in expanded(given)]
-    found, failed = _measured(names, card, frames, list(defocus or ()))
+    names = [name for given in inputs for name in expanded(given, say)]
+    _tell_of_own(inputs, say)
+    found, failed = _measured(names, card, frames, list(defocus or ()), force)
     groups = [group for group, *_ in found]
     output = Path(output)
     is_file = bool(WRITABLE.get(output.suffix.lower())) and (
@@ -130,7 +142,7 @@ def plan(
     if len(set(outputs)) < len(outputs):
         raise InputError("two inputs have the same name; their results would have, too")
     jobs = [
-        Job(group, out, chosen, failed.get(group, ""), note)
+        Job(group, out, chosen, failed.get(group, ""), note, force)
         for (group, chosen, note), out in zip(found, outputs, strict=True)
     ]
     _keep_what_is_there(jobs, model)
@@ -146,20 +158,56 @@ def plan(
     return jobs
 
 
-def expanded(name: str | Path) -> list[str]:
-    """The files that a folder, a pattern or a name stands for, in order."""
+def expanded(name: str | Path, say: Callable[[str], Any] = lambda text: None) -> list[str]:
+    """The files that a folder, a pattern or a name stands for, in order.
+
+    What is there by the very name is taken before a pattern is. Of a folder or a pattern, results
+    and pictures of earlier runs are left out: results only where there is anything else.
+
+    Parameters
+    ----------
+    name : str or Path
+    say : callable
+        Takes a line about what is left out.
+    """
     path = Path(name)
     if path.is_dir() and path.suffix.lower() not in FOLDERS:
-        found = sorted(str(p) for p in path.iterdir() if is_image_file(p))
-        if not found:
+        found = sorted(p for p in path.iterdir() if is_image_file(p))
+        kept = [str(p) for p in inputs_among(found, say)]
+        if not kept:
             raise InputError(f"the folder {path} holds no image file")
-        return found
-    if path.exists() or not any(c in str(name) for c in "*?["):
+        return kept
+    file, image = split_name(name)
+    if os.path.exists(file) or not any(c in file for c in "*?["):
         return [str(name)]
-    found = sorted(glob(str(name)))
-    if not found:
+    found = [Path(p) for p in sorted(glob(_pattern(file)))]
+    kept = [str(p) + f":{image}" * bool(image) for p in inputs_among(found, say)]
+    if not kept:
         raise InputError(f"no file is called {name}")
-    return found
+    return kept
+
+
+def _pattern(name: str) -> str:
+    """A pattern for glob, with the parts of it that are there by their own name taken as such."""
+    path = Path(name)
+    done, pattern = Path(path.anchor), Path(path.anchor)
+    for part in path.parts[len(path.anchor) > 0 :]:
+        done = done / part
+        pattern = pattern / (escape(part) if os.path.exists(done) else part)
+    return str(pattern)
+
+
+def _tell_of_own(inputs: Sequence[str], say: Callable[[str], Any]) -> None:
+    """Warn of results of earlier runs that are named among other files, by a shell's pattern say."""
+    files = [Path(split_name(name)[0]) for name in inputs]
+    kinds = {f.name: made_here(f) for f in files if len(files) > 1 and is_image_file(f)}
+    own = [name for name, kind in kinds.items() if kind]
+    if own and len(own) < len(kinds):
+        say(
+            f"Warning: mcnn-keras itself wrote {', '.join(own[:3])}"
+            f"{f' and {len(own) - 3} more' * (len(own) > 3)}, given beside other files; take out "
+            "what is no measurement"
+        )
 
 
 def _folder_given(inputs: Sequence[str]) -> bool:
@@ -170,17 +218,21 @@ def _folder_given(inputs: Sequence[str]) -> bool:
 
 
 def _measured(
-    names: list[str], card: ModelCard, frames: list[int] | None, defocus: list[float]
+    names: list[str],
+    card: ModelCard,
+    frames: list[int] | None,
+    defocus: list[float],
+    force: bool,
 ) -> tuple[list[tuple[tuple[str, ...], list[int] | None, str]], dict[tuple[str, ...], str]]:
     """The files and images that make each result, with a note; and why some cannot be made."""
-    groups = _groups(names, card, frames, bool(defocus))
+    groups = _groups(names, card, frames, bool(defocus), force)
     found: list[tuple[tuple[str, ...], list[int] | None, str]] = []
     failed: dict[tuple[str, ...], str] = {}
     for group in groups:
         chosen, note = frames, ""
         try:
             if isinstance(card.inputs, Planes):
-                group, chosen = _in_order(group, card.inputs, frames, defocus)
+                group, chosen = _in_order(group, card.inputs, frames, defocus, force)
                 if chosen is not None and chosen != frames and len(chosen) == card.inputs.count:
                     numbers = ", ".join(map(str, chosen))
                     planes = ", ".join(f"{z:g}" for z in card.inputs.defocus)
@@ -188,7 +240,7 @@ def _measured(
                         f"for {planes} {card.inputs.unit}: image {numbers} of {group[0]}, counted "
                         "from 0"
                     )
-            open_measurements(Job(group, Path(), chosen), card).__exit__()
+            open_measurements(Job(group, Path(), chosen, force=force), card).__exit__()
         except InputError as error:
             if len(groups) == 1:
                 raise
@@ -200,7 +252,11 @@ def _measured(
 
 
 def _groups(
-    names: list[str], card: ModelCard, frames: list[int] | None, planes_given: bool
+    names: list[str],
+    card: ModelCard,
+    frames: list[int] | None,
+    planes_given: bool,
+    force: bool,
 ) -> list[tuple[str, ...]]:
     """The names that make each result: one recording, or a file for each image of one object."""
     images = card.image_channels
@@ -209,7 +265,7 @@ def _groups(
         counts = []
         for name in names:
             try:
-                with open_recording(name) as recording:
+                with open_recording(name, force) as recording:
                     whole = recording.colour and card.takes_colours
                     count = len(recording) if frames is None else len(frames)
                     counts.append(images if whole and images > 1 else count)
@@ -230,6 +286,7 @@ def _in_order(
     planes: Planes,
     frames: list[int] | None,
     defocus: list[float],
+    force: bool,
 ) -> tuple[tuple[str, ...], list[int] | None]:
     """The files and images of a focal series that are the model's planes, in its order."""
     if len(group) > 1:  # one image each
@@ -238,7 +295,7 @@ def _in_order(
             raise InputError(_not_told(group[0], planes, len(group), len(told)))
         return tuple(group[i] for i in match_planes(planes, told, group[0])), frames
     name = group[0]
-    with open_recording(name) as recording:
+    with open_recording(name, force) as recording:
         images, axes = len(recording), recording.axes[:-2]
     outer = [a.size for a in axes]
     chosen = list(range(images)) if frames is None else frames
@@ -336,7 +393,7 @@ def require_free(outputs: Sequence[Path], inputs: Sequence[str | Path]) -> None:
         for path in (output, picture):
             if path.resolve() in sources:
                 raise InputError(f"the result {path} would replace an input; name another output")
-        if picture.exists() and not output.exists():
+        if picture.exists() and not output.exists() and not made_here(picture):
             raise InputError(
                 f"{picture} is there already, and the picture beside the result would replace it; "
                 "name another output"

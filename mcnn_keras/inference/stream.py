@@ -82,9 +82,15 @@ def predict_files(
     output: str | Path,
     frames: list[int] | None = None,
     defocus: Sequence[float] | None = None,
+    force: bool = False,
     **options: Any,
 ) -> list[Path]:
     """Invert measured images in files: `plan` and `execute` in one; see there.
+
+    Parameters
+    ----------
+    force : bool
+        Treat as images what a file says is none: diffraction patterns, spectra, 4D-STEM.
 
     Returns
     -------
@@ -96,7 +102,8 @@ def predict_files(
     InputError
         If an input cannot be used; with several inputs, after the others are done.
     """
-    jobs = plan(model, read_card(model), inputs, output, frames, defocus)
+    say = options.get("say", lambda text: None)
+    jobs = plan(model, read_card(model), inputs, output, frames, defocus, force, say)
     return execute(model, jobs, **options)
 
 
@@ -265,8 +272,8 @@ def _result(
                 dtype = options.dtype or default_type(job.output, results, measurements.dtype, say)
                 names = [output.name for output in card.outputs]
                 labels = names * (shape[0] // outputs) if outputs > 1 else None
-                write_recording(job.output, results, axes, measurements.title, dtype, labels)
-                _write_picture(written[1], results[:outputs], card)
+                write_recording(job.output, results, axes, measurements.title, dtype, labels, say)
+                _write_picture(written[1], results[:outputs], card, job.output.name)
                 if options.video is not None:
                     write_columns(
                         options.video, measurements, results, outputs, options.truth, options.fps
@@ -286,7 +293,7 @@ def _result(
 
 
 def _check_truth(name: str, shape: tuple[int, ...], outputs: int) -> None:
-    with open_recording(name) as truth:
+    with open_recording(name, force=True) as truth:
         expected = (shape[0] // outputs, *shape[1:])
         if (len(truth), *truth.size) != expected:
             raise InputError(
@@ -295,13 +302,13 @@ def _check_truth(name: str, shape: tuple[int, ...], outputs: int) -> None:
             )
 
 
-def _write_picture(path: Path, frames: np.ndarray, card: ModelCard) -> None:
+def _write_picture(path: Path, frames: np.ndarray, card: ModelCard, of: str) -> None:
     """The first result, its outputs side by side, or in colour."""
     low, high = card.normalization.limits or (None, None)
     thin = -(-max(frames.shape[1:]) // MOST_SHOWN)
     frames = frames[:, ::thin, ::thin]
     shown = np.moveaxis(frames, 0, -1) if card.gives_colours else np.concatenate(frames, 1)
-    write_png(path, shown, low, high)
+    write_png(path, shown, low, high, of)
 
 
 def _fill(

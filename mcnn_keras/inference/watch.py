@@ -11,6 +11,7 @@ from typing import Any
 from ..errors import InputError, reason
 from ..files import open_recording
 from ..files.formats import is_image_file
+from ..files.own import made_here
 from ..models import ModelCard
 from ..models.saving import load
 from .engines import engine_of
@@ -29,6 +30,7 @@ def watch(
     output: Path,
     frames: list[int] | None = None,
     defocus: Sequence[float] | None = None,
+    force: bool = False,
     stop: Callable[[], bool] = lambda: False,
     say: Callable[[str], Any] = print,
     engine: Any = None,
@@ -48,6 +50,8 @@ def watch(
         Which images of each file to use.
     defocus : sequence of float, optional
         The plane of each, for a model of phases.
+    force : bool
+        Treat as images what a file says is none.
     stop : callable
         Asked in each round whether to end.
     say : callable
@@ -62,9 +66,10 @@ def watch(
     engine = engine or engine_of(load(model, options.get("precision", "float32")))
     seen: dict[Path, tuple[Any, float]] = {}
     done: dict[Path, Any] = {}
+    known: dict[Path, tuple[Any, bool]] = {}
     while not stop():
         try:
-            images = sorted(p for p in folder.iterdir() if is_image_file(p))
+            images = _images_in(folder, known)
         except OSError as error:
             raise InputError(f"{folder} can no longer be read ({reason(error)})") from None
         for path in images:
@@ -78,12 +83,12 @@ def watch(
             if time.monotonic() - since < REST:
                 continue
             done[path] = stamp  # until it changes
-            result = output / _name(path, images)
+            result = output / _name(path, images, output)
             try:
                 if result.exists() and result.stat().st_mtime_ns >= stamp[1]:
                     continue
-                _require_whole(path)
-                jobs = plan(model, card, [str(path)], result, frames, defocus)
+                _require_whole(path, force)
+                jobs = plan(model, card, [str(path)], result, frames, defocus, force)
                 execute(model, jobs, engine=engine, **options)
                 # Of the image as it was when it was read: it may have grown since.
                 os.utime(result, ns=(stamp[1], stamp[1]))
@@ -101,14 +106,33 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     return told.st_size, told.st_mtime_ns
 
 
-def _require_whole(path: Path) -> None:
+def _require_whole(path: Path, force: bool) -> None:
     """Fail unless all that the file announces is there."""
-    with open_recording(path) as recording:
+    with open_recording(path, force) as recording:
         recording.read(len(recording) - 1, len(recording))
 
 
-def _name(path: Path, images: Sequence[Path]) -> str:
-    """The result's name; files that differ in their endings alone keep these."""
+def _images_in(folder: Path, known: dict[Path, tuple[Any, bool]]) -> list[Path]:
+    """A folder's images but for results and pictures of this package; `known` spares a look."""
+    found = []
+    for path in sorted(p for p in folder.iterdir() if is_image_file(p)):
+        stamp = _stamp(path)
+        if path not in known or known[path][0] != stamp:
+            known[path] = (stamp, bool(made_here(path)))
+        if not known[path][1]:
+            found.append(path)
+    return found
+
+
+def _name(path: Path, images: Sequence[Path], output: Path) -> str:
+    """The result's name; files that differ in their endings alone keep these.
+
+    A result that was there before the second of them keeps its name: it bears its image's time.
+    """
     name = result_name((str(path),))
-    twins = [p for p in images if p != path and result_name((str(p),)) == name]
-    return result_name((str(path),), whole=bool(twins))
+    stem = Path(name).stem
+    twins = [p for p in images if p != path and Path(result_name((str(p),))).stem == stem]
+    before, stamp = _stamp(output / name), _stamp(path)
+    if not twins or (before and stamp and before[1] == stamp[1]):
+        return name
+    return result_name((str(path),), whole=True)

@@ -247,13 +247,13 @@ def filled(image: Array, scale: int = 1) -> Array:
 
 def _channels(path: Path) -> tuple[np.ndarray, str]:
     """One image of all channels of a file, (height, width, channels), float32; its type there."""
-    with open_recording(path) as recording:
+    with open_recording(path, force=True) as recording:
         return recording.read_channels(), recording.dtype.name
 
 
 def _stack(name: str) -> tuple[list[np.ndarray], str]:
     """The images of a file as (height, width, channels) each; their type there."""
-    with open_recording(name) as recording:
+    with open_recording(name, force=True) as recording:
         frames, stored = recording.read(), recording.dtype.name
         if len(recording.axes) == 4 and not recording.axes[-3].name:  # channels come last
             return list(frames.reshape([a.size for a in recording.axes])), stored
