@@ -198,7 +198,7 @@ def _pattern(name: str) -> str:
 
 
 def _tell_of_own(inputs: Sequence[str], say: Callable[[str], Any]) -> None:
-    """Warn of results of earlier runs that are named among other files, by a shell's pattern say."""
+    """Warn of results of earlier runs among other files, as a shell's pattern names them."""
     files = [Path(split_name(name)[0]) for name in inputs]
     kinds = {f.name: made_here(f) for f in files if len(files) > 1 and is_image_file(f)}
     own = [name for name, kind in kinds.items() if kind]
