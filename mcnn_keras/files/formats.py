@@ -289,7 +289,10 @@ def write_recording(
     converted = Converted(frames, dtype)
     options = {"labels": labels} if write is tiff.write else {}
     software = SOFTWARE if mark else ""
-    write(path, converted, tuple(frames.shape), dtype, axes, title, software=software, **options)
+    kept = axes
+    if write in (tiff.write, mrc.write):  # which hold sizes alone
+        kept = tuple(a._replace(scale=a.scale and abs(a.scale)) for a in axes)
+    write(path, converted, tuple(frames.shape), dtype, kept, title, software=software, **options)
     if say is not None:
         lost = unkept(path, axes)
         if lost:

@@ -7,6 +7,7 @@ order, with any extended header. Pixel sizes are in Angstrom.
 from __future__ import annotations
 
 import re
+import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +24,8 @@ from .whole import replacing
 SUFFIXES = (".mrc", ".mrcs", ".st", ".ali", ".rec", ".map")
 WRITTEN = SUFFIXES[:-1]
 TYPES = ("int8", "int16", "uint16", "float16", "float32")
-# Values of a mode that are no plain real numbers.
+# By mode, the type of the values, and those that are no plain real numbers.
+MODES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
 REFUSED = {3: "complex integers", 4: "complex numbers", 16: "colours", 101: "numbers of 4 bits"}
 # The first label of files that `write` makes begins with it; the second is their title.
 MARK = "mcnn-keras"
@@ -55,14 +57,7 @@ def read(path: Path) -> Recording:
     InputError
         If it holds no real numbers, or fewer frames than it announces.
     """
-    import mrcfile
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about lengths and old headers, which are checked here
-        with mrcfile.open(path, permissive=True, header_only=True) as file:
-            header, extended = file.header, file.extended_header
-            told = extended.tobytes() if extended is not None else b""
-            fields = _indexed(file)
+    header = _header(path)
     dtype = _dtype(path, header)
     if min(int(header.nx), int(header.ny), int(header.nz)) < 1 or int(header.nsymbt) < 0:
         raise InputError(
@@ -72,7 +67,7 @@ def read(path: Path) -> Recording:
     shape: tuple[int, ...] = (int(header.nz), int(header.ny), int(header.nx))
     offset = 1024 + int(header.nsymbt)
     require_whole(path, shape, dtype.itemsize, offset)
-    height, width, between = _scales(header, told, fields)
+    height, width, between = _scales(header, path)
     origin = [float(header.origin[c]) / 10 for c in "yx"]
     field = [
         axis(name, size, scale, start, "nm")
@@ -93,6 +88,23 @@ def read(path: Path) -> Recording:
     return Recording(frames, (*outer, *field), _title(header), flat.path, notes=notes)
 
 
+def _header(path: Path) -> Any:
+    """The header's fields, in the byte order that makes sense of them.
+
+    mrcfile itself would take as much memory as a damaged header announces of an extended one.
+    """
+    from mrcfile.dtypes import HEADER_DTYPE
+
+    with open(path, "rb") as file:
+        head = file.read(HEADER_DTYPE.itemsize)
+    if len(head) < HEADER_DTYPE.itemsize:
+        raise InputError(f"{path} holds {len(head)} bytes, and an MRC file at least 1024")
+    # The stamp of big-endian files; it is wrong in some, so that the mode is asked, too.
+    orders = "><" if head[212] == 0x11 else "<>"
+    found = [np.frombuffer(head, HEADER_DTYPE.newbyteorder(o)).view(np.recarray)[0] for o in orders]
+    return next((h for h in found if int(h.mode) in MODES), found[0])
+
+
 def _title(header: Any) -> str:
     """The title that `write` stored; labels of other programs are no titles."""
     labels = [bytes(label).decode("ascii", "ignore").strip("\0 ") for label in header.label[:2]]
@@ -109,27 +121,29 @@ def _outer(header: Any, is_volume: bool) -> tuple[Axis, ...]:
 
 def _dtype(path: Path, header: Any) -> np.dtype:
     """The type of the values, in the byte order of the header."""
-    import mrcfile
-
     mode = int(header.mode)
     if mode in REFUSED:
         raise InputError(
             f"{path} holds {REFUSED[mode]} (MRC mode {mode}); real numbers of 8, 16 or 32 bits "
             "are read"
         )
-    try:
-        dtype = mrcfile.utils.data_dtype_from_header(header)
-    except ValueError:
-        raise InputError(f"{path} has the mode {mode}, and is damaged or no MRC file") from None
-    stamp, flags = np.frombuffer(header.tobytes(), header.mode.dtype, 2, IMOD_PLACE)
+    if mode not in MODES:
+        raise InputError(f"{path} has the mode {mode}, and is damaged or no MRC file")
+    stamp, flags = np.frombuffer(header.tobytes(), _order(header) + "i4", 2, IMOD_PLACE)
     if mode == 0 and stamp == IMOD and not flags & 1:
-        return np.dtype("uint8")
-    return dtype
+        return np.dtype("u1")
+    return np.dtype(_order(header) + MODES[mode])
 
 
-def _scales(header: Any, extended: bytes, fields: Any) -> tuple[Any, Any, Any]:
-    """Sizes of a pixel and distance of slices in nm; None or 0 where they are not known."""
-    own = _instruments(header, extended, fields)
+def _order(header: Any) -> str:
+    """The byte order of a header."""
+    order = header.dtype["mode"].byteorder
+    return order if order in "<>" else "<" if sys.byteorder == "little" else ">"
+
+
+def _scales(header: Any, path: Path) -> tuple[Any, Any, Any]:
+    """Sizes of a pixel and distance of slices in nm; 0 or None where they are not known."""
+    own = _instruments(header, path)
     if own:
         return own, own, None
     cell = {"xyz"[i]: _ratio(header.cella["xyz"[i]], header[m]) / 10
@@ -145,24 +159,19 @@ def _ratio(whole: Any, count: Any) -> float:
     return ratio if np.isfinite(ratio) and ratio > 0 else 0.0
 
 
-def _instruments(header: Any, extended: bytes, fields: Any) -> float:
+def _instruments(header: Any, path: Path) -> float:
     """The pixel size in nm that FEI's microscopes write behind the header; 0 where none is."""
+    from mrcfile.dtypes import get_ext_header_dtype
+
+    kind, order, size = bytes(header.exttyp), _order(header), int(header.nsymbt)
     found = 0.0
-    if fields is not None and "Pixel size X" in (fields.dtype.names or ()):
-        found = float(np.ravel(fields["Pixel size X"])[0])
-    elif len(extended) == FEI_BYTES and not bytes(header.exttyp).strip(b"\0 "):
-        order = header.mode.dtype.byteorder
-        kind = np.dtype("f4").newbyteorder(order)
-        found = float(np.frombuffer(extended, kind, 1, FEI_PIXEL)[0])
+    if kind in (b"FEI1", b"FEI2"):
+        fields = get_ext_header_dtype(kind, order)
+        if size >= fields.itemsize:
+            found = float(np.fromfile(path, fields, 1, offset=1024)["Pixel size X"][0])
+    elif size == FEI_BYTES and not kind.strip(b"\0 "):
+        found = float(np.fromfile(path, order + "f4", 1, offset=1024 + FEI_PIXEL)[0])
     return found * 1e9 if np.isfinite(found) and 0 < found < 1e-3 else 0.0
-
-
-def _indexed(file: Any) -> Any:
-    """The extended header's fields, where mrcfile knows them."""
-    try:
-        return file.indexed_extended_header
-    except Exception:  # damaged or of an unknown kind: the pixel size of the header is left
-        return None
 
 
 def write(
