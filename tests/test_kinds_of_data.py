@@ -209,6 +209,9 @@ def test_images_beside_spectra_are_offered_by_name(tmp_path):
     text = np.frombuffer(json.dumps(told).encode().ljust(3000, b"\0"), "u1")[:, None]
     with h5py.File(tmp_path / "a.emd", "w") as file:
         file["Version"] = [json.dumps({"format": "Velox", "version": "11"}).encode()]
+        shown = {"id": "HAADF", "data": "/Shown"}
+        file["Displays/ImageDisplay/0"] = [json.dumps(shown).encode()]
+        file["Shown"] = [json.dumps({"dataPath": "/Data/Image/0abc"}).encode()]
         file["Data/Image/0abc/Data"] = np.moveaxis(frames, 0, -1)
         file["Data/Image/0abc/Metadata"] = text
         file["Data/SpectrumImage/1abc/Data"] = np.zeros(3)
@@ -217,7 +220,7 @@ def test_images_beside_spectra_are_offered_by_name(tmp_path):
 
     found = _velox_images(tmp_path / "a.emd", True)
     np.testing.assert_array_equal(np.asarray(found[0]["data"]), frames)
-    with open_recording(tmp_path / "a.emd") as recording:
+    with open_recording(f"{tmp_path}/a.emd:HAADF") as recording:
         np.testing.assert_array_equal(recording.read(), frames)
         assert recording.axes[-1].scale == pytest.approx(0.2)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import warnings
@@ -109,7 +110,9 @@ def _signals(path: Path, readers: Sequence[str]) -> list[Any]:
 
 def _read_by(name: str, path: Path, lazy: bool) -> list[Any]:
     if name == "rsciio.emd":
-        found = _velox_images(path, lazy)
+        found: list[Any] = []
+        with contextlib.suppress(Exception):  # it leans on the reader's own parts, which may change
+            found = _velox_images(path, lazy)
         if found:
             return found
     return list(importlib.import_module(name).file_reader(str(path), lazy=lazy))
