@@ -20,7 +20,8 @@ import numpy as np
 
 from .errors import InputError
 from .files.instrument import FOCUS_AXES
-from .files.recording import LENGTHS, SPELLINGS, Axis, axis, pixel_length
+from .files.recording import Axis, axis, pixel_length
+from .files.units import LENGTHS, spelled
 from .inference.planes import counted
 from .physics.optics import Optics
 
@@ -287,8 +288,7 @@ def _planes(
     place = focus[-1] if focus else None
     if defocus is None:
         own = None if place is None else signal.axes_manager.navigation_axes[::-1][place]
-        units = "" if own is None else str(own.units).strip()
-        factor = LENGTHS.get(SPELLINGS.get(units, units))
+        factor = None if own is None else LENGTHS.get(spelled(str(own.units)))
         if own is None or factor is None:
             raise InputError(
                 "the planes are not known: no navigation axis named z or defocus has a unit of "

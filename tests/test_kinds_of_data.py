@@ -204,7 +204,7 @@ def test_images_beside_spectra_are_offered_by_name(tmp_path):
                          "PixelSize": {"height": "2e-10", "width": "2e-10"},
                          "Offset": {"x": "0", "y": "0"}},
         "Scan": {"FrameTime": "0.5"}, "Detectors": {"Detector-0": {"DetectorName": "HAADF"}},
-        "Core": {}, "Instrument": {}, "Acquisition": {}, "Optics": {}, "Sample": {}, "Stage": {},
+        "Core": {}, "CustomProperties": {}, "Instrument": {}, "Acquisition": {}, "Optics": {}, "Sample": {}, "Stage": {},
     }  # fmt: skip
     text = np.frombuffer(json.dumps(told).encode().ljust(3000, b"\0"), "u1")[:, None]
     with h5py.File(tmp_path / "a.emd", "w") as file:
@@ -212,7 +212,9 @@ def test_images_beside_spectra_are_offered_by_name(tmp_path):
         shown = {"id": "HAADF", "data": "/Shown"}
         file["Displays/ImageDisplay/0"] = [json.dumps(shown).encode()]
         file["Shown"] = [json.dumps({"dataPath": "/Data/Image/0abc"}).encode()]
-        file["Data/Image/0abc/Data"] = np.moveaxis(frames, 0, -1)
+        file.create_dataset(
+            "Data/Image/0abc/Data", data=np.moveaxis(frames, 0, -1), chunks=(40, 50, 1)
+        )
         file["Data/Image/0abc/Metadata"] = text
         file["Data/SpectrumImage/1abc/Data"] = np.zeros(3)
         file["Data/SpectrumImage/1abc/Metadata"] = text

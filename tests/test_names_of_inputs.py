@@ -15,7 +15,8 @@ from mcnn_keras.files import (
     write_recording,
 )
 from mcnn_keras.files.own import PICTURE, RESULT, made_here
-from mcnn_keras.inference.planning import expanded, plan, require_free
+from mcnn_keras.inference.names import expanded
+from mcnn_keras.inference.planning import plan, require_free
 from mcnn_keras.inference.watch import _images_in, _name
 from mcnn_keras.models.saving import read_card
 

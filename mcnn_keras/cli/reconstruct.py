@@ -177,7 +177,7 @@ def measured(
     from ..focal_series.field_stop import within_stop
     from ..focal_series.focus import least_contrast, on_one_side, refocused
     from ..focal_series.series import PlanesUnknown, corrected, read_focal_series
-    from ..inference.planning import expanded
+    from ..inference.names import expanded
 
     tell = telling()
     names = [name for given in inputs for name in expanded(given, tell.say)]

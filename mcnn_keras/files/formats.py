@@ -14,7 +14,8 @@ from . import arrays, checks, microscope, mrc, pictures, tiff, zarrs
 from .arrays import HDF5_SUFFIXES
 from .kinds import kind_of
 from .own import SOFTWARE
-from .recording import LENGTHS, Axis, Recording, frames_at_once, length
+from .recording import Axis, Recording, frames_at_once, length
+from .units import LENGTHS
 
 # Results are written as integers only if their standard deviation is at least this many times the
 # noise of rounding.

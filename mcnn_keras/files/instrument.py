@@ -16,7 +16,8 @@ from typing import Any
 
 from ..errors import InputError
 from .formats import open_recording, split_name
-from .recording import LENGTHS, Axis
+from .recording import Axis
+from .units import LENGTHS
 
 # Names of an axis along which focus changes.
 FOCUS_AXES = ("z", "defocus", "focus", "depth")

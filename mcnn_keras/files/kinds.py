@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .recording import LENGTHS, Axis, length
+from .recording import Axis, length
+from .units import LENGTHS
 
 ANGLES = ("rad", "mrad")
 ENERGIES = ("eV", "keV", "meV")

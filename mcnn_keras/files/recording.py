@@ -5,7 +5,6 @@ any file -> Recording(data, axes, title) -> frames start..stop, (frames, height,
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,27 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import InputError, reason
+from .units import LENGTHS, spelled
 
-# Units of length in metres, and other spellings of units.
-LENGTHS = {
-    "m": 1.0, "cm": 1e-2, "mm": 1e-3, "um": 1e-6, "nm": 1e-9, "A": 1e-10, "pm": 1e-12,
-}  # fmt: skip
-SPELLINGS = {
-    "µm": "um", "\u03bcm": "um", "\\u00b5m": "um", "u_m": "um", "micron": "um", "microns": "um",
-    "n_m": "nm", "Å": "A", "\u212b": "A", "Angstrom": "A", "Ang": "A", "ang": "A", "pixel": "",
-    "pixels": "", "px": "", "<undefined>": "", "undefined": "", "none": "", "None": "",
-    "sec": "s", "secs": "s", "msec": "ms", "degree": "°", "degrees": "°", "deg": "°",
-    **{
-        name + tail: unit
-        for name, unit in {
-            "meter": "m", "metre": "m", "centimeter": "cm", "centimetre": "cm", "millimeter": "mm",
-            "millimetre": "mm", "micrometer": "um", "micrometre": "um", "nanometer": "nm",
-            "nanometre": "nm", "angstrom": "A", "picometer": "pm", "picometre": "pm",
-            "second": "s", "millisecond": "ms", "microsecond": "us", "minute": "min", "hour": "h",
-        }.items()
-        for tail in ("", "s")
-    },
-}  # fmt: skip
 # A frame of more pixels is refused before memory is taken: a damaged header can announce any.
 MOST_PIXELS = 2**31
 
@@ -68,15 +48,6 @@ def axis(name: Any, size: int, scale: Any = None, offset: Any = 0.0, units: Any 
         scale = float(scale)
     offset = float(offset or 0.0)
     return Axis(str(name or ""), int(size), scale, offset if np.isfinite(offset) else 0.0, units)
-
-
-def spelled(units: str) -> str:
-    """A unit as this package spells it; reciprocal lengths as 1/nm."""
-    units = units.strip()
-    inverse = re.fullmatch(r"1 ?/ ?(.+)|(.+?) ?\^? ?(?:-1|\(-1\)|\{-1\}|⁻¹)", units)
-    if inverse:
-        return f"1/{spelled(inverse[1] or inverse[2])}"
-    return SPELLINGS.get(units, units)
 
 
 def length(axis: Axis, unit: str) -> float | None:
@@ -144,6 +115,8 @@ class Recording:
         What of the file was not taken, or not kept, a line each, without the file's name.
     kind : str
         What the file says it holds where that is no image, "diffraction patterns" say.
+    files : set of Path
+        All that hold its frames, where these are several.
     """
 
     data: Any
@@ -154,6 +127,7 @@ class Recording:
     _close: Callable[[], Any] | None = field(default=None, repr=False)
     notes: tuple[str, ...] = ()
     kind: str = ""
+    files: set[Path] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         if len(self.data.shape) != 3 + self.colour or 0 in self.data.shape:

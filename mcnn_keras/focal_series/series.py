@@ -92,8 +92,13 @@ def read_focal_series(
     axes: tuple[Axis, ...] = ()
     title, told, source = "", [], "--defocus"
     known: set[str] = set()
+    taken: set[Path] = set()
     for name in names:
         with open_recording(name, force) as recording:
+            if Path(split_name(name)[0]).resolve() in taken and len(recording.files) > 1:
+                say(f"{name} holds a part of the same recording")
+                continue
+            taken |= recording.files
             for line in recording.told(known):
                 say(line)
             axes = axes or tuple(recording.axes[-2:])

@@ -5,10 +5,8 @@ names -> files -> groups, one for each measurement or recording -> planes matche
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from glob import escape, glob
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +14,11 @@ from ..errors import InputError
 from ..files import open_recording, output_types, split_name
 from ..files.formats import FOLDERS, WRITABLE, is_image_file
 from ..files.instrument import instrument_of
-from ..files.own import inputs_among, made_here
+from ..files.own import made_here
 from ..models import AnyPlanes, ModelCard, Planes
 from ..models.saving import model_path
 from .measurements import Measurements
+from .names import expanded, tell_of_own
 from .planes import counted, match_planes
 
 
@@ -121,7 +120,7 @@ def plan(
     if defocus and not isinstance(card.inputs, Planes):
         raise InputError("--defocus names the planes of a phase model; leave it out")
     names = [name for given in inputs for name in expanded(given, say)]
-    _tell_of_own(inputs, say)
+    tell_of_own(inputs, say)
     found, failed = _measured(names, card, frames, list(defocus or ()), force)
     groups = [group for group, *_ in found]
     output = Path(output)
@@ -129,6 +128,8 @@ def plan(
         not output.is_dir() or output.suffix.lower() in FOLDERS
     )
     into_folder = output.is_dir() and output.suffix.lower() not in WRITABLE
+    # Several files may be parts of one recording.
+    into_folder |= not is_file and len(groups) == 1 and len(names) > len(groups[0])
     if len(groups) == 1 and not (into_folder or _folder_given(inputs)):
         if not is_file:
             output_types(output)
@@ -158,58 +159,6 @@ def plan(
     return jobs
 
 
-def expanded(name: str | Path, say: Callable[[str], Any] = lambda text: None) -> list[str]:
-    """The files that a folder, a pattern or a name stands for, in order.
-
-    What is there by the very name is taken before a pattern is. Of a folder or a pattern, results
-    and pictures of earlier runs are left out: results only where there is anything else.
-
-    Parameters
-    ----------
-    name : str or Path
-    say : callable
-        Takes a line about what is left out.
-    """
-    path = Path(name)
-    if path.is_dir() and path.suffix.lower() not in FOLDERS:
-        found = sorted(p for p in path.iterdir() if is_image_file(p))
-        kept = [str(p) for p in inputs_among(found, say)]
-        if not kept:
-            raise InputError(f"the folder {path} holds no image file")
-        return kept
-    file, image = split_name(name)
-    if os.path.exists(file) or not any(c in file for c in "*?["):
-        return [str(name)]
-    found = [Path(p) for p in sorted(glob(_pattern(file)))]
-    kept = [str(p) + f":{image}" * bool(image) for p in inputs_among(found, say)]
-    if not kept:
-        raise InputError(f"no file is called {name}")
-    return kept
-
-
-def _pattern(name: str) -> str:
-    """A pattern for glob, with the parts of it that are there by their own name taken as such."""
-    path = Path(name)
-    done, pattern = Path(path.anchor), Path(path.anchor)
-    for part in path.parts[len(path.anchor) > 0 :]:
-        done = done / part
-        pattern = pattern / (escape(part) if os.path.exists(done) else part)
-    return str(pattern)
-
-
-def _tell_of_own(inputs: Sequence[str], say: Callable[[str], Any]) -> None:
-    """Warn of results of earlier runs among other files, as a shell's pattern names them."""
-    files = [Path(split_name(name)[0]) for name in inputs]
-    kinds = {f.name: made_here(f) for f in files if len(files) > 1 and is_image_file(f)}
-    own = [name for name, kind in kinds.items() if kind]
-    if own and len(own) < len(kinds):
-        say(
-            f"Warning: mcnn-keras itself wrote {', '.join(own[:3])}"
-            f"{f' and {len(own) - 3} more' * (len(own) > 3)}, given beside other files; take out "
-            "what is no measurement"
-        )
-
-
 def _folder_given(inputs: Sequence[str]) -> bool:
     return any(
         (Path(name).is_dir() and not is_image_file(Path(name))) or expanded(name) != [str(name)]
@@ -226,6 +175,7 @@ def _measured(
 ) -> tuple[list[tuple[tuple[str, ...], list[int] | None, str]], dict[tuple[str, ...], str]]:
     """The files and images that make each result, with a note; and why some cannot be made."""
     groups = _groups(names, card, frames, bool(defocus), force)
+    taken: dict[Path, int] = {}
     found: list[tuple[tuple[str, ...], list[int] | None, str]] = []
     failed: dict[tuple[str, ...], str] = {}
     for group in groups:
@@ -240,7 +190,15 @@ def _measured(
                         f"for {planes} {card.inputs.unit}: image {numbers} of {group[0]}, counted "
                         "from 0"
                     )
-            open_measurements(Job(group, Path(), chosen, force=force), card).__exit__()
+            with open_measurements(Job(group, Path(), chosen, force=force), card) as measurements:
+                whole = frozenset().union(*(r.files for r in measurements.recordings))
+            before = taken.get(Path(split_name(group[0])[0]).resolve())
+            if before is not None and len(whole) > 1:  # its frames are there already
+                part = f"{group[0]} holds a part of the same recording"
+                given, images, told = found[before]
+                found[before] = given, images, "; ".join(filter(None, (told, part)))
+                continue
+            taken.update(dict.fromkeys(whole, len(found)))
         except InputError as error:
             if len(groups) == 1:
                 raise

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..files.own import SOFTWARE
 from ..files import open_recording, replacing, to_grey
+from ..files.own import SOFTWARE
 
 SUFFIXES = (".gif", ".mp4")
 # Frames of a video at most; a longer recording is thinned out.
