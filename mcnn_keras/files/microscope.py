@@ -159,11 +159,17 @@ def _recording(path: Path, found: Any) -> Recording:
     elif _signal_axes(found) == 1 and data.ndim > 2:  # a map at each energy
         data, own = np.moveaxis(data, -1, 0), [own[-1], *own[:-1]]
     axes = [
-        axis(a.get("name"), size, a.get("scale"), a.get("offset"), a.get("units"))
+        axis(_name(a), size, a.get("scale"), a.get("offset"), a.get("units"))
         for a, size in zip(own, data.shape, strict=False)
     ]
     inner = [a._replace(name=n) for a, n in zip(axes[-2:], ("height", "width"), strict=True)]
     return recording_of(data, path, [*axes[:-2], *inner], _title(found), colour)
+
+
+def _name(described: Any) -> str:
+    """An axis's name, Time and Z as this package writes them."""
+    name = str(described.get("name") or "")
+    return name.lower() if name.lower() in ("time", "z", "channel") else name
 
 
 def _signal_axes(signal: Any) -> int:
