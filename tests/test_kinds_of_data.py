@@ -204,7 +204,8 @@ def test_images_beside_spectra_are_offered_by_name(tmp_path):
                          "PixelSize": {"height": "2e-10", "width": "2e-10"},
                          "Offset": {"x": "0", "y": "0"}},
         "Scan": {"FrameTime": "0.5"}, "Detectors": {"Detector-0": {"DetectorName": "HAADF"}},
-        "Core": {}, "CustomProperties": {}, "Instrument": {}, "Acquisition": {}, "Optics": {}, "Sample": {}, "Stage": {},
+        "Core": {}, "CustomProperties": {},
+        "Instrument": {}, "Acquisition": {}, "Optics": {}, "Sample": {}, "Stage": {},
     }  # fmt: skip
     text = np.frombuffer(json.dumps(told).encode().ljust(3000, b"\0"), "u1")[:, None]
     with h5py.File(tmp_path / "a.emd", "w") as file:

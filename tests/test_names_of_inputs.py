@@ -57,7 +57,7 @@ def test_colons_name_images_only_behind_files(tmp_path, monkeypatch):
     assert split_name("x/scan.emd:HAADF: 2") == ("x/scan.emd", "HAADF: 2")
     assert split_name("12:30.tif") == ("12:30.tif", "")
     np.save(tmp_path / "c.npy", FRAME)
-    with pytest.raises(InputError, match="is not there|names no images"):
+    with pytest.raises(InputError, match=r"is not there|names no images"):
         open_recording("c.npy:1")
 
 

@@ -1,4 +1,4 @@
-"""Fail where a file makes the program wait, take memory, read other files, or end in a traceback."""
+"""Fail where a file makes the program wait, take memory, read other files, or show a traceback."""
 
 import json
 import os
