@@ -19,7 +19,7 @@ cluster.rotate(18, "z")
 cluster.rotate(3, "x")
 cluster.set_cell([SIDE, SIDE, 16.0])
 cluster.center()
-# Two lone atoms beside it: their brightness beside the columns' is a test of its own.
+# Two single atoms next to it: a separate test of their brightness relative to the columns.
 cluster += ase.Atoms("PtPd", positions=[[2.5, 3.0, 8.0], [17.5, 16.5, 8.0]])
 
 potential = abtem.Potential(cluster, sampling=0.04, slice_thickness=1.0)

@@ -1,10 +1,10 @@
-"""Record pairs of what a screen shows and what a camera beside it sees of the wall facing it.
+"""Record pairs of a screen's picture and a camera's picture of the wall that faces the screen.
 
     pip install ".[capture]" && python data_tools/capture_reflection.py FILM pairs/ --pairs 1024
 
-Plays a film, or a folder of pictures, full screen; takes screen and camera twice a second, holds
-them in memory, and writes pairs/camera/*.png, pairs/screen/*.png and pairs/times.csv at the end.
-Escape or Ctrl-C ends early and keeps what was taken. Next: prepare_reflection.py.
+Plays a film, or a folder of pictures, full screen. Records screen and camera twice per second, in
+memory, and writes pairs/camera/*.png, pairs/screen/*.png and pairs/times.csv at the end. Escape or
+Ctrl-C ends early and keeps the recorded pairs. Next step: prepare_reflection.py.
 """
 
 import argparse
@@ -25,28 +25,28 @@ SETTLING = 1.0  # seconds for the window to appear and the camera's exposure to 
 
 
 def main(arguments):
-    """Record; what goes wrong before the first pair leaves nothing behind."""
+    """Record pairs; an error before the first pair leaves no files behind."""
     if arguments.output.exists():
         raise InputError(f"{arguments.output} is there already; name a new folder")
     for what in ("rate", "pairs"):
         if not getattr(arguments, what) > 0:
             raise InputError(f"{what} is {getattr(arguments, what)}; it must be positive")
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")  # what fails is told of below
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")  # failures are reported below
     try:
         import tkinter  # noqa: F401 - a system's Python may lack it
 
         import cv2
         import mss
     except ImportError as error:
-        mend = "pip install '.[capture]', and python3-tk from the system's packages"
-        raise InputError(f"{error.name} is not installed; {mend}") from None
+        fix = "run pip install '.[capture]', and install the system package python3-tk"
+        raise InputError(f"{error.name} is not installed; {fix}") from None
     film = Film(cv2, arguments.source)
     camera = Camera(cv2, arguments.camera)
     try:
         grabber = mss.MSS()
         monitor = grabber.monitors[arguments.screen]
     except mss.exception.ScreenShotError as error:
-        raise InputError(f"no display can be taken ({error}); log in to a desktop") from None
+        raise InputError(f"the display cannot be recorded ({error}); log in to a desktop") from None
     except IndexError:
         raise InputError(
             f"there is no screen {arguments.screen}; choose 1 to {len(grabber.monitors) - 1}"
@@ -67,13 +67,13 @@ def main(arguments):
     finally:
         camera.close()
     if not pairs:
-        raise InputError("ended before the first pair was taken; nothing is written")
+        raise InputError("stopped before the first pair; nothing is written")
     write(pairs, arguments.output)
     print(f"{len(pairs)} pairs in {arguments.output}")
 
 
 class Film:
-    """Pictures of a film or of a folder, over and over."""
+    """Pictures of a film or of a folder, repeated without end."""
 
     def __init__(self, cv2, source):
         self.cv2 = cv2
@@ -85,27 +85,27 @@ class Film:
         else:
             self.film = cv2.VideoCapture(str(source))
             if not source.is_file() or not self.film.read()[0]:
-                raise InputError(f"{source} is no film that OpenCV reads; give an mp4 or avi")
+                raise InputError(f"OpenCV cannot read the film {source}; give an mp4 or avi")
             self.seconds = 1 / (self.film.get(cv2.CAP_PROP_FPS) or 25.0)
 
     def picture(self):
-        """The next one, (height, width, 3), red, green, blue."""
+        """The next picture, (height, width, 3), red, green, blue."""
         if self.film is None:
             path = self.pictures[self.next % len(self.pictures)]
             self.next += 1
             picture = self.cv2.imread(str(path))
             if picture is None:
-                raise InputError(f"{path} is no picture that OpenCV reads; take it away")
+                raise InputError(f"OpenCV cannot read the picture {path}; remove it")
         else:
             good, picture = self.film.read()
-            if not good:  # the end: once more
+            if not good:  # the end: start again
                 self.film.set(self.cv2.CAP_PROP_POS_FRAMES, 0)
                 picture = self.film.read()[1]
         return picture[..., ::-1]
 
 
 class Camera:
-    """A camera by its number, or a video file in its place."""
+    """A camera by its number, or a video file instead."""
 
     def __init__(self, cv2, name):
         self.cv2 = cv2
@@ -125,16 +125,16 @@ class Camera:
             self.device.set(self.cv2.CAP_PROP_POS_FRAMES, 0)
             good, picture = self.device.read()
         if not good:
-            raise InputError("the camera has stopped giving pictures; look at its cable")
+            raise InputError("the camera sends no more pictures; check its cable")
         return picture[..., ::-1].copy()
 
     def close(self):
-        """Let other programs have it."""
+        """Release the camera for other programs."""
         self.device.release()
 
 
 def require_space(camera_bytes, monitor, arguments):
-    """All pairs must fit into memory, and written, at worst as large, onto the disk."""
+    """Raise InputError unless all pairs fit into memory, and on the disk if not compressed."""
     needed = arguments.pairs * (camera_bytes + 3 * monitor["width"] * monitor["height"])
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
     parent = next(p for p in arguments.output.absolute().parents if p.exists())
@@ -142,13 +142,13 @@ def require_space(camera_bytes, monitor, arguments):
         if needed > 0.9 * free:
             most = int(arguments.pairs * 0.9 * free / needed)
             raise InputError(
-                f"{arguments.pairs} pairs need {needed / 1e9:.1f} GB of {place}, {free / 1e9:.1f} "
-                f"are free; record --pairs {most}, or at a lower resolution"
+                f"{arguments.pairs} pairs need {needed / 1e9:.1f} GB of {place}, and only "
+                f"{free / 1e9:.1f} are free; give --pairs {most}, or use a lower resolution"
             )
 
 
 def play(film, monitor, take, interval):
-    """Show the film full screen and take a pair at each interval, until `take` says enough."""
+    """Show the film full screen and record a pair at each interval, until `take` ends it."""
     import tkinter
 
     try:
@@ -164,7 +164,7 @@ def play(film, monitor, take, interval):
     failed, stopped = [], []
 
     def guarded(step):
-        # Tk would print an error and go on.
+        # Tk would print an error and continue.
         def run():
             try:
                 step()
@@ -203,7 +203,7 @@ def play(film, monitor, take, interval):
 
 
 def write(pairs, output):
-    """All files, under another name until they are complete."""
+    """Write all files, under a temporary name until they are complete."""
     import imageio.v3 as iio
 
     part = output.with_name(output.name + ".part")

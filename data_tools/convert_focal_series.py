@@ -1,13 +1,13 @@
-"""Convert a published focal series into a TIFF stack with its planes beside it.
+"""Convert a published focal series into a TIFF stack, with its planes in a text file.
 
     python data_tools/convert_focal_series.py cheekcell_data.mat cells.tif --unit m
     python data_tools/convert_focal_series.py hela_tiffs/ hela.tif --unit um
     mcnn-keras reconstruct gp-tie cells.tif --wavelength 0.65 --output phase.tif
 
-Reads MATLAB's files of any version and other HDF5 files, in which the one stack of images and the
-one list of as many numbers are its planes (as in those of GP-TIE: Istack or Ividmeas, zvec, lambda,
-ps), and folders of TIFF files with the planes in their names (HeLa_z-12.5um.tif). Writes cells.tif,
-with its pixel size if that is told, and cells.txt: the planes in um.
+Reads MATLAB files of any version and other HDF5 files with one stack of images, and one list of
+numbers of the same length, the planes (as in the files of GP-TIE: Istack or Ividmeas, zvec, lambda,
+ps). Also reads folders of TIFF files with the planes in their names (HeLa_z-12.5um.tif). Writes
+cells.tif, with its pixel size if it is known, and cells.txt: the planes in um.
 """
 
 import argparse
@@ -29,10 +29,10 @@ NUMBER = re.compile(r"([-+]?\d+(?:\.\d+)?)")
 
 
 def main(arguments):
-    """Convert; nothing is written unless images and planes fit."""
+    """Convert; writes nothing unless images and planes fit."""
     source, output, factor = arguments.source, arguments.output, TO_UM[arguments.unit]
     if output.suffix not in (".tif", ".tiff"):
-        raise InputError(f"{output} does not end in .tif; name the stack like cells.tif")
+        raise InputError(f"{output} does not end in .tif; give a name like cells.tif")
     if source.is_dir():
         images, planes, scalars = folder(source)
     elif source.is_file():
@@ -89,7 +89,7 @@ def stack_of(found, source):
         )
     planes = next(iter(fitting.values()))
     images = stacks[0]
-    # MATLAB counts planes last; its HDF5 files turn all axes over.
+    # In MATLAB the planes are the last axis; its HDF5 files have all axes reversed.
     if images.shape[2] == planes.size:
         images = np.moveaxis(images, 2, 0)
     else:
@@ -107,11 +107,11 @@ def folder(source):
         numbers = NUMBER.findall(path.stem)
         if not numbers:
             raise InputError(f"{path.name} has no plane in its name, such as cell_z-12.5um.tif")
-        # Of several numbers, that before a unit or after a z; else the last.
+        # Of several numbers, the one before a unit or after a z; else the last.
         marked = re.findall(r"z_?=?([-+]?\d+(?:\.\d+)?)|([-+]?\d+(?:\.\d+)?)\s*[unm]m", path.stem)
         chosen = next((a or b for a, b in marked), numbers[-1])
         if float(chosen) in planes.values():
-            raise InputError(f"two files name the plane {chosen}; leave one of them out")
+            raise InputError(f"two files have the plane {chosen}; leave one of them out")
         planes[path] = float(chosen)
     paths = sorted(paths, key=planes.get)
     return np.concatenate([read_images(p) for p in paths]), [planes[p] for p in paths], {}

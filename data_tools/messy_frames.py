@@ -1,13 +1,13 @@
-"""STEM frames with the faults of real ones, by a simulator of its own in NumPy and SciPy.
+"""STEM frames with the faults of real frames, by a separate simulator in NumPy and SciPy.
 
-It shares no code with the package's simulator, so that a network trained on that one can be judged
-by this one.
+It shares no code with the package's simulator, so that networks trained on the package's frames
+can be tested independently.
 
     clean = specimen("lattice", rng)                   # one of SPECIMENS
     frame, truth = KINDS["hot 1 %"](clean, -3, rng)    # truth is NaN where pixels are burned in
     movie = sequence("drifting", rng)                  # clean, one of SEQUENCES
 
-Images are of values from 0 to 1. An SNR is the variance of the clean image to that of the noise.
+Images have values from 0 to 1. An SNR is the variance of the clean image to that of the noise.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def at_snr(
     Parameters
     ----------
     clean : (height, width) array
-        Not negative, if the noise is that of counting.
+        Not negative, for counting noise.
     snr_db : float
         Variance of the clean image to that of the noise.
     rng : numpy.random.Generator
@@ -78,7 +78,7 @@ def sequence(
     size : int
         Height and width of a frame in pixels.
     drift : float
-        The fastest motion of a drifting specimen, in pixels a frame.
+        The fastest motion of a drifting specimen, in pixels per frame.
     """
     return SEQUENCES[kind](rng, frames, size, drift)
 
@@ -114,7 +114,7 @@ def _columns(rng: np.random.Generator, size: int, inside: Callable | None = None
 
 
 def _field(rng: np.random.Generator, size: int, power: float) -> np.ndarray:
-    """A random field whose amplitudes fall with a power of the frequency, of deviation one."""
+    """A random field whose amplitudes fall with a power of the frequency, with deviation one."""
     fy, fx = np.fft.fftfreq(2 * size)[:, None], np.fft.rfftfreq(2 * size)
     falling = np.maximum(np.hypot(fy, fx), 0.5 / size) ** -power
     white = np.fft.rfft2(rng.normal(size=(2 * size, 2 * size)))
@@ -123,7 +123,7 @@ def _field(rng: np.random.Generator, size: int, power: float) -> np.ndarray:
 
 
 def _film(rng: np.random.Generator, size: int) -> np.ndarray:
-    """An amorphous film of mean one: grain, and a thickness that varies slowly."""
+    """An amorphous film with mean one: grain, and a thickness that varies slowly."""
     grain = gaussian_filter(rng.normal(size=(size, size)), rng.uniform(0.8, 2.5), mode="wrap")
     grain *= rng.uniform(0.05, 0.3) / grain.std()
     return (1 + grain + rng.uniform(0, 0.4) * _field(rng, size, 2)).clip(0)
@@ -159,7 +159,7 @@ def _lone_atoms(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def _particles(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Balls, ellipsoids and polygons that overlap, as thick as they look."""
+    """Overlapping balls, ellipsoids and polygons, with their projected thickness."""
     y, x = np.mgrid[:size, :size]
     image = np.zeros((size, size))
     scale = size * np.exp(rng.uniform(np.log(0.04), np.log(0.2)))
@@ -183,7 +183,7 @@ def _particles(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def _film_edges(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Regions of one value each, between straight or curved edges, sharp or smooth."""
+    """Regions with one value each, between straight or curved edges, sharp or smooth."""
     y, x = np.mgrid[:size, :size] / size + rng.choice([0, 0.05]) * _field(rng, size, 2.5)
     regions = cKDTree(rng.uniform(0, 1, (rng.integers(2, 14), 2)))
     image = rng.uniform(0, 1, regions.n)[regions.query(np.stack([y, x], -1))[1]]
@@ -191,7 +191,7 @@ def _film_edges(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def _texture(rng: np.random.Generator, size: int) -> np.ndarray:
-    """A random field, as it is, between two bounds, or as a pattern of two values."""
+    """A random field, unchanged, clipped, or as a pattern of two values."""
     field = _field(rng, size, rng.uniform(0.8, 2.2))
     field = gaussian_filter(field, rng.uniform(0.7, 3), mode="nearest")
     way = rng.integers(3)
@@ -230,7 +230,7 @@ SPECIMENS: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
 
 
 def _with(clean: np.ndarray, snr_db: float, noise: np.ndarray) -> np.ndarray:
-    """Noise of any strength, brought to an SNR."""
+    """Noise, scaled to an SNR."""
     strength = clean.std() * 10 ** (-snr_db / 20)
     return clean + (noise - noise.mean()) * strength / noise.std()
 
@@ -272,7 +272,7 @@ def _jitter(clean: np.ndarray, snr_db: float, rng: np.random.Generator) -> Pair:
 
 
 def _recorded(change: Callable[[np.ndarray, np.ndarray, np.random.Generator], Pair]) -> Kind:
-    """Counting noise, then what a (frame, clean, rng) -> (frame, truth) does to the frame."""
+    """Counting noise, followed by a change (frame, clean, rng) -> (frame, truth)."""
     return lambda clean, snr_db, rng: change(at_snr(clean, snr_db, rng), clean, rng)
 
 
@@ -284,7 +284,7 @@ def _rotated(frame: np.ndarray, clean: np.ndarray, rng: np.random.Generator) -> 
 
 
 def _burned(frame: np.ndarray, clean: np.ndarray, where: np.ndarray, value: ArrayLike) -> Pair:
-    """The value where pixels are burned in, and a truth that does not count there."""
+    """The frame with a burned-in value, and the truth with NaN in these pixels."""
     return np.where(where, value, frame), np.where(where, np.nan, clean)
 
 
@@ -353,7 +353,7 @@ KINDS: dict[str, Kind] = {
 
 
 def _moving(rng: np.random.Generator, frames: int, size: int, drift: float) -> np.ndarray:
-    """A lattice or a cluster that drifts, mostly one way, and turns a little."""
+    """A lattice or a cluster that drifts, mostly in one direction, and rotates a little."""
     large = size + 2 * int(drift * frames + 0.1 * size)
     image = specimen(rng.choice(["lattice", "cluster on film"]), rng, large)
     way = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, 0.3, frames))
@@ -372,7 +372,7 @@ def _moving(rng: np.random.Generator, frames: int, size: int, drift: float) -> n
 
 
 def _jumping(rng: np.random.Generator, frames: int, size: int, drift: float) -> np.ndarray:
-    """Lone atoms: some jump, some come or go for good, and some are there for one frame only."""
+    """Single atoms: some jump, some appear or disappear, and some exist in one frame only."""
     width, count = rng.uniform(1.6, 3), rng.integers(12, 30)
     sites = rng.uniform(0, size, (count, 2))
     here = rng.random(count) < 0.8

@@ -1,10 +1,10 @@
-"""Multislice ADF images of platinum clusters on amorphous carbon by abTEM, to test denoising on.
+"""Multislice ADF images of platinum clusters on amorphous carbon by abTEM, to test denoising.
 
     pip install abtem && python data_tools/multislice_set.py experiments/data/pt_on_carbon.npz
 
-Takes about a quarter of an hour on two cores. The images owe nothing to this package's simulator:
-they hold channelling, the carbon's own structure, and a detector with its real angles. What differs
-between them: size and turn of the clusters, thickness of the carbon, energy, angle and focus.
+Takes about a quarter of an hour on two cores. The images are independent of this package's
+simulator: they contain channelling, the structure of the carbon, and a detector with its real
+angles. Size and rotation of the clusters, thickness of the carbon, energy, angle and focus vary.
 """
 
 import sys
@@ -40,7 +40,7 @@ def carbon(thickness):
 
 
 def clusters():
-    """One to three octahedra, cubes and cut ones, each turned by chance, apart from each other."""
+    """One to three octahedra, cubes and truncated ones, randomly rotated, without overlap."""
     atoms = ase.Atoms()
     for _ in range(rng.integers(1, 4)):
         length = int(rng.integers(3, 6))
@@ -76,7 +76,7 @@ for i in range(IMAGES):
     waves = abtem.SMatrix(
         potential=potential, energy=energy, semiangle_cutoff=angle, interpolation=2
     )
-    # The image holds nothing finer than the probe's limit: scan to it, and interpolate the rest.
+    # The image has no detail finer than the probe's limit: scan at it, and interpolate.
     wavelength = abtem.core.energy.energy2wavelength(energy)
     step = 0.9 * wavelength / (4e-3 * angle)
     points = int(np.ceil(SIDE / step))

@@ -1,4 +1,4 @@
-"""Prepare recorded pairs of a screen and a camera for training, as the paper does.
+"""Prepare recorded pairs of a screen and a camera for training, as in the paper.
 
     python data_tools/prepare_reflection.py pairs/ ready/
     mcnn-keras train paired --inputs ready/train/camera --targets ready/train/screen --whole
@@ -20,14 +20,14 @@ from mcnn_keras.files.pictures import read_picture
 
 
 def main(arguments):
-    """Write ready/train and ready/test, under another name until they are complete."""
+    """Write ready/train and ready/test, under a temporary name until they are complete."""
     if arguments.output.exists():
         raise InputError(f"{arguments.output} is there already; name a new folder")
     found = {}
     for kind in ("camera", "screen"):
         folder = arguments.pairs / kind
         if not folder.is_dir():
-            raise InputError(f"{folder} is not there; give the folder that was recorded")
+            raise InputError(f"{folder} is not there; give the folder of the recording")
         found[kind] = {path.stem: path for path in folder.iterdir() if path.is_file()}
     names = sorted(set(found["camera"]) & set(found["screen"]))
     if len(names) <= arguments.test:
@@ -61,7 +61,7 @@ def cropped(path, height, width):
 
 
 def scaled(path, height, width):
-    """A picture at another size, what is finer than its pixels averaged."""
+    """A picture at another size, with averaging when it becomes smaller."""
     picture = resize(colours(path), (height, width, 3), anti_aliasing=True)
     return np.round(255 * picture).astype(np.uint8)
 
@@ -70,7 +70,7 @@ def colours(path):
     """Red, green and blue of a picture file."""
     picture, colour = read_picture(path)
     if not colour:
-        raise InputError(f"{path} is no colour picture; record in colour")
+        raise InputError(f"{path} is not a colour picture; record in colour")
     return picture[..., :3]
 
 

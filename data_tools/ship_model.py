@@ -1,11 +1,11 @@
-"""Put a trained model into the package: float16 weights, and its story in its card.
+"""Put a trained model into the package: float16 weights, and how it was made in its card.
 
     python data_tools/ship_model.py runs/denoise/model.h5 mcnn_keras/weights/denoise.h5 \\
         --command "mcnn-keras train denoise" --description "STEM frames, 4.0 M parameters" \\
         --metrics runs/fig5/metrics.json
 
-The file stays one that mcnn_keras.load and keras.models.load_model open; half the precision of the
-weights is far below what training leaves undecided, and the script prints what it changes.
+mcnn_keras.load and keras.models.load_model can open the file. The rounding to half precision is far
+smaller than the variation between trainings; the script prints what it changes.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from mcnn_keras.models.saving import ATTRIBUTE
 parser = argparse.ArgumentParser()
 parser.add_argument("model", type=Path)
 parser.add_argument("output", type=Path)
-parser.add_argument("--command", required=True, help="that made the model")
+parser.add_argument("--command", required=True, help="the command that made the model")
 parser.add_argument("--description", required=True, help="a line for `mcnn-keras models`")
 parser.add_argument("--metrics", type=Path, help="a .json of measured quality, for the card")
 arguments = parser.parse_args()
@@ -32,7 +32,7 @@ arguments = parser.parse_args()
 model = mcnn.load(arguments.model)
 card = model.card
 card.command, card.description = arguments.command, arguments.description
-# Where a run started is told by the file's name: its folder is this machine's.
+# Only the file name of the start model is kept, without the folder of this machine.
 training = card.training
 while training is not None:
     if training.get("start"):
@@ -40,12 +40,12 @@ while training is not None:
     training = training.get("before")
 if arguments.metrics:
     card.metrics["measured"] = json.loads(arguments.metrics.read_text())
-json.dumps(card.asdict(), allow_nan=False)  # NaN is not JSON: refuse it
+json.dumps(card.asdict(), allow_nan=False)  # NaN is not valid JSON: raise an error
 
 
 def copy_halved(source, target):
     """Copy a group with its attributes, floating-point arrays in half precision."""
-    # The old card goes, bytes and all.
+    # The old card is removed completely.
     target.attrs.update({k: v for k, v in source.attrs.items() if k != ATTRIBUTE})
     for name, item in source.items():
         if isinstance(item, h5py.Group):
@@ -58,7 +58,7 @@ def copy_halved(source, target):
 
 
 with tempfile.TemporaryDirectory() as folder:
-    # Saved anew, so that a file of an earlier format becomes one of the present format.
+    # Saved again, so that a file of an earlier format is converted to the present format.
     whole = Path(folder) / "model.h5"
     mcnn.save(model, whole)
     with (

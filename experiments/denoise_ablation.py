@@ -1,10 +1,10 @@
-"""What each part of the denoising network and its training is worth, on one small budget.
+"""The effect of each part of the denoising network and its training, with one small budget.
 
     python experiments/denoise_ablation.py          # 40 minutes on two cores
 
-Every variant is trained on 24,576 samples of 128x128 from the same seed, and tested on the same
-512 unseen ones: the mean over samples of 10 log10(variance of the truth / mean squared error), all
-families, blank ones left out. Differences of a tenth of a decibel are within what a seed may do.
+Each variant is trained on 24,576 samples of 128x128 from the same seed, and tested on the same 512
+unseen samples: the mean over samples of 10 log10(variance of the truth / mean squared error), all
+families without blank frames. Differences of a tenth of a decibel may be due to the seed.
 """
 
 import argparse

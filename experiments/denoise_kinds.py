@@ -1,4 +1,4 @@
-"""Frames as instruments and programs leave them, by a simulator that is not the package's.
+"""Denoise frames with the faults of instruments and programs, from an independent simulator.
 
     python experiments/denoise_kinds.py [--model denoise]           # 2 minutes on two cores
     python experiments/denoise_kinds.py --quick                     # 10 seconds
@@ -7,12 +7,12 @@ Three tables, from frames of data_tools/messy_frames.py, 128x128 pixels:
 
 1. Kinds of frames: noise that is correlated, resampled, rotated, burned-in marks and so on, over
    lattices and clusters on a film at -3 dB. Mean SNR in dB of the frames, of the Gaussian blur that
-   is best for that kind, round or longer along one axis, and of the network, each after the scale
-   and the offset that suit it best. Pixels that are burned in count for nothing, and the blur is
-   told which they are. Wanted: above the blur in every row.
-2. Never worse than no denoising: specimens of all kinds, white noise, -10 to 40 dB. The answer's
-   squared error in parts of the frame's, the mean of two draws of the noise. Wanted: none above 1.
-3. Pure noise, white and correlated: invented atoms a frame, counted as fig5_denoising.py does.
+   is best for that kind, round or longer along one axis, and of the network, each with its best
+   scale and offset. Burned-in pixels are left out, and the blur gets their mask. Wanted: above the
+   blur in every row.
+2. Never worse than no denoising: specimens of all kinds, white noise, -10 to 40 dB. The squared
+   error relative to that of the frame, mean of two draws of the noise. Wanted: none above 1.
+3. Pure noise, white and correlated: invented atoms per frame, counted as in fig5_denoising.py.
    Wanted: 0.01.
 """
 
@@ -64,13 +64,13 @@ def network(frame):
 
 
 def snr(answer, truth):
-    """In dB, after the scale and the offset that suit the answer best."""
+    """In dB, with the best scale and offset of the answer."""
     seen = np.isfinite(truth)
     return -10 * np.log10(1 - max(correlation(answer[seen], truth[seen]), 0) ** 2)
 
 
 def blurred(frame, truth, sigmas):
-    """From the pixels that are not burned in, as many as there are within reach."""
+    """Blur that leaves out burned-in pixels."""
     seen = np.isfinite(truth).astype(float)
     weight = gaussian_filter(seen, sigmas, mode="reflect")
     return gaussian_filter(np.where(seen > 0, frame, 0), sigmas) / np.maximum(weight, 1e-12)

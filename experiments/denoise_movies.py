@@ -1,17 +1,17 @@
-"""Movies: each frame denoised alone, beside answers that use the frames around it.
+"""Movies: compare denoising of single frames with methods that use neighbouring frames.
 
     python experiments/denoise_movies.py [--model denoise]          # 5 minutes on two cores
 
 Sequences of 15 frames of 128x128 with counting noise, from data_tools/messy_frames.py, which is not
-the package's simulator. SNR is in dB after the scale and the offset that suit an answer best.
+the package's simulator. SNR is in dB with the best scale and offset of each result.
 
-1. Drifting: a lattice or a cluster that moves by up to 0.8 pixels a frame and turns a little, at
-   -8, -3 and 2 dB: the network on each frame alone, on the movie, and PGURE-SVT. Wanted: the movie
+1. Drifting: a lattice or a cluster that moves by up to 0.8 pixels per frame and rotates a little,
+   at -8, -3 and 2 dB: the network on single frames, on the movie, and PGURE-SVT. Wanted: the movie
    above both.
-2. Unrelated: every frame another specimen. Wanted: the movie not below the frames alone.
-3. Jumping atoms at 10 dB: of atoms that are there in one frame only, the height in the movie's
-   answer in parts of the height in the answer from the frame alone (wanted: at least 0.8), and in
-   the two frames around it in parts of the same (wanted: at most 0.1).
+2. Unrelated: each frame shows another specimen. Wanted: the movie not below single frames.
+3. Jumping atoms at 10 dB: for atoms that exist in one frame only, their height in the movie's
+   result relative to the result from the single frame (wanted: at least 0.8), and their height in
+   the two frames around it relative to the same (wanted: at most 0.1).
 """
 
 import argparse

@@ -1,17 +1,17 @@
-"""Denoising frames of other simulators than the package's.
+"""Denoise frames from other simulators than the package's.
 
     python experiments/denoise_other_sets.py [--model denoise]          # 2 minutes on two cores
 
 1. Lattices: 32 frames of 128x128 with one or two kinds of Gaussian columns on lattices of any angle
-   and spacing, on nothing, counting noise alone, each at an SNR of -1.2 dB. Training has lattices,
-   too, drawn by other rules.
+   and spacing, on an empty background, with counting noise only, each at an SNR of -1.2 dB. The
+   lattices of the training follow other rules.
 2. Platinum clusters on carbon: six multislice images by abTEM (data/pt_on_carbon.npz, made by
    data_tools/multislice_set.py), a source 0.8 Angstrom wide, counts at -8.5, -3.2 and 1.9 dB.
 
 A published network for restoring STEM images, of 7 M parameters, gave on sets of these kinds 16.5,
-11.1, 14.6 and 18.1 dB where the best classical answers gave 10.5, 8.2, 10.7 and 13.8: 6.0, 2.9, 3.9
-and 4.3 dB above them. Those frames were others, so that it is the distances that compare. Each
-classical method has the one strength that is best over the set.
+11.1, 14.6 and 18.1 dB; the best classical methods gave 10.5, 8.2, 10.7 and 13.8, so 6.0, 2.9, 3.9
+and 4.3 dB less. Those were other frames, so only the differences can be compared. Each classical
+method has the strength that is best over the set.
 """
 
 import argparse

@@ -1,16 +1,15 @@
-"""Real series of one field, which have no truth: each frame's answer against the raw next frame.
+"""Real series of one field, without a truth: compare each denoised frame with the next raw frame.
 
     python experiments/denoise_series.py FILE...                  # a minute for 5 frames of 128x128
     python experiments/denoise_series.py --against runs/other/model.h5 FILE...
 
-The noise of the next frame is new, so that no answer from a frame alone can know it. The squared
-difference of the answer to the next raw frame, in parts of that of the two raw frames: 1 for the
-frame as it is, 0.5 for the perfect answer. A frame is first moved onto the next one, by the shift
-at which the two correlate best after a blur; rims that come from outside the frame, and 8 pixels
-more, do not count.
+The noise of the next frame is independent of the frame. The measure is the squared difference of
+the result to the next raw frame, relative to that of the two raw frames: 1 for the raw frame, 0.5
+for the perfect result. A frame is first moved onto the next one, by the shift at which the two
+correlate best after a blur. Rims from outside the frame, and 8 pixels more, are left out.
 
-Beside the network: the blur that is best for the series, BM3D that is told the noise's spectrum
-(from the differences of the frames), and PGURE-SVT, which sees all frames but the next one.
+For comparison: the blur that is best for the series; BM3D with the noise's spectrum (from the
+differences of the frames); and PGURE-SVT, which sees all frames except the next one.
 """
 
 import argparse

@@ -1,17 +1,17 @@
-"""Real colour pairs: what a camera without a lens sees through a diffuser, and with one.
+"""Real colour pairs: pictures by a lensless camera with a diffuser, and by a camera with a lens.
 
     python experiments/diffuser_camera.py --inputs diffuser/ --targets truth/        # 40 minutes
 
-A folder of pictures through the diffuser and one of the same scenes through a lens, by the same
-names (made for the DiffuserCam of Waller's group, under BSD-3 in its repository LenslessLearning).
-The last two pairs by name are for testing. Compares, on these:
+Takes a folder of pictures through the diffuser, and a folder of the same scenes through a lens with
+the same file names (made for the DiffuserCam of Waller's group, under BSD-3 in its repository
+LenslessLearning). The last two pairs by name are for testing. Compares, on these:
 
 1. the mean of the other targets;
-2. the best linear inverse: the diffuser's point-spread function from the other pairs, then Wiener's
+2. the best linear inverse: the diffuser's point-spread function from the other pairs, then a Wiener
    filter with the strength that is best on the test pairs;
-3. `Paired`, a network trained on the other pairs alone;
-4. a network trained on pictures sent through that point-spread function, which sees Wiener's
-   estimate beside the measurement: the help of a forward model.
+3. `Paired`, a network trained on the other pairs only;
+4. a network trained on pictures simulated with that point-spread function, with the measurement and
+   its Wiener estimate as input channels. This shows the benefit of a forward model.
 """
 
 import argparse

@@ -1,13 +1,13 @@
-"""Figure 1 of the paper: how fast an MCNN and a U-Net learn to invert a Laplacian.
+"""Figure 1 of the paper: the speed with which an MCNN and a U-Net learn to invert a Laplacian.
 
     pip install ".[pictures]" && python experiments/fig1_convergence.py          # 13 minutes
 
-Both from the same seeds, on the same 768 pictures of 128x128, with the same optimiser and budget;
-the U-Net is the MCNN without its coarse outputs. Prints the test error of the full-size output at
-the end, the steps in which each reaches the U-Net's best, and the error of the exact inverse in
-Fourier space with the regularisation that is best on the test set; draws the curves against steps
-and against seconds. The paper: the MCNN reaches about 0.07, the U-Net stays at about 0.2. Wanted:
-the U-Net's best in a fifth of its steps, and 0.07 at the end.
+Both start from the same seeds, with the same 768 pictures of 128x128, optimiser and budget; the
+U-Net is the MCNN without its coarse outputs. Prints the final test error of the full-size output,
+the number of steps after which each reaches the U-Net's best error, and the error of the exact
+inverse in Fourier space with the regularisation that is best on the test set. Draws the curves
+against steps and against seconds. In the paper, the MCNN reaches about 0.07, and the U-Net stays at
+about 0.2. Wanted: the U-Net's best in a fifth of its steps, and 0.07 at the end.
 """
 
 import argparse

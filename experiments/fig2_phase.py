@@ -1,14 +1,14 @@
-"""Figure 2 of the paper: phases from one and two planes, beside classical methods from many.
+"""Figure 2 of the paper: phases from one and two planes, and classical methods with many planes.
 
     python experiments/fig2_phase.py
 
 Three networks, for planes at -108, 108, and -52 and 52 um, with the optics of the paper's cheek
-cells (0.65 um, 0.31 um pixels); trained in runs/ where they are not there yet (35 minutes each). On
-unseen simulated cells: error, correlation and time of each, and of transport of intensity from the
-same planes with the regularisation best on the set, of both refined (made to agree with their
-planes, `variational_phase`), of GP-TIE from 128 planes (-256 to 256 um), and
-of amplitude projections from 16 of them. Wanted: from one plane half of the transport of
-intensity's error; from two no more than its, and within a fifth of GP-TIE's.
+cells (0.65 um, 0.31 um pixels). They are trained in runs/ if they do not exist (35 minutes each).
+Prints error, correlation and time on unseen simulated cells for each network; for transport of
+intensity from the same planes with the regularisation that is best on the set; for both after
+refinement (`variational_phase`); for GP-TIE from 128 planes (-256 to 256 um); and for amplitude
+projections from 16 of them. Wanted: with one plane, half of the error of transport of intensity;
+with two planes, at most its error, and at most 1.2 times that of GP-TIE.
 """
 
 import argparse
@@ -56,7 +56,7 @@ def note(name, planes, answers, targets, seconds):
 
 
 def refined(name, problem, images, starts):
-    """The answers of the first samples, made to agree with their planes."""
+    """The refined results of the first samples."""
     began = time.perf_counter()
     answers = np.stack([
         variational_phase(i, problem.defocus, problem.optics, start=s[..., 0])
@@ -94,7 +94,7 @@ for name, planes in NETWORKS.items():
     refined(f"transport of intensity, {name} um, refined", problem, images, answers)
 note("zero", 0, np.zeros_like(targets), targets, 0.0)
 
-# The same objects at all planes: what a sample shows does not depend on where it is looked at.
+# The same objects at all planes: the object of a sample does not depend on the planes.
 problem = Phase(MANY[MANY != 0].tolist(), input="intensity")
 images, same = fixed_set(problem, "test", arguments.many, SIZE, SEED)
 assert np.allclose(same, targets[: arguments.many], atol=1e-5)

@@ -2,13 +2,13 @@
 
     python experiments/fig3_phase_amplitude.py [--counts 4 8 10 32]         # 75 minutes a network
 
-Networks of bottleneck cells with 3 coarse branches for the paper's exponential planes, with the
-optics of its HeLa cells (0.525 um in oil of 1.518, aperture 1.35, 0.1625 um pixels); trained in
-runs/ where they are not there yet. On unseen simulated cells: errors of phase and amplitude and
-the time, beside multi-focus transport of intensity from 50 planes (-500 to 500 um) and amplitude
-projections from these. Wanted: the network of 32 planes at or below multi-focus transport of
-intensity. Also the errors by spatial frequency: slow changes of phase hardly show in planes near
-focus.
+Networks with bottleneck cells and 3 coarse branches for the paper's exponential planes, with the
+optics of its HeLa cells (0.525 um in oil of 1.518, aperture 1.35, 0.1625 um pixels). They are
+trained in runs/ if they do not exist. Prints errors of phase and amplitude and the time on unseen
+simulated cells, also for multi-focus transport of intensity and amplitude projections from 50
+planes (-500 to 500 um). Wanted: the network with 32 planes at or below multi-focus transport of
+intensity. Also prints errors by spatial frequency: slow changes of phase hardly show in planes
+near focus.
 """
 
 import argparse

@@ -2,10 +2,10 @@
 
     python experiments/fig4_reflection.py [--run runs/reflection]       # 30 minutes
 
-Trains on simulated photographs, if the folder of the run has no model yet, and compares with the
-best linear inverse (ridge regression on 1,024 pairs, its strength the best on the test set) on
-unseen scenes: mean absolute errors, and a GIF of photograph, truth, answer and difference. Wanted:
-at most 75 % of the linear inverse's error.
+Trains on simulated photographs, if the folder of the run has no model yet. Compares with the best
+linear inverse (ridge regression on 1,024 pairs, with the strength that is best on the test set) on
+unseen scenes: mean absolute errors, and a GIF of photograph, truth, result and difference. Wanted:
+at most 75 % of the error of the linear inverse.
 """
 
 import argparse

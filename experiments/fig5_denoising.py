@@ -1,4 +1,4 @@
-"""Figure 5 of the paper: how well one frame is denoised, beside the classical methods.
+"""Figure 5 of the paper: denoising of single frames, compared with classical methods.
 
     python experiments/fig5_denoising.py [--model denoise]          # 25 minutes on two cores
 
@@ -11,13 +11,13 @@ Prints four tables and writes metrics.json and pictures:
 2. A mixed set of all families at 128x128 and 256x256, SNR -12 to 5 dB. Wanted: 7 dB above the best
    classical method, each with the parameter that is best for its own mean over this very set, and
    not below it in any tenth of the set.
-3. 1,000 frames of pure noise. Wanted: fewer than 0.01 invented atoms a frame.
+3. 1,000 frames of pure noise. Wanted: fewer than 0.01 invented atoms per frame.
 4. Lone atoms: average precision of the local maxima of all frames together, against the best blur.
 
-SNR is 10 log10(sum target^2 / sum (target - answer)^2); every answer is first given the truth's
-mean, so that a detector's offset counts for none of them. All methods get the same frames, hot
-pixels drawn in. BM3D is tried on the frames as they are and after Anscombe's transform with the
-noise found in each frame.
+SNR is 10 log10(sum target^2 / sum (target - answer)^2). Each result first gets the mean of the
+truth, so that a detector's offset has no effect. All methods get the same frames, with hot pixels
+clipped. BM3D is used on the frames directly, and after an Anscombe transform with the noise
+measured in each frame.
 """
 
 import argparse

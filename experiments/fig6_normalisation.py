@@ -1,11 +1,11 @@
-"""Extended figure of the paper: what normalisation layers do to maps with a physical scale.
+"""Extended figure of the paper: the effect of normalisation layers on maps with a physical scale.
 
     python experiments/fig6_normalisation.py          # 20 minutes on two cores
 
 Three networks without, with batch and with group normalisation retrieve phase and amplitude from
-two planes; same seed, samples and budget. Prints the error of each map, and of each map after the
-scale and offset that suit it best, which shows how much of the error is a lost scale; and draws
-targets, answers and differences.
+two planes; same seed, samples and budget. Prints the error of each map, and of each map with its
+best scale and offset, which shows how much of the error is a lost scale. Draws targets, results and
+differences.
 """
 
 import argparse
@@ -35,7 +35,7 @@ inputs, targets = fixed_set(problem, "test", 128, arguments.image_size, 6)
 
 
 def rescaled(answer, target):
-    """An answer after the scale and offset, image by image, that suit its target best."""
+    """A result with the best scale and offset for its target, image by image."""
     pixels = (1, 2)
     a, t = (x - x.mean(pixels, keepdims=True) for x in (answer, target))
     scale = (a * t).sum(pixels, keepdims=True) / (a**2).sum(pixels, keepdims=True)

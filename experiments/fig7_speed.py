@@ -1,13 +1,13 @@
-"""Figure 7 of the paper: frames denoised a second, beside the classical methods, in one run.
+"""Figure 7 of the paper: denoised frames per second, compared with classical methods in one run.
 
     python experiments/fig7_speed.py                                # 10 minutes on two cores
 
 For 128x128 to 512x512 pixels (--sizes for others): medians over warmed-up repetitions of both
-shipped networks, by TensorFlow in float32 and in bfloat16 and by ONNX Runtime, on batches of frames
-that have nothing in common, faults searched and scaled; of movies; and of BM3D and PGURE-SVT (15
-frames together, per frame). Wanted at 128x128 on processors without AVX-512: 220 times BM3D, 700
-times by the fast one. Also printed: the share of this machine's float32 convolution rate that
-inference reaches. Writes metrics.json.
+shipped networks, with TensorFlow in float32 and bfloat16 and with ONNX Runtime, on batches of
+unrelated frames, including the search for faults and the scaling; on movies; and of BM3D and
+PGURE-SVT (15 frames together, per frame). Wanted at 128x128 on processors without AVX-512: 220
+times as fast as BM3D, 700 times with the fast network. Also prints the share of this machine's
+float32 convolution rate that inference reaches. Writes metrics.json.
 """
 
 import argparse

@@ -1,18 +1,19 @@
-"""How fast a trained model inverts files, and what it needs for that.
+"""The speed and memory of a trained model with files.
 
     python experiments/inference_speed.py [--model denoise]          # 5 minutes on two cores
 
 Prints, and writes to metrics.json:
 
-1. The network alone, with its fixed channels, on frames of 128x128: frames a second by TensorFlow
-   in float32 and bfloat16 and by ONNX Runtime, and the share of the machine's own convolution rate.
-   Wanted: 60 %.
-2. A recording, from file to file by the command line: frames a second beside the network's own
-   rate, and the peak of memory for 1,000 and 10,000 frames. Wanted: 80 %, and 10 % more memory.
-3. A field of 8192x8192: pixels a second beside those of the network on 1024x1024 in one piece, and
-   the peak of memory. Wanted: 70 %, and 3 GiB.
-4. The first result of a cold start on one frame. Wanted: 8 s by TensorFlow, 2 s by ONNX Runtime.
-5. How far the engines' answers lie apart.
+1. The network alone, with its fixed channels, on frames of 128x128: frames per second with
+   TensorFlow in float32 and bfloat16 and with ONNX Runtime, and the share of the machine's
+   convolution rate. Wanted: 60 %.
+2. A recording, from file to file with the command line: frames per second relative to the network
+   alone, and peak memory for 1,000 and 10,000 frames. Wanted: 80 %, and 10 % more memory.
+3. A field of 8192x8192: pixels per second relative to the network on 1024x1024 in one piece, and
+   peak memory. Wanted: 70 %, and 3 GiB.
+4. Time to the first result after a cold start, one frame. Wanted: 8 s with TensorFlow, 2 s with
+   ONNX Runtime.
+5. The differences between the results of the engines.
 """
 
 import argparse
@@ -71,7 +72,7 @@ def operations(model):
 
 
 def command(*words):
-    """Run the command line in a process of its own: its seconds, and its peak of memory in MiB."""
+    """Run the command line in a separate process; returns seconds, and peak memory in MiB."""
     code = (
         "import sys\nfrom mcnn_keras.cli import main\n"
         "try: main(sys.argv[1:])\n"

@@ -1,18 +1,18 @@
-"""The model of any planes against the best classical answer, over defocus, planes and strength.
+"""The model for any planes against the best classical method, by defocus, planes and phase span.
 
-    python experiments/phase_any.py               # hours on two cores; goes on where it stopped
+    python experiments/phase_any.py               # hours on two cores; continues where it stopped
     python experiments/phase_any.py --samples 8 --slow 2 --planes 1 2
 
-Every cell of the grid is a set of unseen 256x256 samples: wavelength x defocus / (index x pixel
-size^2) of the farthest plane, number of planes, and the phase's span; optics and spacing are drawn
-as in training (see `mcnn_keras.problems.any_phase`), noise is 5 to 30 % of the contrast, at most
-what a camera has, absorption at most a tenth. The error is the mean absolute one in rad, over
-phases without their means. Every classical method has, of several regularisations, the one that is
-best for that very set; methods that iterate have the first --slow samples, and the network is
-judged against them on the same ones.
+Each cell of the grid is a set of unseen 256x256 samples with one wavelength x defocus / (index x
+pixel size^2) of the farthest plane, number of planes, and phase span. Optics and spacing are random
+as in training (see `mcnn_keras.problems.any_phase`). The noise is 5 to 30 % of the contrast, at
+most that of a camera; the absorption is at most a tenth. The error is the mean absolute error in
+rad of phases without their means. Each classical method uses the regularisation that is best for
+this set. Iterative methods use the first --slow samples, and are compared with the network on the
+same samples.
 
-Wanted: below 60 % of the best classical answer in three quarters of the cells, above it in none.
-Writes metrics.json after every cell.
+Wanted: below 60 % of the best classical error in three quarters of the cells, above it in none.
+Writes metrics.json after each cell.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def error(phase, truth):
 
 
 def tried(function, samples, settings):
-    """The lowest mean error over settings, and these; None where the method cannot be used."""
+    """The lowest mean error over settings, and these; None if the method cannot be used."""
     best = None
     for setting in settings:
         try:

@@ -1,17 +1,17 @@
-"""The model of any planes at given ones: beside networks trained for these, and in large fields.
+"""The model for any planes at given planes: against networks for these, and in large fields.
 
     python experiments/phase_given_planes.py                  # ten minutes on two cores
 
 Unseen samples of the problem `phase`, simulated with its own ranges: for light at -108 um and at
--52 and 52 um, and for electrons of 300 keV at -2000 and 2000 Angstrom. Answers: zero; transport of
-intensity with the cutoff and boundary that are best on these very samples; `ctf` as it comes; the
-network trained for the planes alone, where one is shipped; the model of any planes, and the same
-refined, of the first --slow samples (beside the model's error on these). Mean absolute error in
-rad, phases without their means.
+-52 and 52 um, and for electrons of 300 keV at -2000 and 2000 Angstrom. Results: zero; transport of
+intensity with the cutoff and boundary that are best on these samples; `ctf` with its defaults; the
+network trained only for these planes, if one is shipped; the model for any planes; and the same
+after refinement, on the first --slow samples (with the model's error on these). Mean absolute error
+in rad, phases without their means.
 
-Wanted of the model of any planes: at most 10 % more error than a network trained for the planes
-with as many samples; for electrons less than half of transport of intensity's; in 1024x1024 at most
-15 % more error than in 256x256, as shares of the zero answer's, in 2 s. Writes metrics.json.
+Wanted for the model for any planes: at most 10 % more error than a network trained for the planes
+with as many samples; for electrons less than half the error of transport of intensity; in 1024x1024
+at most 15 % more error than in 256x256, relative to the zero result, in 2 s. Writes metrics.json.
 """
 
 import argparse
@@ -54,7 +54,7 @@ general, rows = mcnn.load(arguments.model), {}
 
 
 def seconds(image, planes, optics):
-    """What one answer takes, the model loaded and its functions compiled."""
+    """The time of one result, with the model loaded and its functions compiled."""
     began = time.perf_counter()
     at_any_planes(general, image, planes, optics)
     return time.perf_counter() - began

@@ -1,13 +1,13 @@
-"""Error of phase networks on unseen simulated targets, beside zero and transport of intensity.
+"""Error of phase networks on unseen simulated targets, against zero and transport of intensity.
 
     python experiments/phase_one_and_two_planes.py                  # 42 minutes on two cores
 
-Trains the default network for -108 um in full; and on equal, smaller budgets of 128x128 pixels
--52, 52 and both planes, and -108 with either of the two inputs.
+Trains the default network for -108 um with the full budget. With equal, smaller budgets of 128x128
+pixels it trains networks for -52, 52 and both planes, and for -108 with either of the two inputs.
 Finished runs are kept in the output folder and not trained again.
 
-Wanted: the full run's error at most 35 % of the zero answer's and 60 % of one-plane transport of
-intensity's, in 40 minutes; two planes better than either alone.
+Wanted: the error of the full run at most 35 % of the zero result's and 60 % of one-plane transport
+of intensity, in 40 minutes; two planes better than either plane alone.
 """
 
 import argparse

@@ -3,21 +3,21 @@
     python experiments/phase_real_cell.py focal_series.tif            # minutes on two cores
     python experiments/phase_real_cell.py focal_series.tif --train    # half an hour more
 
-The stack holds frames of one cell in coherent light; a .json beside it gives `defocus` (um, of
+The stack contains frames of one cell in coherent light; a .json next to it gives `defocus` (um, of
 each frame), `wavelength`, `pixel_size` (um) and `numerical_aperture`. Three things are found from
-the frames themselves, by no method that is compared: focus, where the contrast is least (the
-stack's positive defocus is taken as upstream, --sign); brightness, each frame's median; and how
-the image moves and grows with focus, by `mcnn_keras.focal_series.registration`.
+the frames, independently of the compared methods: the focus, where the contrast is least (positive
+defocus in the stack is upstream, --sign); the brightness, each frame's median; and the shift and
+magnification with focus, by `mcnn_keras.focal_series.registration`.
 
-The network of any planes, never trained on this instrument, answers from one plane to four, as
-does `ctf`; with --train one network each is trained for the one plane and for the two. Each answer
-is propagated to all planes that it has not seen, and correlated with the frames there, with the
-amplitude that its method gives from several planes, or with one. Transport of intensity answers
-from the same planes, with the regularisation that scores best. Both are refined, too, made to
-agree with these planes: networks by `refined_wave`, transport of intensity by `variational_phase`.
-Amplitude projections have all planes, those judged by among them.
+The network for any planes, not trained on this instrument, and `ctf` retrieve the phase from one to
+four planes. With --train, one network is trained for the one plane and one for the two planes. Each
+result is propagated to all planes that it did not use, and correlated with the frames there. The
+amplitude is that of the method with several planes, and one with one plane. Transport of intensity
+uses the same planes, with the regularisation that scores best. Both are also refined: networks by
+`refined_wave`, transport of intensity by `variational_phase`. Amplitude projections use all planes,
+including those of the score.
 
-Wanted of the network of any planes: 0.62 from one plane, 0.80 from two, 0.84 from four, and never
+Wanted for the network for any planes: 0.62 from one plane, 0.80 from two, 0.84 from four, and never
 less than `ctf`. Writes metrics.json and phases.png.
 """
 
@@ -99,7 +99,7 @@ def score(answer, used):
 
 
 def trained(count, planes):
-    """The network of a run for these planes alone, made where it is not there."""
+    """The network of a run for these planes only, trained if it does not exist."""
     folder = RunFolder(arguments.output / f"planes_{count}")
     if not folder.model_path.exists():
         mcnn.train(

@@ -1,13 +1,13 @@
-"""How long a network and amplitude projections take to equally good phases of a large field.
+"""The time of a network and of amplitude projections for equally good phases of a large field.
 
     python experiments/phase_speed.py                               # 15 minutes on two cores
 
-A simulated unseen cell field of 1024x1024 pixels, with the noise of training. The network answers
-from its planes (median of warmed-up answers, scaling included). Amplitude projections, from the
-same planes and from 16 (-256 to 256 um), go through ever more iterations until their error is the
-network's or less, or --iterations is reached; from nothing and from the phase of transport of
-intensity with the regularisation that is best here, whose own time counts. Wanted: the network in
-under a hundredth of the time. Writes metrics.json.
+Uses an unseen simulated field of cells with 1024x1024 pixels, with the noise of training. The
+network uses its planes (median of warmed-up runs, including scaling). Amplitude projections, from
+the same planes and from 16 planes (-256 to 256 um), use more and more iterations until their error
+is at most the network's, or --iterations is reached. They start from zero, and from the phase of
+transport of intensity with the regularisation that is best here, whose time is included. Wanted:
+the network in less than a hundredth of the time. Writes metrics.json.
 """
 
 import argparse

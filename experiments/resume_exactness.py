@@ -1,4 +1,4 @@
-"""Training runs killed at random moments and resumed end with the weights of one never stopped.
+"""Killed and resumed training runs end with the same weights as an uninterrupted run.
 
     python experiments/resume_exactness.py      # 5 minutes on two cores
 

@@ -1,14 +1,14 @@
-"""How fast simulation and training are, beside the machine's own convolution rate, in one run.
+"""The speed of simulation and training, relative to the machine's convolution rate, in one run.
 
     python experiments/training_speed.py        # 6 minutes on two cores
 
-Medians of warmed-up repeats; each setting three times, in turn, in a process of its own. Wanted:
-the pipeline alone at least three times as fast as training, and the training step at 35 % or more
-of the machine's float32 convolution rate (64 to 64 channels, 3x3, 128x128). Where the processor
-has AVX-512, it is also measured how training runs with AVX2 alone (ONEDNN_MAX_CPU_ISA), with
-TensorFlow's oneDNN kernels and without: without them is TensorFlow's own choice there. The step's
-operations are counted by TensorFlow's profiler for the forward pass and tripled for the step (a
-backward pass costs twice the forward one). The fixed channels belong to the simulation.
+Medians of warmed-up repeats; each setting three times, in turn, in a separate process. Wanted: the
+pipeline alone at least three times as fast as training, and the training step at 35 % or more of
+the machine's float32 convolution rate (64 to 64 channels, 3x3, 128x128). If the processor has
+AVX-512, training is also measured with AVX2 only (ONEDNN_MAX_CPU_ISA), with and without
+TensorFlow's oneDNN kernels; without is TensorFlow's default there. TensorFlow's profiler counts the
+operations of the forward pass; they are tripled for the step (a backward pass costs twice the
+forward pass). The fixed channels are part of the simulation.
 """
 
 import json

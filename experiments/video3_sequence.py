@@ -1,12 +1,12 @@
-"""Extended video 3 of the paper: raw frames, PGURE-SVT and the network side by side, 2 a second.
+"""Extended video 3 of the paper: raw frames, PGURE-SVT and the network, side by side at 2 fps.
 
     python experiments/video3_sequence.py                           # 1 minute on two cores
     python experiments/video3_sequence.py --frames recording.tif
 
-Without a recording of your own: a platinum cluster that turns by a degree a frame and drifts, on
-carbon, 128x128 pixels of 0.1 Angstrom and about two electrons a pixel at its brightest; then the
-truth stands at the right, and the mean SNR of each answer is printed. PGURE-SVT sees fifteen frames
-at a time, the network one. Writes video3.gif and its first frame, video3.png.
+Without your own recording: a platinum cluster that rotates by one degree per frame and drifts, on
+carbon, 128x128 pixels of 0.1 Angstrom and about two electrons per pixel at its brightest; then the
+truth is shown at the right, and the mean SNR of each result is printed. PGURE-SVT sees fifteen
+frames at a time, the network one. Writes video3.gif and its first frame, video3.png.
 """
 
 import argparse

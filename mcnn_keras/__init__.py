@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from .version import __version__ as __version__
 
-# TensorFlow leaves its oneDNN kernels off on x86 processors without AVX-512 VNNI, where a training
-# step takes 1.6 times as long without them. It reads this when it is imported.
+# On x86 processors without AVX-512 VNNI, TensorFlow does not use its oneDNN kernels by default, and
+# a training step takes 1.6 times as long. TensorFlow reads this variable when it is imported.
 if platform.machine().lower() in ("x86_64", "amd64"):
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from .training.loop import Run, train
     from .training.settings import Settings
 
-# Where each public name lives. They are imported when first used: importing the package, or
-# asking the command line for help, must not wait for TensorFlow.
+# The module of each public name. They are imported when first used: importing the package, and the
+# help of the command line, must not wait for TensorFlow.
 _NAMES = {
     "InputError": "errors",
     "MCNN": "network",

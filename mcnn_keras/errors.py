@@ -11,7 +11,7 @@ class InputError(ValueError):
 
 
 class TrainingStopped(RuntimeError):
-    """Training cannot continue: the loss is not a number, or the network's answer collapsed."""
+    """Training cannot continue: loss or weights are not finite, or the output is constant."""
 
 
 def reason(error: object) -> str:

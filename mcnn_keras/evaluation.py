@@ -1,4 +1,4 @@
-"""How good a model is on unseen samples, beside answers that any network must beat."""
+"""Measure a model on unseen samples, and compare it with simple baselines."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ def evaluate(
     seed: int = 1,
     image_size: int | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Measure a model on the test split of its problem, within the ranges of its training.
+    """Measure a model on the test split of its problem, with the ranges of its training.
 
     Parameters
     ----------
     model : keras.Model
-        With its card; or the name of a model's file.
+        With its card; or the name of a model file.
     problem : Problem, optional
         For problems that this package does not know by name.
     samples : int
         Number of test samples.
     seed : int
-        Of the samples.
+        Seed of the samples.
     image_size : int, optional
         As in training by default.
 
     Returns
     -------
     dict
-        For each answer by name ('network', 'zero' or 'constant', the problem's own): ``mae``, the
-        mean absolute error of each output by its name, in the result's units, ``correlation`` with
-        the truth, and ``with``, what was chosen for the answer's own best.
+        For each result by name ('network', 'zero' or 'constant', the problem's baselines): ``mae``,
+        the mean absolute error of each output by its name, in the result's units; ``correlation``
+        with the truth; and ``with``, the settings that were chosen for a baseline.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def evaluate(
     size = image_size or card.training["image_size"]
     answers: dict[str, Any] = {}
     if isinstance(card.normalization, ScaledContrast):
-        # Its network's answers are in each sample's own scale: results are compared.
+        # The network's outputs are in each sample's own scale, so results are compared.
         images, targets, found = _results(model, problem, samples, size, seed)
         answers["network"] = (found, {})
     else:
@@ -96,9 +96,9 @@ def evaluate(
 def _results(
     model: Any, problem: Any, samples: int, size: int, seed: int
 ) -> tuple[Any, np.ndarray, np.ndarray]:
-    """Measurements, their truths and what a model of phases and amplitudes makes of them.
+    """Measurements, their truths and the results of a model for phase and amplitude.
 
-    Where samples have different numbers of planes, the measurements are None.
+    If samples have different numbers of planes, the measurements are None.
     """
     from .inference.predict import predict
 
@@ -116,7 +116,7 @@ def _results(
 
 
 def _answers(model: Any, inputs: np.ndarray, batch: int = 8) -> np.ndarray:
-    """The network's full-size output for inputs that are ready for it."""
+    """The network's full-size output for normalised inputs with fixed channels."""
     from .inference.engines import engine_of
 
     engine = engine_of(model)

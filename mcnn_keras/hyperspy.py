@@ -5,8 +5,8 @@
     clean = mcnn.hyperspy.denoise(signal)
     phase, amplitude = mcnn.hyperspy.phase(signal, defocus=[-88, 39], wavelength=0.65)
 
-Axes, units, title and original metadata are the signal's own; what was done is appended to the
-metadata under ``General.mcnn_keras``. Lazy signals are answered by lazy ones.
+Axes, units, title and original metadata are those of the signal; a record of the processing is
+appended to the metadata under ``General.mcnn_keras``. Lazy signals give lazy results.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .files.units import LENGTHS, spelled
 from .inference.planes import counted
 from .physics.optics import Optics
 
-# Where the metadata list what was done, as HyperSpy lists what its readers did in General.FileIO.
+# The record of processing in the metadata, like HyperSpy's record of its readers, General.FileIO.
 RECORD = "General.mcnn_keras"
 
 
@@ -37,7 +37,7 @@ class Wave(NamedTuple):
     phase : hyperspy.signals.Signal2D
         In rad, mean-free.
     amplitude : hyperspy.signals.Signal2D or None
-        None from a model for phases alone.
+        None from a model without amplitude.
     """
 
     phase: Any
@@ -53,38 +53,38 @@ def denoise(
     average: bool = False,
     tile_size: int | None = None,
 ) -> Any:
-    """Restore the frames of a signal.
+    """Denoise the frames of a signal.
 
     Parameters
     ----------
     signal : hyperspy.signals.Signal2D
-        Frames, with any navigation axes. Along an axis named t or time, else along the innermost
-        one unless its name says that its images show something else (z, defocus, energy, tilt,
-        x, ...), the frames are a movie.
+        Frames, with any navigation axes. The frames are a movie along an axis named t or time, else
+        along the innermost axis, unless its name is that of another quantity (z, defocus, energy,
+        tilt, x, ...).
     model : str, Path, keras.Model or engine
-        A model of one image; for frames, "denoise" or "denoise-fast", or your own. Give a lazy
-        signal that several processes compute the name of a file.
+        A model for one image: "denoise", "denoise-fast", or your own. For a lazy signal that
+        several processes compute, give the name of a file.
     temporal : {'auto', 'off'}
-        Use neighbours in a movie that show the same field, or take each frame by itself. The
-        frames of a lazy signal are always taken by themselves.
+        Use neighbours in a movie that show the same field, or process each frame by itself. The
+        frames of a lazy signal are always processed by themselves.
     faults : {'mend', 'keep'}
-        What becomes of saturated and dead lines, hot pixels and NaN.
+        Fill in saturated and dead lines, hot pixels and NaN, or keep their raw values.
     average : bool
-        The mean over eight mirrored and turned copies of each frame, in eight times the time.
+        Average over eight mirrored and rotated copies of each frame; takes eight times as long.
     tile_size : int, optional
-        Of the tiles of large frames, in pixels.
+        Size of the tiles of large frames, in pixels.
 
     Returns
     -------
     hyperspy.signals.Signal2D
-        float32, in the intensity scale, and with the axes and metadata, of the signal; lazy where
-        the signal is lazy.
+        float32, with the intensity scale, axes and metadata of the signal; lazy if the signal is
+        lazy.
 
     Raises
     ------
     InputError
-        If the signal does not hold real images, or the model does not take single ones and answer
-        with one of the same size.
+        If the signal does not hold real images, or the model is not for single images with results
+        of the same size.
     """
     from .inference.frames import TEMPORAL, letters_of
     from .inference.predict import predict
@@ -102,8 +102,8 @@ def denoise(
         or card.scale != 1
     ):
         raise InputError(
-            f"{_told(model)} is a model for {card.problem}; denoise takes one that answers one "
-            "image with one of the same size, 'denoise' for example"
+            f"{_told(model)} is a model for {card.problem}; denoise needs a model with one input "
+            "image and one output image of the same size, for example 'denoise'"
         )
     found = predict(
         model, signal.data, axes=letters_of([a.name for a in _outer(signal)]), temporal=temporal,
@@ -134,11 +134,10 @@ def phase(
     ----------
     signal : hyperspy.signals.Signal2D
         Its planes lie along the navigation axis named z, defocus, focus or depth, or along the
-        only one. Other navigation axes count measurements, each of all planes.
+        only one. Other navigation axes count measurements, each with all planes.
     defocus : float or sequence of float, optional
         Of each plane, in um (Angstrom with `energy`), positive downstream; by default the values
-        of the navigation axis of focus, if it has a unit of length. One number is the plane of
-        every image.
+        of the focus axis, if it has a unit of length. One number is the plane of all images.
     wavelength : float, optional
         Of light, in um.
     pixel_size : float, optional
@@ -147,19 +146,19 @@ def phase(
         Of the objective (with `energy` the half-angle of its aperture, in rad); by default all
         waves pass.
     energy : float, optional
-        Of electrons, in eV, in place of a wavelength of light; all lengths are then in Angstrom.
+        Of electrons, in eV, instead of a wavelength of light; all lengths are then in Angstrom.
     refractive_index, coherence_angle, spherical_aberration : float
         As for `mcnn_keras.Optics`.
     model : str, Path, keras.Model or engine
-        For phases: of any planes, or of those that it was trained for.
+        A phase model, for any planes or for given planes.
     refine : bool, optional
-        Make the wave agree better with the images; by default from two planes on.
+        Improve the agreement of the wave with the images; by default with two or more planes.
 
     Returns
     -------
     Wave
         Phase and amplitude, two signals without the axis of the planes, otherwise with the axes
-        and metadata of the signal; lazy where the signal is lazy. NaN in the rim of a field stop.
+        and metadata of the signal; lazy if the signal is lazy. NaN in the rim of a field stop.
 
     Raises
     ------
@@ -169,8 +168,9 @@ def phase(
     Warns
     -----
     UserWarning
-        If the measurement lies outside of the model's training, the answer does not explain the
-        images, or one plane leaves the amplitude a guess; for lazy signals, when they are computed.
+        If the measurement is outside of the model's training, the result does not explain the
+        images, or the amplitude is a guess, as from one plane; for lazy signals when they are
+        computed.
     """
     from .focal_series.network import frames_of
     from .models.saving import card_of
@@ -184,7 +184,7 @@ def phase(
     )  # fmt: skip
     place, planes = _planes(signal, defocus, unit)
     card = card_of(model)
-    frames_of(card, _told(model), planes, unit)  # refuses models that are not for these planes
+    frames_of(card, _told(model), planes, unit)  # raises an error if the model does not fit
     if place is None:
         images, left = signal.data[..., None, :, :], signal
     else:
@@ -208,7 +208,7 @@ def phase(
 
 
 def _images_of(signal: Any) -> Any:
-    """The signal with height and width last in its array; refuses what holds no real images."""
+    """The signal with height and width last in its array; InputError without real images."""
     manager = getattr(signal, "axes_manager", None)
     if manager is None:
         raise InputError(
@@ -217,8 +217,8 @@ def _images_of(signal: Any) -> Any:
         )
     if manager.signal_dimension != 2:
         raise InputError(
-            f"the signal has {manager.signal_dimension} signal axes, and images have two; choose "
-            "them with signal.as_signal2D((0, 1))"
+            f"the signal has {manager.signal_dimension} signal axes, but images have two; choose "
+            "two with signal.as_signal2D((0, 1))"
         )
     if signal.data.dtype.kind not in "buif":
         raise InputError(
@@ -252,7 +252,7 @@ def _optics(
     coherence_angle: float,
     spherical_aberration: float,
 ) -> Optics:
-    """What was given, and the pixel size of the axes; never a guess."""
+    """The optics from the arguments, and the pixel size of the axes; never a guess."""
     if (wavelength is None) == (energy is None):
         raise InputError(
             "the wavelength is not known, and it is not guessed; give either wavelength=0.65 (um, "
@@ -282,7 +282,7 @@ def _optics(
 def _planes(
     signal: Any, defocus: Sequence[float] | float | None, unit: str
 ) -> tuple[int | None, tuple[float, ...]]:
-    """The array's axis of planes, or None where all images lie in one plane; and the planes."""
+    """The array's axis of planes, or None if all images are at one plane; and the planes."""
     outer = _outer(signal)
     focus = [i for i, a in enumerate(outer) if a.name.lower() in FOCUS_AXES]
     place = focus[-1] if focus else None
@@ -315,7 +315,10 @@ def _planes(
 def _waves(
     images: Any, planes: Sequence[float], optics: Optics, model: Any, refine: bool | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Of (..., planes, height, width): waves, (..., outputs, height, width); agreements, (...)."""
+    """Waves, (..., outputs, height, width), and agreements, (...), of images.
+
+    The images are (..., planes, height, width).
+    """
     from .focal_series.retrieval import wave_of
 
     outer = images.shape[:-3]
@@ -338,7 +341,7 @@ def _lazy_waves(
     refine: bool | None,
     outputs: int,
 ) -> Any:
-    """The same as a dask array of waves, a measurement in each chunk."""
+    """The same as a dask array of waves, with one measurement in each chunk."""
     from .inference.lazy import Travelling, loaded
 
     travelling = Travelling(model if hasattr(model, "card") else str(model))
@@ -360,17 +363,17 @@ def _warn(text: str) -> None:
 
 
 def _told(model: Any) -> str:
-    """A model's name, or what it is for."""
+    """A model's name, or its problem."""
     return str(model) if isinstance(model, (str, Path)) else f"a model for {model.card.problem}"
 
 
 def _answer(
     signal: Any, data: Any, operation: str, facts: dict[str, Any], quantity: str | None = None
 ) -> Any:
-    """A signal like another one, with other data; the metadata tell what was done."""
+    """A signal like another one, with other data; the metadata record the processing."""
     from .models.saving import versions
 
-    # The one way that keeps class, axes and metadata without a copy of the data.
+    # The only way that keeps class, axes and metadata without a copy of the data.
     found = signal._deepcopy_with_new_data(data)
     before = found.metadata.get_item(RECORD, default=None)
     number = 0 if before is None else len(before)

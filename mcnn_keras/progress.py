@@ -1,4 +1,4 @@
-"""Progress of long tasks on stderr: one line that changes on a terminal, else a line a minute."""
+"""Progress of long tasks on stderr: one line that changes on a terminal, else a line per minute."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _hidden: ContextVar[bool] = ContextVar("hidden", default=False)
 
 @contextlib.contextmanager
 def hidden() -> Iterator[None]:
-    """Show no progress of the tasks that begin inside this context."""
+    """Show no progress of tasks that start inside this context."""
     token = _hidden.set(True)
     try:
         yield
@@ -28,7 +28,7 @@ def hidden() -> Iterator[None]:
 
 
 class _Line:
-    """A line that is written over on a terminal; elsewhere, a new one each time."""
+    """A line that is overwritten on a terminal; elsewhere, a new line each time."""
 
     def __init__(self) -> None:
         self.hidden = _hidden.get()

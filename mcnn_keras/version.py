@@ -1,4 +1,4 @@
-"""The version of this package, in one place, and those of the packages that it computes with."""
+"""The version of this package, and those of the packages that it uses."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ BUILDS = {"tensorflow": ("tensorflow-cpu",), "onnxruntime": ("onnxruntime-gpu",)
 
 
 def version_of(package: str) -> str:
-    """The version of a package that is installed, or of another build of it, or 'unknown'.
+    """The version of an installed package, or of another build of it, or 'unknown'.
 
-    That of this package is the one of the code that runs, whatever is installed.
+    For this package it is the version of the running code, even if another one is installed.
     """
-    # Not at the top: the package is imported more often than it is asked for versions.
+    # Not at the top, as versions are needed rarely.
     from importlib.metadata import PackageNotFoundError, version
 
     if package == "mcnn-keras":
@@ -23,6 +23,6 @@ def version_of(package: str) -> str:
     for name in (package, *BUILDS.get(package, ())):
         try:
             return version(name)
-        except PackageNotFoundError:  # perhaps another build is there
+        except PackageNotFoundError:  # perhaps another build is installed
             continue
     return "unknown"

@@ -170,11 +170,11 @@ class TestPrediction:
     @pytest.mark.parametrize(
         ("told", "message"),
         [
-            ({}, "must be told them"),
+            ({}, "needs those of the images"),
             ({"defocus": [-52, -52]}, "names a plane twice"),
             ({"defocus": [0.0]}, "all planes are in focus"),
             ({"defocus": [-52]}, "1 planes were given for an array"),
-            ({"defocus": [-52, 52]}, "told the wavelength"),
+            ({"defocus": [-52, 52]}, "needs the wavelength"),
         ],
     )
     def test_what_is_missing_is_named(self, told, message, model, rng):

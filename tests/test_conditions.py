@@ -70,7 +70,7 @@ def test_prediction_must_be_told_them(model, rng):
     assert card.conditions["wavelength"] is None
     assert card.conditions["pixel_size"] == 0.31
     assert isinstance(card.inputs, Planes)
-    with pytest.raises(InputError, match=r"must be told the (defocus|wavelength)"):
+    with pytest.raises(InputError, match=r"needs the (defocus|wavelength)"):
         predict(model, image)
     with pytest.raises(InputError, match="takes no pixel_size at prediction; give"):
         predict(model, image, conditions={"pixel_size": 0.2})

@@ -218,7 +218,7 @@ def test_wrong_engines_are_refused_in_one_line(model, exported, tmp_path, capfd)
         (model, {"precision": "float16"}, "precision 'float16' is not known; choose 'auto'"),
         (model, {"engine": "onnxruntime", "precision": "bfloat16"}, "not bfloat16; leave one"),
         (exported, {"engine": "tensorflow"}, "ONNX Runtime, not TensorFlow; leave the engine out"),
-        (exported, {"precision": "bfloat16"}, "computes in float32; leave the precision out"),
+        (exported, {"precision": "bfloat16"}, "computed in float32; leave the precision out"),
     ):
         with pytest.raises(InputError, match=message):
             predict_files(path, *files, **wrong)
@@ -285,7 +285,7 @@ def test_frames_of_another_engine_are_not_gone_on_with(model, tmp_path, rng, mon
             predict_files(model, *files, engine="tensorflow")
     told = []
     predict_files(model, *files, engine="onnxruntime", resume=True, say=told.append)
-    assert "b.npy is begun anew: the input or the model has changed" in told
+    assert "b.npy starts again: the input or the model has changed" in told
 
 
 def test_tensorflow_is_not_imported_once_onnx_runtime_is_known_to_serve(

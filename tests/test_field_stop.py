@@ -168,9 +168,9 @@ class TestFocus:
         ("option", "message"),
         [
             (["--focus", "-1"], "not the number of an image"),
-            (["--focus", "9"], "image 9 is to be in focus and is not there"),
-            (["--defocus", "0:8:3"], "names no planes"),
-            (["--defocus", "near"], "names no planes"),
+            (["--focus", "9"], "the image in focus, 9, is not used"),
+            (["--defocus", "0:8:3"], "is not a list of planes"),
+            (["--defocus", "near"], "is not a list of planes"),
             (["--defocus", "1,2"], "9 frames, 2 planes"),
         ],
     )

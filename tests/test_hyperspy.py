@@ -17,7 +17,7 @@ LIGHT = {"wavelength": 0.65, "numerical_aperture": 0.45}
 # The tiny networks have seen next to nothing.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*the model was trained for"),
-    pytest.mark.filterwarnings("ignore:images simulated from this answer"),
+    pytest.mark.filterwarnings("ignore:images simulated from this result"),
 ]
 
 

@@ -41,7 +41,7 @@ def test_folders_of_any_name_are_found(folder, tmp_path):
         assert expanded(place / name) == [str(place / name)]
         with open_recording(place / name) as recording:
             assert recording.size == (40, 50)
-    with pytest.raises(InputError, match="no file is called"):
+    with pytest.raises(InputError, match="no file matches"):
         expanded(f"{place}/*.png")
 
 
@@ -119,7 +119,7 @@ def test_earlier_results_are_left_out_of_a_folder(tmp_path, monkeypatch):
     # Results among themselves are inputs of a next step; pictures never are.
     assert expanded("*_denoised*") == ["a_denoised.tif", "b_denoised.npy"]
     assert expanded("a_denoised.tif") == ["a_denoised.tif"]
-    with pytest.raises(InputError, match="no file is called"):
+    with pytest.raises(InputError, match="no file matches"):
         expanded("*.png")
     jobs = plan("denoise", read_card("denoise"), ["."], "clean", say=told.append)
     assert [str(job.output) for job in jobs] == ["clean/a.tif", "clean/b.npy"]

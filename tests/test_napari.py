@@ -216,7 +216,7 @@ class TestDenoise:
     def test_errors_are_said(self, viewer, shipped):
         """Fails where a wrong layer, or one that is too small, is not told in the status."""
         widget = widgets.DenoiseWidget(viewer)
-        assert "no image is there" in done(widget)
+        assert "there is no image" in done(widget)
         viewer.add_image(np.zeros((40, 40, 3), np.uint8), rgb=True, name="photo")
         assert "photo is in colour" in done(widget)
         widget.image.value = viewer.add_image(np.ones((20, 20)))

@@ -130,7 +130,7 @@ def test_a_scale_that_no_card_can_hold_is_refused():
     class Other(Percent):
         normalization = Odd()
 
-    with pytest.raises(InputError, match="a Odd, which no card can hold"):
+    with pytest.raises(InputError, match="a Odd, which a card cannot store"):
         train(Other())
 
 

@@ -80,7 +80,7 @@ def test_tensorflow_is_never_imported(exported, tmp_path, rng):
 def test_what_is_no_exported_model_is_refused(tmp_path, trained):
     """Fails where a missing or damaged file gives another exception, or a .h5 is exported to."""
     (tmp_path / "text.onnx").write_text("no model")
-    for name, message in (("none.onnx", "not there"), ("text.onnx", "damaged or no ONNX file")):
+    for name, message in (("none.onnx", "not there"), ("text.onnx", "damaged or not an ONNX file")):
         with pytest.raises(InputError, match=message):
             load(tmp_path / name)
     with pytest.raises(InputError, match=r"\.onnx"):

@@ -60,7 +60,7 @@ def test_what_lacks_one_is_told():
         def targets(self, seed, size, split):
             """Nothing."""
 
-    with pytest.raises(InputError, match=r"a Half was given without observe; a problem has"):
+    with pytest.raises(InputError, match=r"a Half was given without observe; a problem needs"):
         as_problem(Half())
     assert as_problem(base_module.Problem()).name == "problem"
 

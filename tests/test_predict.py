@@ -228,7 +228,7 @@ class TestFiles:
         for inputs, message in [
             ([a], "1 image of .*, and the model was trained on 2 planes"),
             ([a, b], "differ in size"),
-            ([three], "3 images, none are told"),
+            ([three], "3 images, 0 planes"),
             ([a, flat], "constant"),
         ]:
             planes = [-20, 20][: len(inputs)] if inputs != [three] else None

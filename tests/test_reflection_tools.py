@@ -148,8 +148,8 @@ class TestCapture:
         [
             ({"--camera": "7"}, "camera 7 does not open"),
             ({"DISPLAY": ":999"}, "display"),
-            ({"--pairs": "100000000"}, "record --pairs"),
-            ({"source": "nothing.mp4"}, "no film"),
+            ({"--pairs": "100000000"}, "give --pairs"),
+            ({"source": "nothing.mp4"}, "cannot read the film"),
         ],
     )
     def test_what_is_missing_is_told_in_a_line(

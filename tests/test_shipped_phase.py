@@ -46,7 +46,7 @@ def test_the_command_inverts_a_picture_by_the_models_name(tmp_path, capfd):
                   "--output", str(tmp_path / f"{name}_phase.tif")])  # fmt: skip
         assert end.value.code == 0
         said = capfd.readouterr().err
-        assert ("train one for yours" in said) == (name == "other")
+        assert ("train a model for your images" in said) == (name == "other")
     assert "--defocus -108" in said
     assert "--pixel-size 0.16" in said
     phase = tifffile.imread(tmp_path / "own_phase.tif")

@@ -138,7 +138,7 @@ def test_patterns_name_files(one_plane, frames, tmp_path):
         np.save(tmp_path / f"in{i}.npy", frames[i])
     out = predict_files(one_plane, [str(tmp_path / "in*.npy")], tmp_path / "out")
     assert [p.name for p in out] == ["in0.npy", "in0.png", "in1.npy", "in1.png"]
-    with pytest.raises(InputError, match="no file is called"):
+    with pytest.raises(InputError, match="no file matches"):
         predict_files(one_plane, [str(tmp_path / "not*.npy")], tmp_path / "out")
 
 
@@ -163,7 +163,7 @@ def test_pixels_other_than_the_models_are_told(one_plane, frames, tmp_path):
     with pytest.raises(InputError, match=r"0\.5 um high and 0\.25 wide; scale the images"):
         predict_files(one_plane, [str(tmp_path / "in.tif")], tmp_path / "out.tif")
     # The command for these pixels is one that the command line takes.
-    command = told[0].split("train one for yours: mcnn-keras ")[1].split()
+    command = told[0].split("train a model for your images: mcnn-keras ")[1].split()
     assert command[command.index("--pixel-size") + 1] == "0.5"
     settings = [f"--{k.replace('_', '-')}={TINY[k]}" for k in ("samples", "epochs")]
     settings += ["--image-size=64", "--preset=fast"]
@@ -301,7 +301,7 @@ def test_a_video_shows_input_result_truth_and_difference(one_plane, frames, tmp_
     assert np.corrcoef(middle.ravel(), frames[2].ravel())[0, 1] > 0.95
     for wrong, message in (
         ({"video": "a.avi"}, "choose .gif or .mp4"),
-        ({"truth": "a.npy"}, "name one with --video"),
+        ({"truth": "a.npy"}, "add --video FILE"),
         ({"video": "a.gif", "truth": str(tmp_path / "in.npy"), "fps": 0}, "fps 0"),
     ):
         with pytest.raises(InputError, match=message):
@@ -377,7 +377,7 @@ def test_the_output_is_refused_before_anything_is_computed(
     np.save(tmp_path / "in.npy", frames[0])
     monkeypatch.setattr(stream, "prepared", None)
     (tmp_path / "folder.tif").mkdir()
-    for name, message in (("folder.tif", "folder"), ("a.jpg", "choose"), ("a", "ends in nothing")):
+    for name, message in (("folder.tif", "folder"), ("a.jpg", "choose"), ("a", "extension none")):
         with pytest.raises(InputError, match=message):
             predict_files(one_plane, [str(tmp_path / "in.npy")], tmp_path / name)
     with pytest.raises(InputError, match="cannot hold int64"):

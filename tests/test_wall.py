@@ -105,7 +105,7 @@ def test_a_mirror_shows_the_screen_where_it_should():
     [
         ({"distance": 0}, "distance 0 must be positive"),
         ({"falloff": -1}, "falloff -1 is negative"),
-        ({"diffuse": 0.9, "glossy": 0.2}, "more than it gets"),
+        ({"diffuse": 0.9, "glossy": 0.2}, "have a sum above 1"),
     ],
 )
 def test_impossible_scenes_are_refused(wrong, message):

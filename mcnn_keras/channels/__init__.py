@@ -1,10 +1,10 @@
-"""Fixed channels: what physics alone makes of an image, given to the network beside it.
+"""Fixed channels: input channels computed from the image by physics, without training.
 
     normalised image, conditions of the measurement -> channels of the whole field
 
-Each is one function that takes NumPy arrays and TensorFlow's tensors alike (see
-`mcnn_keras.physics.arrays`), so that training, prediction and ONNX Runtime see the same. A model's
-card names it by a dictionary: its ``name`` in `CHANNELS`, and its arguments.
+Each is one function for NumPy arrays and TensorFlow tensors (see `mcnn_keras.physics.arrays`), so
+that the channels are the same in training, prediction and ONNX Runtime. A model's card stores a
+dictionary: the function's ``name`` in `CHANNELS`, and its arguments.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ CHANNELS: dict[str, Callable[..., Array]] = {
     "spectral_wiener": spectral_wiener,
     "wave_estimates": wave_estimates,
 }
-# Those that stand in the images' place, as their number does not depend on that of the images.
+# Channels that replace the images, as their number does not depend on that of the images.
 IN_PLACE = ("wave_estimates",)
 
 
 def network_input(
     image: Array, channels: Mapping[str, Any] | None, conditions: Mapping[str, Array]
 ) -> Array:
-    """A normalised image with its fixed channels behind it: what a network takes.
+    """The network's input: a normalised image, followed by its fixed channels.
 
     Parameters
     ----------
     image : (..., height, width, channels) array or tensor
-        Normalised, float32; images that are given together share their conditions.
+        Normalised, float32; all images share the conditions.
     channels : dict or None
         Name and arguments of the fixed channels; None for none.
     conditions : dict
-        What the instrument says of the measurement, by name.
+        Acquisition parameters of the measurement, by name.
 
     Returns
     -------

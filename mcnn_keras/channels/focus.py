@@ -25,9 +25,9 @@ def focus_estimates(
 ) -> Array:
     """Classical estimates of the wave at focus, which a network then corrects.
 
-    Each plane gives two channels: the real part (minus one) and the imaginary part of its amplitude
-    sqrt(1 + contrast), propagated back to focus. The imaginary part is the phase of a weak object,
-    overlaid with its twin image. It lacks slow changes, which are hardly visible in a defocused
+    Each plane gives two channels: the real part (minus one) and the imaginary part of its
+    back-propagated wave, with the amplitude sqrt(1 + contrast). The imaginary part is the phase of
+    a weak object, plus its twin image. It lacks slow changes, which hardly show in a defocused
     image. The last channel contains them: the phase, in rad, by the transport-of-intensity
     equation.
 
@@ -70,7 +70,7 @@ def focus_estimates(
         kernels = _kernels(shape, defocus, optics, period)
     waves = xp.ifft2(xp.fft2(xp.cast(fields, "complex64")) * kernels)[(..., *inner)]
     back, phase = waves[..., :planes, :, :], waves[..., planes:, :, :]
-    # The imaginary part as the real part of a product, so that `arrays` needs one function less.
+    # The imaginary part as the real part of a product, so that `arrays` needs no function for it.
     imaginary = xp.real(back * np.complex64(-1j))
     found = xp.concat([xp.real(back), imaginary, xp.real(phase)], axis=-3)
     return arrays.channels_last(found)

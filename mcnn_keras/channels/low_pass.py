@@ -1,4 +1,4 @@
-"""Blurred copies of a frame, as Wang et al. (2020) give them to their denoising network."""
+"""Blurred copies of a frame, input channels of the denoising network of Wang et al. (2020)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REACH = 7
 
 
 def _profiles() -> list[np.ndarray]:
-    """The four filters along one axis, 15 pixels each, of sum one; all four are separable."""
+    """The four filters along one axis, 15 pixels each, with sum one; all four are separable."""
     x = np.arange(-REACH, REACH + 1)
     profiles = [
         1.0 * (np.abs(x) <= 2),  # 5x5 ones
@@ -30,9 +30,9 @@ def low_pass(frames: Array, conditions: Mapping[str, Array]) -> Array:
     Parameters
     ----------
     frames : (..., height, width, 1) array or tensor
-        float32; mirrored beyond their borders.
+        float32; mirrored at their borders.
     conditions : dict
-        Nothing of it counts.
+        Not used.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""A linear estimate of what a screen shows, from a photograph of the wall that it lights."""
+"""A linear estimate of the picture on a screen, from a photograph of the wall that it lights."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ def screen_estimate(
     automatic: float,
     corner: float,
 ) -> Array:
-    """The screen that Wiener's filter finds in a photograph of the wall.
+    """The estimate of the screen from a photograph of the wall, by a Wiener filter.
 
-    The gamma curve and the automatic exposure's choice are undone, the light is summed over cells,
-    and the scene's geometry inverted. Details, which a wall does not show, are left to the network.
+    The gamma curve and the automatic exposure are undone, the light is summed over cells, and the
+    scene's geometry is inverted. The network adds details, which the wall does not show.
 
     Parameters
     ----------
     photographs : (..., height, width, 3) array or tensor
-        0..1: 9/16 of the width in the middle rows, what lies above and below is its mirror image.
+        0..1: the height is 9/16 of the width in the middle rows; rows above and below are mirrored.
     conditions : dict
-        Nothing of it counts.
+        Not used.
     scene : dict
         Fields of `mcnn_keras.physics.wall.Scene`.
     gamma : float
         Of photographs and of the screen: value = light^(1/gamma).
     aim, automatic : float
-        A photograph's mean light is aim times the wall's to the power (1 - automatic), where a
-        white screen's is one.
+        The mean light of a photograph is aim times that of the wall to the power (1 - automatic);
+        that of a white screen is one.
     corner : float
-        Light at the corner of the view, that in its middle being one.
+        Light at the corner of the view, relative to the middle.
 
     Returns
     -------
@@ -78,9 +78,9 @@ def _filter(scene: tuple, corner: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _weights(pixels: int, first: int, length: int, cells: int) -> tuple[np.ndarray, np.ndarray]:
-    """To sum pixels over cells, (cells, pixels), and to interpolate, (pixels, cells).
+    """Weights that sum pixels over cells, (cells, pixels), and that interpolate, (pixels, cells).
 
-    The cells lie on `length` pixels, of which `first` is the first one.
+    The cells cover `length` pixels, starting at `first`.
     """
     spacing = length / cells
     centres = (np.arange(cells) + 0.5) * spacing + first - 0.5

@@ -1,4 +1,4 @@
-"""What repeats all over a frame: filters made from the frame's own spectrum."""
+"""Filters from a frame's own spectrum, which enhance periodic structures."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ import numpy as np
 from ..physics import arrays
 from ..physics.arrays import Array
 
-# How much of the noise's mean power is taken from each power of the spectrum.
+# This multiple of the noise's mean power is subtracted from the power spectrum.
 SUBTRACTED = 2.0
 # Noise is measured above this frequency, in cycles per pixel, along y or x.
 NOISE_ABOVE = 0.25
 FAINTEST = np.float32(1e-6)
-# Half the width of the surroundings of a frequency, in parts of all frequencies; and by how much
-# more, in logarithms, a peak may stand above its surroundings and still count for them.
+# Half the width of the surroundings of a frequency, as a share of all frequencies; and how far, in
+# logarithms, a value may be above its surroundings and still be included in them.
 SURROUNDINGS, PEAK = 1 / 18, 1.0
 
 
 def spectral_wiener(frames: Array, conditions: Mapping[str, Array]) -> Array:
-    """Frames of one channel after Wiener's filter.
+    """Frames with one channel after a Wiener filter.
 
-    A lattice that fills a frame stands in few spatial frequencies, high above the noise, so that
-    all its cells are averaged: farther than a convolutional network looks. The noise is taken as
-    white, its power that of the frequencies above a quarter of a cycle per pixel.
+    A lattice that fills a frame has few spatial frequencies, high above the noise. The filter
+    averages all its cells, over longer distances than a convolutional network sees. The noise is
+    assumed to be white; its power is measured above a quarter of a cycle per pixel.
 
     Parameters
     ----------
     frames : (..., height, width, channels) array or tensor
-        float32; the first channel counts.
+        float32; the first channel is used.
     conditions : dict
-        Nothing of it counts.
+        Not used.
 
     Returns
     -------
@@ -41,34 +41,35 @@ def spectral_wiener(frames: Array, conditions: Mapping[str, Array]) -> Array:
 
     Notes
     -----
-    The gain at each frequency is max(0, 1 - 2 noise / power), the power averaged over neighbouring
-    frequencies; see Kilaas, Journal of Microscopy 190, 45 (1998). A power p of white noise of mean
-    one has -mean(ln p) = Euler's constant.
+    The gain at each frequency is max(0, 1 - 2 noise / power), with the power averaged over
+    neighbouring frequencies; see Kilaas, Journal of Microscopy 190, 45 (1998). The power p of white
+    noise with mean one has -mean(ln p) = Euler's constant.
     """
     return _Spectrum(frames[..., 0]).above_white()[..., None]
 
 
 def spectral_series(frames: Array, conditions: Mapping[str, Array]) -> Array:
-    """A frame among its neighbours in time: their mean, and both after filters of their spectra.
+    """The mean of a frame and its neighbours in time, and frame and mean after spectral filters.
 
-    Neighbours that lie on the frame lower the noise without a network's help, and lattices stand
-    out of the mean's spectrum at lower doses. Noise that is correlated between pixels has a smooth
-    spectrum, whatever its shape: in it, lattices and fringes stand as peaks.
+    The mean over aligned neighbours has less noise, so that lattices are visible in its spectrum at
+    lower doses. Noise that is correlated between pixels has a smooth spectrum of any shape, in
+    which lattices and fringes are peaks.
 
     Parameters
     ----------
     frames : (..., height, width, channels) array or tensor
-        float32: the frame, its neighbours, and where its pixels are missing (one) or not (zero).
-        Missing pixels are zero.
+        float32: the frame, its neighbours, and a mask that is one in missing pixels. Missing pixels
+        are zero.
     conditions : dict
-        Nothing of it counts.
+        Not used.
 
     Returns
     -------
     array or tensor
-        (..., height, width, 4), float32: the frame after Wiener's filter, see `spectral_wiener`;
-        the mean over the frames that see a pixel; the mean after Wiener's filter; the mean's peaks,
-        which are what stands above the mean logarithm of the power at surrounding frequencies.
+        (..., height, width, 4), float32: the frame after a Wiener filter, see `spectral_wiener`;
+        the mean over the frames in which a pixel is not missing; the mean after a Wiener filter;
+        the mean's peaks, which are above the mean logarithm of the power at surrounding
+        frequencies.
     """
     xp = arrays.of(frames)
     frame, neighbours = frames[..., 0], frames[..., 1:-1]
@@ -86,7 +87,7 @@ def spectral_series(frames: Array, conditions: Mapping[str, Array]) -> Array:
 
 
 class _Spectrum:
-    """The spectrum of frames, (..., height, width), and what its filters make of them."""
+    """The spectrum of frames, (..., height, width), and the frames after filters from it."""
 
     def __init__(self, frames: Array) -> None:
         self.xp = arrays.of(frames)
@@ -94,19 +95,19 @@ class _Spectrum:
         self.waves = self.xp.rfft2(frames)
         self.power = self.xp.real(self.waves * self.xp.conj(self.waves))
         self.logarithm = self.xp.log(self.xp.maximum(self.power, FAINTEST))
-        # A single power of noise is rough: two thirds of it are less than its mean.
+        # The power of noise scatters: about two thirds of its values are below the mean.
         self.smooth = self.xp.maximum(_smooth(self.power, self.shape[1]), FAINTEST)
 
     def above_white(self) -> Array:
-        """Without white noise."""
+        """The frames without white noise."""
         logarithm = self.logarithm * _noise_weights(self.shape)
         return self._above(self.xp.mean(logarithm, axis=(-2, -1)))
 
     def above_surroundings(self) -> Array:
-        """Without what changes slowly with the frequency."""
+        """The frames without the part of the spectrum that changes slowly with frequency."""
         reach = [max(2, round(n * SURROUNDINGS)) for n in self.shape]
         level = _surroundings(self.logarithm, reach, self.shape[1])
-        # Once more without the peaks that have raised it.
+        # A second time, without the peaks, which have raised the level.
         level = _surroundings(
             self.xp.minimum(self.logarithm, level + np.float32(PEAK)), reach, self.shape[1]
         )
@@ -126,19 +127,19 @@ def _sum(channels: Array) -> Array:
 
 @functools.lru_cache(16)
 def _noise_weights(shape: tuple[int, int]) -> np.ndarray:
-    """With these weights, the mean over a real transform is that over the frequencies of noise."""
+    """Weights for the mean over the frequencies of noise, for the transform of a real image."""
     height, width = shape
     fy, fx = np.abs(np.fft.fftfreq(height)), np.fft.rfftfreq(width)
     high = 1.0 * (np.maximum.outer(fy, fx) > NOISE_ABOVE)
-    # All columns but those of the lowest and the highest frequency stand for two.
+    # All columns count twice, except those of the lowest and the highest frequency.
     high[:, 1 : (width + 1) // 2] *= 2
     return (high / high.mean()).astype(np.float32)
 
 
 def _widened(power: Array, reach: int, width: int) -> Array:
-    """A power spectrum, of half the frequencies, with columns beyond its first and last one."""
+    """A half power spectrum, with further columns before its first and after its last one."""
     xp = arrays.of(power)
-    # What lies there is the same turned by 180 degrees.
+    # They are the existing columns, rotated by 180 degrees.
     end = (width + 1) // 2
     before, after = (
         xp.roll(columns[..., ::-1, ::-1], 1, -2)
@@ -148,7 +149,7 @@ def _widened(power: Array, reach: int, width: int) -> Array:
 
 
 def _smooth(power: Array, width: int) -> Array:
-    """A power spectrum, of half the frequencies, averaged over each frequency's neighbours."""
+    """A half power spectrum, averaged over each frequency's neighbours."""
     xp = arrays.of(power)
     power = 0.5 * power + 0.25 * (xp.roll(power, 1, -2) + xp.roll(power, -1, -2))
     wide = _widened(power, 1, width)
@@ -156,7 +157,7 @@ def _smooth(power: Array, width: int) -> Array:
 
 
 def _surroundings(power: Array, reach: list[int], width: int) -> Array:
-    """A spectrum, of half the frequencies, averaged over a box about each frequency."""
+    """A half spectrum, averaged over a box around each frequency."""
     xp = arrays.of(power)
     down, across = (2 * r + 1 for r in reach)
     sums = xp.cumsum(_widened(power, reach[1], width), -1)

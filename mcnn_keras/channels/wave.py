@@ -1,6 +1,6 @@
-"""What optics says of a wave, from any number of planes in any order, as fixed channels.
+"""Estimates of a wave from any number of planes in any order, as fixed channels.
 
-contrasts -> linear estimates -> simulated again -> corrected once; waves of each plane, averaged
+contrasts -> linear estimates -> simulated again -> corrected once; back-propagated waves, averaged
 """
 
 from __future__ import annotations
@@ -21,28 +21,29 @@ from ..physics.waves import (
     squared_frequencies,
 )
 
-# Intensities below this share of the mean count as dark as it: their logarithm is cut.
+# Lower intensities, relative to the mean, are clipped to this before the logarithm.
 DARK = 0.03
-# What a weak object leaves unexplained (see `contrast_transfer.unexplained`), taken cautiously, as
-# it is, and boldly.
+# The unexplained share of the contrast (see `contrast_transfer.unexplained`), for strong, usual and
+# weak damping.
 CAUTIOUS, USUAL, BOLD = 1.0, ctf.UNEXPLAINED, 0.01
-# Estimates are drawn in softly beyond so many of their units.
+# Estimates are softly clipped at this multiple of their units.
 MOST = 20.0
-# Which channels are phases, which tells the unit of these, and how many there are.
+# Indices of the phase channels, index of the channel with their unit, and number of channels.
 PHASES, PHASE_SCALE, COUNT = (0, 2, 4, 6, 7, 8, 9), 14, 24
 
 
 def wave_estimates(contrast: Array, conditions: Mapping[str, Array], margin: int = 32) -> Array:
-    """Estimates of the wave at focus from all planes, and what is known of the instrument.
+    """Estimates of the wave at focus from all planes, and parameters of the instrument.
 
-    Their number does not depend on that of the planes, nor do they on the planes' order. All are
-    divided by the root mean square of the contrasts, and phases moreover by that of the usual
-    estimates, so that weak objects and strong ones look alike; channels tell both.
+    The number of channels does not depend on the number of planes, and their values do not depend
+    on the order of the planes. All are divided by the root mean square of the contrasts, and phases
+    also by that of the usual estimates, so that weak and strong objects look alike. Two channels
+    give these scales.
 
-    Phase and absorption come by least squares for a weak object, from the contrasts and from
-    their logarithms, cautiously and boldly damped; then once more, after what the measurement
-    differs from its own simulation. Transport of intensity and the waves that each plane gives
-    when it is propagated back, their mean and how they differ, follow, and eight constants.
+    Phase and absorption are found by least squares for a weak object, from the contrasts and from
+    their logarithms, with strong and weak damping; and again with a correction by the difference
+    between the measurement and its simulation. Further channels are the transport-of-intensity
+    phase, mean and variation of the back-propagated waves, and eight constants.
 
     Parameters
     ----------
@@ -92,8 +93,8 @@ def wave_estimates(contrast: Array, conditions: Mapping[str, Array], margin: int
     estimates = xp.irfft2(xp.stack(found, axis=-3), shape)
 
     halved = 0.5 * amplitude
-    parts = (-ctf.imaginary(kernels), xp.real(kernels))  # of the way back
-    # The waves' parts lie before the batch.
+    parts = (-ctf.imaginary(kernels), xp.real(kernels))  # for back-propagation
+    # The first axis counts real and imaginary part of the waves.
     back = xp.irfft2(xp.stack([xp.cast(k, "complex64") * halved for k in parts], axis=0), shape)
     mean = xp.mean(back, axis=-3)
     apart = xp.mean(xp.sum((back - mean) ** 2, axis=0), axis=-3)
@@ -136,12 +137,12 @@ class _Solver:
         self.unexplained = ctf.unexplained(contrasts, shape, 1.0)
 
     def system(self, share: float) -> ctf.LeastSquares:
-        """The equations where this share of the contrast counts as noise."""
+        """The equations if this share of the contrast counts as noise."""
         noise = self.noise + share * self.unexplained
         return ctf.LeastSquares(self.phase, self.absorption, noise, self.prior)
 
     def transport(self, spectra: Array) -> Array:
-        """The phase by transport of intensity, damped by the same noise."""
+        """The transport-of-intensity phase, damped by the same noise."""
         xp = arrays.of(spectra, self.defocus)
         weights = xp.cast(slope_weights(self.defocus), "float32")[:, None, None]
         squared = squared_frequencies(self.shape, self.optics.pixel_size, half=True)
@@ -153,7 +154,7 @@ class _Solver:
 
 
 def _told(defocus: Array, optics: Optics) -> list[Array]:
-    """What is known of planes and optics, as six numbers of order one."""
+    """Planes and optics, as six numbers of order one."""
     u = ctf.dimensionless(defocus, optics)
     xp = arrays.of(u)
     farthest, size = xp.sqrt(xp.mean(u * u)), xp.sqrt(u * u)

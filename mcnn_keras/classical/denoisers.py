@@ -142,6 +142,6 @@ def _bm3d(frame: np.ndarray, sigma: float) -> np.ndarray:
         import bm3d as package
     except ImportError:
         raise InputError(
-            'BM3D needs the package bm3d; install it with pip install "mcnn-keras[compare]"'
+            'BM3D needs the package bm3d; run pip install "mcnn-keras[compare]"'
         ) from None
     return package.bm3d(frame, sigma)

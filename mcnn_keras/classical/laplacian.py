@@ -19,7 +19,7 @@ def inverse_laplacian(
         In units of the transfer function, whose values lie between -16 and 0. Frequencies are
         damped where its magnitude is smaller than this.
     boundary : {'zero', 'open'}
-        What is assumed beyond the picture's borders: zero, or the mirrored picture.
+        What is assumed outside the picture's borders: zero, or the mirrored picture.
 
     Returns
     -------

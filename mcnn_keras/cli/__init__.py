@@ -1,4 +1,4 @@
-"""The command line: thin over the library, which it imports inside its commands."""
+"""The command line: a thin layer over the library, which is imported inside each command."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .train import train
 
 
 def _show_versions(context: click.Context, _: Any, asked: bool) -> None:
-    """Tell the versions of this package and of what computes, without importing them."""
+    """Print the versions of this package, TensorFlow and Keras, without importing them."""
     if asked and not context.resilient_parsing:
         names = ("mcnn-keras", "tensorflow", "keras")
         click.echo(", ".join(f"{name} {version_of(name)}" for name in names))
@@ -57,18 +57,18 @@ class _Group(click.Group):
 )  # fmt: skip
 @click.option(
     "--quiet", is_flag=True, expose_value=False, is_eager=True, callback=ask,
-    help="Leave out messages about what was done, and progress.",
+    help="Do not print progress, or messages about what was done.",
 )  # fmt: skip
 @click.option(
     "--json", is_flag=True, expose_value=False, is_eager=True, callback=ask,
-    help="Tell the results as one JSON object at the end, in place of text.",
+    help="Print the results as one JSON object at the end, instead of text.",
 )  # fmt: skip
 @click.pass_context
 def cli(context: click.Context) -> None:
     """Multi-scale convolutional networks for inverse problems.
 
     Denoise frames and retrieve phases with the models that come with the package, or train your
-    own on simulated or measured pairs. Begin with the first of these:
+    own on simulated or measured pairs. Start with the first of these commands:
 
     \b
       mcnn-keras example
@@ -77,7 +77,7 @@ def cli(context: click.Context) -> None:
       mcnn-keras train phase --defocus -108 --output runs/cells
     """
     tell = telling()
-    tell.command = tell.command or context.invoked_subcommand  # the outer one, of `example`
+    tell.command = tell.command or context.invoked_subcommand  # for `example`: the outer command
 
 
 for command in (
@@ -88,8 +88,8 @@ for command in (
 
 
 def main(args: list[str] | None = None) -> None:
-    """Run a command; exit 0 done, 2 the input is wrong, 130 interrupted, 1 a bug."""
-    # TensorFlow's start-up messages say nothing that a user of this package can act on.
+    """Run a command. Exit status: 0 done, 2 wrong input, 130 interrupted, 1 a bug."""
+    # Users of this package need none of TensorFlow's start-up messages.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     tell = Telling()
     warnings.showwarning = functools.partial(_show_warning, tell)
@@ -103,7 +103,7 @@ def main(args: list[str] | None = None) -> None:
     except (InputError, TrainingStopped) as error:
         status = _fail(tell, str(error))
     except (click.Abort, KeyboardInterrupt) as interrupt:
-        # Click wraps what a command raised, which may tell how to go on.
+        # Click wraps the exception of the command, whose text may say how to resume.
         tell.error(f"Interrupted. {interrupt.__cause__ or interrupt}".strip(), kind="")
         status = 130
     try:

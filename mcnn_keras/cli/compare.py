@@ -16,18 +16,18 @@ from .telling import telling
 
 @click.group()
 def compare() -> None:
-    """Set networks and classical methods side by side on your own measurement."""
+    """Compare networks and classical methods on your own measurement."""
 
 
 @compare.command()
 @click.argument("inputs", type=click.Path(), nargs=-1, required=True, metavar="INPUT...")
 @click.option(
     "--model", "models", multiple=True,
-    help="A network for phases; once for each.  [default: phase, which takes any planes]",
+    help="A phase model; repeat for several.  [default: phase, which takes any planes]",
 )  # fmt: skip
 @click.option(
     "--method", "methods", multiple=True, type=click.Choice(METHODS),
-    help="Classical methods.  [default: all that the planes suffice for]",
+    help="A classical method; repeat for several.  [default: all that have enough planes]",
 )  # fmt: skip
 @SeriesOptions.attach
 @OpticsOptions.attach
@@ -44,12 +44,12 @@ def phase(
     folder: str,
     **values: Any,
 ) -> None:
-    """Retrieve the phase of a focal series by every method, and score them without a truth.
+    """Retrieve the phase of a focal series by every method, and score the results without a truth.
 
-    The score: intensities are re-simulated from each answer at the planes that no method has used,
-    and correlated with what was measured there. Networks use their planes, tie those of the
-    network, the others every second plane of the series. With --truth also the error in rad, by
-    spatial frequency.
+    The score: the intensities at the planes that no method used are simulated from each result and
+    correlated with the measured ones. Networks use their own planes, tie the planes of the network,
+    the other methods every second plane of the series. With --truth, the error in rad is given,
+    too, by spatial frequency.
 
     \b
     Example:
@@ -66,7 +66,7 @@ def phase(
         raise InputError(f"the output {output} is a file; name a folder")
     chosen, instrument = SeriesOptions.take(values), OpticsOptions.take(values)
     models = models or ("phase",) * ("phase" in shipped())
-    cards = [read_card(model) for model in models]  # a wrong name is told of at once
+    cards = [read_card(model) for model in models]  # a wrong name is reported immediately
     known = None if truth is None else read_images(truth)[0]
     series, optics, _ = measured(inputs, chosen, instrument)
     if models:
@@ -108,8 +108,8 @@ def phase(
         part.write_text(json.dumps(rows, indent=2))
     write_figure(output / "phases.png", panels, optics.pixel_size, optics.unit)
     if answers and answers[0].score is None:
-        tell.product("every plane was used, so that nothing is left to judge by; add planes")
+        tell.product("no score: the methods used every plane; add planes")
     tell.done(
-        f"first image, then the phases in one scale: {output / 'phases.png'}",
+        f"first image and all phases, on one scale: {output / 'phases.png'}",
         methods=rows, folder=output,
     )  # fmt: skip

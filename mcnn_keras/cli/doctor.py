@@ -18,15 +18,15 @@ EXTRAS = {
     "capture": ("mss", "opencv-python-headless"),
 }  # fmt: skip
 PACKAGES = ("mcnn-keras", "tensorflow", "keras", "onnxruntime", "numpy")
-# What speeds networks up, as processors are asked under Linux.
+# Instruction sets that speed up networks, by their names in /proc/cpuinfo (Linux).
 VECTORS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve")
 
 
 @click.command()
 def doctor() -> None:
-    """Tell what computes here: versions, processor, GPUs, and how fast each engine is.
+    """Print versions, processor, GPUs and the speed of each engine on this machine.
 
-    Send what it prints with a report of a problem.
+    Include this output when you report a problem.
     """
     from ..inference.fastest import CPUINFO, cache_folder, processor, rates
     from ..models.onnx import usable_cores
@@ -60,14 +60,14 @@ def doctor() -> None:
             vector_instructions=known,
         )
     except OSError:
-        tell.product("vector instructions: not told by this system", vector_instructions=None)
+        tell.product("vector instructions: not known on this system", vector_instructions=None)
     import_tensorflow()
     import tensorflow as tf
 
     gpus = [device.name for device in tf.config.list_physical_devices("GPU")]
     tell.product(f"GPUs: {', '.join(gpus) or 'none that TensorFlow can use'}", gpus=gpus)
     tell.product(f"cache: {cache_folder()}", cache=cache_folder())
-    tell.product("images of 128x128 a second, by the network alone:")
+    tell.product("images of 128x128 pixels per second, network alone:")
     speeds: dict[str, dict[str, float]] = {}
     for name in shipped():
         found = rates(name)

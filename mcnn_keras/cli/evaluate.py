@@ -15,10 +15,10 @@ from .telling import telling
 @click.option("--samples", type=int, default=64, show_default=True, help="Unseen test samples.")
 @click.option("--seed", type=int, default=1, show_default=True)
 def evaluate(model: str, samples: int, seed: int) -> None:
-    """Measure a MODEL on unseen samples: simulated ones, or windows of pairs kept for testing.
+    """Measure a MODEL on unseen samples: simulated ones, or windows of the test pairs.
 
-    Beside it stand the answers that it must beat: zero (or the best constant), and for phases the
-    transport-of-intensity solution with the regularisation that is best on these very samples.
+    For comparison, baselines are measured on the same samples: zero (or the best constant), and for
+    phases the transport-of-intensity solution with the regularisation that is best on them.
 
     \b
     Example:
@@ -26,7 +26,7 @@ def evaluate(model: str, samples: int, seed: int) -> None:
     """
     from ..models.saving import load, read_card
 
-    read_card(model)  # a wrong file is told of at once
+    read_card(model)  # a wrong file is reported immediately
     import_tensorflow()
     from ..evaluation import evaluate as measure
 
@@ -50,7 +50,7 @@ def evaluate(model: str, samples: int, seed: int) -> None:
 @click.command()
 @click.argument("model", type=click.Path())
 def info(model: str) -> None:
-    """Show what a MODEL file says of itself: its problem, network, training and quality.
+    """Print the card of a MODEL file: its problem, network, training and quality.
 
     \b
     Example:
@@ -66,7 +66,7 @@ def info(model: str) -> None:
 
 @click.command()
 def models() -> None:
-    """List the models that come with the package; `load` and `denoise` know them by name.
+    """List the models that come with the package; use them by name instead of a file.
 
     \b
     Example:

@@ -15,10 +15,10 @@ from .telling import telling
 @click.option("--format", "kind", type=click.Choice(["onnx"]), default="onnx", show_default=True)
 @click.option("--output", type=click.Path(), required=True, metavar="FILE.onnx")
 def export(model: str, kind: str, output: str) -> None:
-    """Write a MODEL in another format, with its card in it.
+    """Write a MODEL in another format, with its card.
 
-    An .onnx file is used like the model itself, with ONNX Runtime in TensorFlow's place: it starts
-    in a second or two. MODEL is a .h5 file or a shipped model's name.
+    Use the .onnx file like the model itself. ONNX Runtime then computes instead of TensorFlow, and
+    starts in a second or two. MODEL is a .h5 file or the name of a shipped model.
 
     \b
     Examples:
@@ -30,7 +30,7 @@ def export(model: str, kind: str, output: str) -> None:
 
     if str(model).endswith(".onnx"):
         raise InputError(f"{model} is an ONNX file already; give a .h5 model")
-    read_card(model)  # before TensorFlow takes its time
+    read_card(model)  # before the slow import of TensorFlow
     if not Path(output).absolute().parent.is_dir():
         raise InputError(f"the folder {Path(output).parent} is not there; make it first")
     import_tensorflow()

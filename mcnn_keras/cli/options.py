@@ -1,8 +1,8 @@
-"""Groups of options. Each is a dataclass: its fields make the options and hold what was given.
+"""Groups of options. Each is a dataclass: its fields define the options and hold their values.
 
-`Options.attach` puts a group on a command; `Options.take` makes it of what the command received.
-What was not given is None, so that a contradiction, or the settings of a resumed run, can be told
-from a default. The help texts tell the defaults.
+`Options.attach` adds a group to a command; `Options.take` builds it from the command's values.
+Options that were not given are None. So a contradiction, or the settings of a resumed run, can be
+distinguished from a default. The help texts state the defaults.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Options:
         """Decorate a command with the group's options, in the order of the fields."""
         for f in reversed(dataclasses.fields(cls)):
             settings = dict(f.metadata["settings"])
-            if not settings.get("required"):  # click takes a default, even None, for an answer
+            if not settings.get("required"):  # with any default, even None, click requires nothing
                 settings.setdefault("default", f.default)
             command = click.option(*f.metadata["names"], f.name, **settings)(command)
         return command
@@ -73,30 +73,34 @@ class Aperture(click.ParamType):
 
 @dataclass
 class OpticsOptions(Options):
-    """The instrument, as `mcnn_keras.Optics` has it."""
+    """The instrument: the arguments of `mcnn_keras.Optics`."""
 
-    wavelength: float | None = option("--wavelength", type=float, help="In um, of light.")
+    wavelength: float | None = option(
+        "--wavelength", type=float, help="Wavelength of the light, um."
+    )
     pixel_size: float | None = option(
-        "--pixel-size", type=float, help="In the object, um (Angstrom with --energy)."
+        "--pixel-size", type=float, help="Pixel size in the object, um (Angstrom with --energy)."
     )
     numerical_aperture: float | None = option(
         "--numerical-aperture", type=Aperture(), metavar="NA",
-        help="Of the objective, or none; with --energy the half-angle of its aperture, rad.",
+        help="Numerical aperture of the objective, or 'none'; with --energy the half-angle of its "
+        "aperture, rad.",
     )  # fmt: skip
     refractive_index: float | None = option(
-        "--refractive-index", type=float, help="Of the medium.  [default: 1]"
+        "--refractive-index", type=float, help="Refractive index of the medium.  [default: 1]"
     )
     coherence_angle: float | None = option(
         "--coherence-angle", type=float,
-        help="Half-angle of the source at 1/e of its brightness, rad.  [default: 0]",
+        help="Half-angle of the illumination at 1/e of its brightness, rad.  [default: 0]",
     )  # fmt: skip
     energy: float | None = option(
         "--energy", type=float, metavar="EV",
-        help="Electrons of this energy in place of light; all lengths are then in Angstrom.",
+        help="Electrons of this energy instead of light; all lengths are then in Angstrom.",
     )  # fmt: skip
     spherical_aberration: float | None = option(
         "--spherical-aberration", type=float,
-        help="Of the lens, in the unit of length: 1.2e7 for electrons and 1.2 mm.  [default: 0]",
+        help="Spherical aberration of the lens, um, or Angstrom with --energy (1.2 mm is 1.2e7).  "
+        "[default: 0]",
     )  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -110,11 +114,11 @@ class OpticsOptions(Options):
 
     @property
     def unit(self) -> str:
-        """Of all lengths."""
+        """The unit of all lengths."""
         return "um" if self.energy is None else "A"
 
     def changes(self) -> dict[str, Any]:
-        """Arguments of `Optics` that were given, energy as a wavelength."""
+        """The arguments of `Optics` that were given; an energy is converted to a wavelength."""
         own = {f.name for f in dataclasses.fields(OpticsOptions)}
         found = {name: value for name, value in self.given().items() if name in own}
         if found.get("numerical_aperture") == float("inf"):
@@ -135,7 +139,7 @@ class OpticsOptions(Options):
         return found
 
     def for_training(self) -> Optics:
-        """The optics to train for; light of 0.65 um and pixels of 0.31 um where nothing is said."""
+        """The optics to train for; by default light of 0.65 um and pixels of 0.31 um."""
         from ..physics.optics import Optics
 
         if self.energy is not None and self.pixel_size is None:
@@ -159,20 +163,19 @@ class OpticsOptions(Options):
             return ""
         names, options = (" and ".join(words) for words in zip(*lacking, strict=True))
         return (
-            f"the {names} {'is' if len(lacking) == 1 else 'are'} not known: neither the file, nor "
-            f"a .json beside it, nor an option states {'it' if len(lacking) == 1 else 'them'}; "
-            f"give {options}"
+            f"the {names} {'is' if len(lacking) == 1 else 'are'} not known: neither in the file, "
+            f"nor in a .json file next to it, nor given as an option; give {options}"
         )
 
     def for_measurement(self, told: dict[str, float], source: str) -> Optics:
-        """The optics of a measurement: what was given, else what its files tell; never a guess.
+        """The optics of a measurement: the given options, else values from its files; no guesses.
 
         Parameters
         ----------
         told : dict
-            Values that the files tell, in the unit of length.
+            Values from the files, in the unit of length.
         source : str
-            What tells them.
+            Name of the file that contains them, for messages.
         """
         from ..physics.optics import Optics
 
@@ -197,12 +200,12 @@ class OpticsOptions(Options):
 
 
 class PlaneList(click.ParamType):
-    """Planes: a number, numbers with commas, START:STOP:STEP, or a text file of numbers."""
+    """Planes: a number, numbers with commas, START:STOP:STEP, or a text file with numbers."""
 
     name = "planes"
 
     def convert(self, value: Any, param: Any, context: Any) -> tuple[float, ...]:
-        """The numbers; those of a range include its end."""
+        """The numbers; a range includes its end."""
         if isinstance(value, tuple):
             return value
         try:
@@ -223,8 +226,8 @@ class PlaneList(click.ParamType):
             if found:
                 return found
         self.fail(
-            f"{value!r} names no planes; give -108, or -52,52, or -4:4:0.5 (start, stop, step), or "
-            "a text file with a number for each image", param, context,
+            f"{value!r} is not a list of planes; give -108, or -52,52, or -4:4:0.5 (start, stop, "
+            "step), or a text file with a number for each image", param, context,
         )  # fmt: skip
 
 
@@ -246,14 +249,14 @@ class SeriesOptions(Options):
 
     defocus: tuple[Any, ...] = option(
         "--defocus", type=PlaneList(), multiple=True, metavar="UM",
-        help="Signed distances of the images from focus, positive downstream, in their order: the "
-        "option once for each, or -52,52, or -4:4:0.5 (start, stop, step), or a text file.  "
-        "[default: what the file, or a text file beside it, says]",
+        help="Signed distances of the images from focus, positive downstream, in the order of the "
+        "images: repeat the option, or give -52,52, or -4:4:0.5 (start, stop, step), or a text "
+        "file.  [default: from the file, or from a text file next to it]",
     )  # fmt: skip
     focus: str | None = option(
         "--focus", metavar="INDEX|auto",
         help="Which image is in focus, counted from 0; planes are distances from it. 'auto' takes "
-        "the place of least contrast, for objects of phase.  [default: where the planes are zero]",
+        "the plane of least contrast, for phase objects.  [default: the plane at 0]",
     )  # fmt: skip
     frames: str | None = option(
         "--frames", metavar="I,J,...",
@@ -261,14 +264,14 @@ class SeriesOptions(Options):
     )  # fmt: skip
     register: bool = option(
         "--register", is_flag=True,
-        help="Take out how the image moves and grows with focus, and tell it; for four planes or "
-        "more.",
+        help="Correct the shift and magnification of the images with focus, and print them; needs "
+        "at least four planes.",
     )  # fmt: skip
     flat: str | None = option(
-        "--flat", type=click.Path(), help="An image without the object, to divide by."
+        "--flat", type=click.Path(), help="An image without the object; images are divided by it."
     )
     background: str | None = option(
-        "--background", type=click.Path(), help="An image without light, to subtract."
+        "--background", type=click.Path(), help="An image without light; it is subtracted."
     )
 
     force: bool = option("--force", is_flag=True, help=FORCE)
@@ -277,8 +280,8 @@ class SeriesOptions(Options):
         self.defocus = joined(self.defocus)
         if self.focus not in (None, "auto") and not str(self.focus).isdigit():
             raise click.UsageError(
-                f"--focus {self.focus!r} is not the number of an image; give one, counted from 0, "
-                "or auto"
+                f"--focus {self.focus!r} is not the number of an image; give a number, counted "
+                "from 0, or auto"
             )
 
 
@@ -299,8 +302,8 @@ class SampleOptions(Options):
     """The samples of a stream."""
 
     image_size: int | None = option(
-        "--image-size", type=int, help="In pixels; a multiple of 64, but for networks of fewer "
-        "scales.",
+        "--image-size", type=int, help="Height and width in pixels; a multiple of 64 (less for "
+        "networks with fewer scales).",
     )  # fmt: skip
     seed: int | None = option("--seed", type=int, help="[default: 0]")
 
@@ -317,12 +320,12 @@ class PictureOptions(Options):
 
 @dataclass
 class RangeOptions(Options):
-    """What varies between samples."""
+    """The quantities that vary between samples."""
 
     ranges: tuple[tuple[str, float, float], ...] = option(
         "--range", type=(str, float, float), multiple=True, metavar="NAME LOW HIGH",
-        help="Limits of something that varies between samples; `mcnn-keras info MODEL` lists the "
-        "names and a model's limits.",
+        help="Limits of a quantity that varies between samples; `mcnn-keras info MODEL` lists the "
+        "names and limits of a model.",
     )  # fmt: skip
 
     def changes_of_ranges(self) -> dict[str, list[float]]:

@@ -18,12 +18,12 @@ from .telling import telling
 @click.option("--output", type=click.Path(), required=True, help="The phase: .tif, .h5, .npy, ...")
 @click.option(
     "--model", default="phase", show_default=True, metavar="MODEL",
-    help="Of any planes, or of those that it was trained for: a file, or a shipped model's name.",
+    help="A phase model, for any planes or for given planes: a file, or a shipped model's name.",
 )  # fmt: skip
 @click.option(
     "--refine/--no-refine", default=None,
-    help="Make the wave agree better with the images, in some seconds.  [default: from two "
-    "planes on; from one, uneven light would be taken for a phase]",
+    help="Improve the agreement of the wave with the images; takes some seconds.  [default: with "
+    "two or more planes; with one, uneven light would be taken for a phase]",
 )  # fmt: skip
 @SeriesOptions.attach
 @OpticsOptions.attach
@@ -32,15 +32,14 @@ def phase(
 ) -> None:
     """Retrieve phase and amplitude from images at any planes with one model.
 
-    INPUT is a stack, or a file for each plane; one plane is enough. The planes are those of
-    --defocus, of a text file beside the stack (stack.txt for stack.tif: a number in um for each
-    image) or of the file's own axis of focus. The wavelength must be given, or told by stack.json
-    beside the stack ({"defocus": [...], "wavelength": 0.65, "pixel_size": 0.31,
-    "numerical_aperture": 0.45}); so must the pixel size where the file does not tell it. Without
-    an aperture all waves pass.
+    INPUT is a stack, or a file for each plane; one plane is enough. The planes come from --defocus,
+    from a text file next to the stack (stack.txt for stack.tif: a number in um for each image), or
+    from the file's own focus axis. Give the wavelength as an option, or in stack.json next to the
+    stack ({"defocus": [...], "wavelength": 0.65, "pixel_size": 0.31, "numerical_aperture": 0.45});
+    and the pixel size, too, if it is not in the file. Without an aperture all waves pass.
 
-    The command tells how well the answer explains the images, 1 for wholly: it simulates them from
-    the answer and correlates the two. This number is in the file, too.
+    The command prints the agreement with the images: it simulates them from the result, and
+    correlates simulated and measured images. 1 is perfect. The output file contains this number.
 
     \b
     Examples:

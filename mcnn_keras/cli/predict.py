@@ -12,7 +12,7 @@ from .options import FORCE, Options, PlaneList, frame_numbers, joined, option
 from .quiet import import_tensorflow
 from .telling import telling
 
-# As `mcnn_keras.inference` names them, which brings NumPy.
+# The same names as in `mcnn_keras.inference`, which would import NumPy.
 ENGINES, TEMPORAL, FAULTS = ("auto", "tensorflow", "onnxruntime"), ("auto", "off"), ("mend", "keep")
 QUALITIES = ("fast", "standard", "best")
 TYPES = (
@@ -26,8 +26,8 @@ class PredictionOptions(Options):
 
     output: str = option(
         "--output", type=click.Path(), required=True,
-        help="A .tif, .ome.tif, .hspy, .zspy, .h5, .zarr, .mrc or .npy file; a folder where "
-        "there are several results.",
+        help="A .tif, .ome.tif, .hspy, .zspy, .h5, .zarr, .mrc or .npy file; a folder for several "
+        "results.",
     )  # fmt: skip
     frames: str | None = option(
         "--frames", metavar="I,J,...",
@@ -35,38 +35,41 @@ class PredictionOptions(Options):
     )  # fmt: skip
     dtype: str | None = option(
         "--dtype", type=click.Choice(TYPES),
-        help="Of the result.  [default: the input's, where it holds the result well]",
+        help="Data type of the result.  [default: that of the input, if it can hold the result]",
     )  # fmt: skip
     batch_size: int | None = option(
-        "--batch-size", type=int, help="Images that are computed together."
+        "--batch-size", type=int, help="Number of images that are computed together."
     )
     tile_size: int | None = option(
         "--tile-size", type=int,
-        help="Of the tiles of large images, in pixels.  [default: what the model's card says]",
+        help="Size of the tiles of large images, in pixels.  [default: from the model's card]",
     )  # fmt: skip
     precision: str | None = option(
         "--precision", type=click.Choice(["auto", "float32", "bfloat16"]),
-        help="'auto' allows both; bfloat16 is good to two digits.  "
+        help="'auto' allows both; bfloat16 is accurate to two digits.  "
         "[default: auto for denoise, float32 for predict]",
     )  # fmt: skip
     engine: str = option(
         "--engine", type=click.Choice(ENGINES), default="auto",
-        show_default=True, help="What computes. 'auto' measures which is fastest on this machine, "
-        "in a few seconds of the first run, and remembers it; ONNX Runtime computes in float32.",
+        show_default=True, help="'auto' measures on the first run, in a few seconds, which engine "
+        "is fastest on this machine, and remembers it. ONNX Runtime computes in float32.",
     )  # fmt: skip
-    resume: bool = option("--resume", is_flag=True, help="Go on where an interrupted run stopped.")
+    resume: bool = option("--resume", is_flag=True, help="Continue an interrupted run.")
     video: str | None = option(
         "--video", type=click.Path(), metavar="FILE.gif",
-        help="Also a .gif, or .mp4 with imageio-ffmpeg, of input and result side by side.",
+        help="Also write a video of input and result side by side: .gif, or .mp4 with "
+        "imageio-ffmpeg.",
     )  # fmt: skip
     truth: str | None = option(
         "--truth", type=click.Path(), metavar="FILE",
-        help="The true answers, shown in the video with the difference.",
+        help="The true results; the video shows them and the difference.",
     )  # fmt: skip
-    fps: float = option("--fps", type=float, default=2.0, show_default=True, help="Of the video.")
+    fps: float = option(
+        "--fps", type=float, default=2.0, show_default=True, help="Frames per second of the video."
+    )
     watch: bool = option(
         "--watch", is_flag=True,
-        help="INPUT is a folder; invert images as they are written there, until interrupted.",
+        help="INPUT is a folder: process each new image in it, until interrupted.",
     )  # fmt: skip
 
     force: bool = option("--force", is_flag=True, help=FORCE)
@@ -76,19 +79,19 @@ class PredictionOptions(Options):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise click.UsageError(
-                    f"--{name.replace('_', '-')} {value} is not positive; leave it out, or give "
-                    "more"
+                    f"--{name.replace('_', '-')} {value} is not positive; give at least 1, or "
+                    "leave it out"
                 )
 
     def of_results(self) -> dict[str, Any]:
-        """What `mcnn_keras.inference.stream.execute` takes."""
+        """The options of `mcnn_keras.inference.stream.execute`."""
         names = ("dtype", "batch_size", "tile_size", "resume", "video", "truth", "fps")
         return {name: getattr(self, name) for name in names}
 
 
 @dataclass
 class DenoisingOptions(PredictionOptions):
-    """Those, and what only models of frames know."""
+    """Those, and options of denoising models."""
 
     model: str | None = option(
         "--model", help="A shipped model or a file.  [default: denoise, or denoise-fast with "
@@ -96,23 +99,24 @@ class DenoisingOptions(PredictionOptions):
     )  # fmt: skip
     quality: str = option(
         "--quality", type=click.Choice(QUALITIES), default="standard", show_default=True,
-        help="'fast' takes a smaller network, 'best' the mean over eight mirrored and turned "
-        "copies of each frame, in eight times the time.",
+        help="'fast' uses a smaller network; 'best' averages over eight mirrored and rotated "
+        "copies of each frame, and takes eight times as long.",
     )  # fmt: skip
     temporal: str = option(
         "--temporal", type=click.Choice(TEMPORAL), default="auto", show_default=True,
-        help="Use the frames before and after each one where they show the same field, or none.",
+        help="'auto' uses the frames before and after each one if they show the same field; 'off' "
+        "uses none.",
     )  # fmt: skip
     faults: str = option(
         "--faults", type=click.Choice(FAULTS), default="mend", show_default=True,
-        help="Saturated, dead and constant lines, rims and hot pixels are left out of all that is "
-        "computed; in the result they are mended, or kept as they came.",
+        help="Saturated, dead and constant lines, rims and hot pixels are left out of the "
+        "computation; in the result 'mend' fills them in, 'keep' leaves them as recorded.",
     )  # fmt: skip
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.model is not None and self.quality == "fast":
-            raise click.UsageError("--quality fast is a model of its own; leave --model out")
+            raise click.UsageError("--quality fast uses its own model; leave --model out")
 
     @property
     def network(self) -> str:
@@ -120,7 +124,7 @@ class DenoisingOptions(PredictionOptions):
         return self.model or ("denoise-fast" if self.quality == "fast" else "denoise")
 
     def of_results(self) -> dict[str, Any]:
-        """What `mcnn_keras.inference.stream.execute` takes."""
+        """The options of `mcnn_keras.inference.stream.execute`."""
         own = {"temporal": self.temporal, "faults": self.faults, "average": self.quality == "best"}
         return {**super().of_results(), **own}
 
@@ -134,24 +138,24 @@ _inputs = click.argument("inputs", type=click.Path(), nargs=-1, required=True, m
 @PredictionOptions.attach
 @click.option(
     "--defocus", type=PlaneList(), multiple=True, metavar="UM",
-    help="For a phase model, the plane of each image, or of each of --frames; the model's own "
-    "planes are taken from these.  [default: what the file, or a text file beside it, says]",
+    help="For a phase model: the plane of each image, or of each of --frames; the model's planes "
+    "are chosen from these.  [default: from the file, or from a text file next to it]",
 )  # fmt: skip
 def predict(model: str, inputs: tuple[str, ...], defocus: tuple[Any, ...], **values: Any) -> None:
     """Invert measured images with a trained MODEL, a .h5 or an exported .onnx file.
 
-    INPUT is a file of one image or a stack, a folder or a pattern: PNG, JPEG, TIFF, NPY, HDF5
-    (file.h5:/dataset), Zarr, and with the extra [em] what microscopes write (dm3, dm4, emd, ser,
-    mrc, hspy, ...; scan.emd:HAADF names one of several images). A model of one image answers every
-    image.
+    INPUT is a file with one image or a stack, a folder or a pattern: PNG, JPEG, TIFF, NPY, HDF5
+    (file.h5:/dataset), Zarr, and with the extra [em] the formats of microscopes (dm3, dm4, emd,
+    ser, mrc, hspy, ...; scan.emd:HAADF names one of several images). A model for one image
+    processes each image.
 
-    A phase model of several planes takes a file for each plane, or stacks that hold all of its
-    planes, in any order and among others. It must know the plane of each image: from --defocus,
-    from the file's axis of focus, or from a text file beside it (stack.txt beside stack.tif, a
-    number for each image).
+    A phase model for several planes takes a file for each plane, or stacks that contain all of its
+    planes. Their order is free, and other planes may be among them. The plane of each image comes
+    from --defocus, from the file's focus axis, or from a text file next to it (stack.txt for
+    stack.tif, a number for each image).
 
-    The result has the model's units and the input's axes and pixel size. Beside it a .png of its
-    first image is written, to look at.
+    The result has the model's units and the input's axes and pixel size. A .png preview of its
+    first image is written next to it.
 
     \b
     Examples:
@@ -167,17 +171,18 @@ def predict(model: str, inputs: tuple[str, ...], defocus: tuple[Any, ...], **val
 @_inputs
 @DenoisingOptions.attach
 def denoise(inputs: tuple[str, ...], **values: Any) -> None:
-    """Restore noisy electron microscope images, with a model that comes with the package.
+    """Denoise electron microscope images with a model that comes with the package.
 
-    INPUT is a file of one frame or many, a folder or a pattern: TIFF, PNG, NPY, HDF5
-    (file.h5:/dataset), Zarr, and with the extra [em] what microscopes write (dm3, dm4, emd, ser,
-    mrc, hspy, ...; scan.emd:HAADF names one of several images). The result has the frames' own
-    order, axes, pixel size and intensity scale; beside it a .png of the first frame is written, to
-    look at.
+    INPUT is a file with one or more frames, a folder or a pattern: TIFF, PNG, NPY, HDF5
+    (file.h5:/dataset), Zarr, and with the extra [em] the formats of microscopes (dm3, dm4, emd,
+    ser, mrc, hspy, ...; scan.emd:HAADF names one of several images). The result has the order,
+    axes, pixel size and intensity scale of the frames. A .png preview of the first frame is
+    written next to it.
 
-    Frames of a movie are denoised together with the two before and the two after them, where these
-    show the same field; files of one frame each whose names differ in a running number are a movie,
-    too (not with --watch). Faulty lines, rims and pixels are found first, told, and left out.
+    Frames of a movie are denoised together with the two before and the two after them, if these
+    show the same field. Files of one frame each whose names differ only in a running number are a
+    movie, too (not with --watch). Faulty lines, rims and pixels are found first, reported, and left
+    out.
 
     \b
     Examples:
@@ -196,7 +201,7 @@ def run_prediction(
     precision: str,
     defocus: tuple[float, ...] = (),
 ) -> None:
-    """Plan, predict and write; what can be wrong is said before the network is loaded."""
+    """Plan, predict and write; most errors are reported before the network is loaded."""
     from ..inference.planning import plan
     from ..inference.stream import execute
     from ..models.saving import read_card

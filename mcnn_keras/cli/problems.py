@@ -1,7 +1,7 @@
 """Options of each problem, and the problem that they describe.
 
-`ProblemOptions.arguments` returns the arguments of the problem's constructor that were given. A
-resumed run takes the others from its configuration, a new one from the problem's own defaults.
+`ProblemOptions.arguments` returns the given arguments of the problem's constructor. A resumed run
+takes the others from its configuration, a new run from the problem's defaults.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from .options import (
     option,
 )
 
-# The model of any planes, from which the training for given ones starts; and options that ask for
-# another network than its.
+# The model for any planes, from which the training for given planes starts; and the options that
+# select a different network.
 GENERAL = RECIPES["given_planes"]["start"]
 NETWORK = ("preset", "branches", "cell", "normalization", "growing")
 
 
 @dataclass
 class ProblemOptions(Options):
-    """Options of a problem; `name` is the problem's."""
+    """Options of a problem; `name` is the problem's name."""
 
     name = ""
 
     def begin(self, settings: dict[str, Any]) -> list[str]:
-        """Choose what a new run's settings leave open; lines that tell it."""
+        """Choose what the settings of a new run leave open; returns lines that report it."""
         return []
 
     def arguments(self, started: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -58,38 +58,38 @@ class PhaseOptions(RangeOptions, PictureOptions, OpticsOptions, ProblemOptions):
     name = "phase"
     defocus: tuple[Any, ...] = option(
         "--defocus", type=PlaneList(), multiple=True, metavar="UM",
-        help="Signed distance of a plane from focus, um, positive downstream; once per plane, or "
-        "-52,52, or -4:4:0.5 (start, stop, step).",
+        help="Signed distance of a plane from focus, um, positive downstream; repeat for each "
+        "plane, or give -52,52, or -4:4:0.5 (start, stop, step).",
     )  # fmt: skip
     planes: str | None = option(
         "--planes", type=click.Choice(["2", "4", "8", "10", "32"]),
-        help="Instead of --defocus: so many of the paper's exponentially spaced planes for light, "
-        "whose networks have --cell resnext --branches 3.",
+        help="Instead of --defocus: this number of the paper's exponentially spaced planes, for "
+        "light. The paper's networks for them have --cell resnext --branches 3.",
     )  # fmt: skip
-    amplitude: bool = option("--amplitude", is_flag=True, help="Retrieve the amplitude, too.")
+    amplitude: bool = option("--amplitude", is_flag=True, help="Also retrieve the amplitude.")
     input: str | None = option(
         "--input", type=click.Choice(["estimates", "physical", "intensity"]),
-        help="Give the network what the model of any planes is given; or the intensities and "
-        "classical estimates of the wave at focus; or the intensities alone.  [default: estimates "
-        "where the training starts from that model, else physical]",
+        help="Input channels of the network. estimates: as for the model for any planes; physical: "
+        "intensities and classical estimates of the wave at focus; intensity: intensities only.  "
+        "[default: estimates if the training starts from that model, else physical]",
     )  # fmt: skip
     phase_span: tuple[float, float] | None = option(
         "--phase-span", type=float, nargs=2, metavar="LOW HIGH",
-        help="Size of the phases to train on, lowest to highest, rad.  [default: 0.2 3]",
+        help="Range of the phase spans to train on, rad.  [default: 0.2 3]",
     )  # fmt: skip
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.defocus = joined(self.defocus)
         if self.planes is not None and self.defocus:
-            raise click.UsageError("--planes and --defocus name the planes twice; give one of them")
+            raise click.UsageError("--planes and --defocus both set the planes; give one of them")
         if self.planes is not None and self.energy is not None:
             raise click.UsageError(
-                "--planes are distances in um, of light; give --defocus in Angstrom with --energy"
+                "--planes is for light (um) and --energy for electrons; give --defocus in Angstrom"
             )
 
     def begin(self, settings: dict[str, Any]) -> list[str]:
-        """Whether to start from the model of any planes, with its input."""
+        """Choose whether to start from the model for any planes, with its input channels."""
         if self.input is not None:
             return []
         from ..inference.any_planes import outside
@@ -109,12 +109,12 @@ class PhaseOptions(RangeOptions, PictureOptions, OpticsOptions, ProblemOptions):
             self.input = "physical"
             return [f"{own[0]}: the training starts from random weights"]
         return [
-            f"the training starts from the model {GENERAL}, which knows any planes; --start none "
+            f"the training starts from the model {GENERAL}, which takes any planes; --start none "
             "starts from random weights"
         ]
 
     def arguments(self, started: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Planes, optics and the rest, as far as they were given."""
+        """The given planes, optics and other options."""
         from ..focal_series.series import exponential_planes
 
         found: dict[str, Any] = {"defocus": list(self.defocus)} if self.defocus else {}
@@ -138,24 +138,25 @@ class DenoiseOptions(RangeOptions, PictureOptions, ProblemOptions):
     name = "denoise"
     photographs: int | None = option(
         "--photographs", type=int, metavar="N",
-        help="Of the first N samples every second one is a photograph.  [default: a quarter of "
-        "all samples]",
+        help="Every second one of the first N samples is a photograph.  [default: a quarter of all "
+        "samples]",
     )  # fmt: skip
     first_layer: str | None = option(
         "--first-layer",
         type=click.Choice(["spectral-series", "spectral-wiener", "low-pass", "none"]),
-        help="What the network is given beside the frame: the mean over the frames of a movie, and "
-        "both filtered by their own spectra; the frame alone, filtered; four blurred copies; or "
-        "nothing.  [default: spectral-series; with --window 1 spectral-wiener]",
+        help="Input channels in addition to the frame. spectral-series: the mean of the movie's "
+        "frames, and frame and mean filtered by their own spectra; spectral-wiener: the filtered "
+        "frame; low-pass: four blurred copies.  [default: spectral-series; with --window 1 "
+        "spectral-wiener]",
     )  # fmt: skip
     window: int | None = option(
         "--window", type=int, metavar="N",
-        help="Frames of a movie that the network sees, odd: two before and two after the one that "
-        "it answers; 1 for single frames.  [default: 5]",
+        help="Number of movie frames that the network sees, odd; 5: the frame to denoise, two "
+        "before and two after it; 1: single frames.  [default: 5]",
     )  # fmt: skip
 
     def arguments(self, started: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Photographs, window and channels, as far as they were given."""
+        """The given photographs, window and channels."""
         own = ("photographs", "pictures", "window")
         found = {n: v for n, v in self.given().items() if n in own}
         if self.first_layer is not None:
@@ -171,30 +172,30 @@ class LaplacianOptions(PictureOptions, ProblemOptions):
     name = "laplacian"
     noise: float | None = option(
         "--noise", type=float,
-        help="Standard deviation of the noise on the Laplacian of a picture of 0..1.  "
+        help="Standard deviation of the noise on the Laplacian of a picture with values in 0..1.  "
         "[default: 0.01]",
     )  # fmt: skip
     boundary: str | None = option(
         "--boundary", type=click.Choice(["zero", "open"]),
-        help="Beyond the picture: nothing, or more of it, so that its mean is lost.  "
+        help="Outside the picture: zero, or more of the picture (open), which loses its mean.  "
         "[default: zero]",
     )  # fmt: skip
 
 
 @dataclass
 class ReflectionOptions(RangeOptions, PictureOptions, ProblemOptions):
-    """Light of a screen on a wall."""
+    """The light of a screen on a wall."""
 
     name = "reflection"
     distance: float | None = option(
-        "--distance", type=float, help="Of the wall, m.  [default: 0.3]"
+        "--distance", type=float, help="Distance of the wall, m.  [default: 0.3]"
     )
     screen_width: float | None = option(
-        "--screen-width", type=float, help="Of a 16:9 screen, m.  [default: 0.33]"
+        "--screen-width", type=float, help="Width of a 16:9 screen, m.  [default: 0.33]"
     )
 
     def arguments(self, started: dict[str, Any] | None = None) -> dict[str, Any]:
-        """The scene, as far as it was given."""
+        """The given parameters of the scene."""
         scene: dict[str, Any] = {}
         if self.distance is not None:
             scene["distance"] = self.distance
@@ -213,34 +214,32 @@ class PairedOptions(ProblemOptions):
     name = "paired"
     inputs: str | None = option(
         "--inputs", type=click.Path(), metavar="DIR",
-        help="Folder of images, or file.h5:/dataset of them.",
+        help="Folder of images, or file.h5:/dataset.",
     )  # fmt: skip
     targets: str | None = option(
         "--targets", type=click.Path(), metavar="DIR",
-        help="Folder of their targets, by the same names, or file.h5:/dataset.",
+        help="Folder of their targets, with the same names, or file.h5:/dataset.",
     )  # fmt: skip
     whole: bool = option(
         "--whole", is_flag=True,
-        help="Learn from whole images, all of one size, rather than from windows of --image-size.",
+        help="Train on whole images, all of one size, instead of windows of --image-size.",
     )  # fmt: skip
 
     def arguments(self, started: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Where the pairs are; both folders must be named for a new run."""
+        """The given options; a new run needs both folders."""
         if started is None and (self.inputs is None or self.targets is None):
             missing = "--inputs" if self.inputs is None else "--targets"
-            raise click.UsageError(
-                f"{missing} is missing; name the folder of images and of targets"
-            )
+            raise click.UsageError(f"{missing} is missing; give the folders of images and targets")
         return self.given()
 
 
 @dataclass
 class AnyOptions(ProblemOptions):
-    """A problem that brings no options of its own."""
+    """A problem without options of its own."""
 
     settings: tuple[str, ...] = option(
         "--set", multiple=True, metavar="NAME=VALUE",
-        help="An argument of the problem, its value as JSON or plain text; once for each.",
+        help="An argument of the problem, its value as JSON or plain text; repeat for several.",
     )  # fmt: skip
 
     def arguments(self, started: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -250,7 +249,7 @@ class AnyOptions(ProblemOptions):
             key, mark, value = text.partition("=")
             if not mark:
                 raise click.UsageError(
-                    f"--set {text!r} is not NAME=VALUE; write for example --set blur=3"
+                    f"--set {text!r} is not NAME=VALUE; give for example --set blur=3"
                 )
             try:
                 found[key] = json.loads(value)
@@ -259,7 +258,7 @@ class AnyOptions(ProblemOptions):
         return found
 
 
-# Those that have options of their own; all others are made with --set.
+# Problems with options of their own; all others take --set.
 OPTIONS: dict[str, type[ProblemOptions]] = {
     cls.name: cls
     for cls in (PhaseOptions, DenoiseOptions, LaplacianOptions, ReflectionOptions, PairedOptions)
@@ -267,7 +266,7 @@ OPTIONS: dict[str, type[ProblemOptions]] = {
 
 
 def others() -> dict[str, str]:
-    """Problems without options of their own, and where they come from."""
+    """Problems without options of their own, and the package of each."""
     from ..problems import names, offered
 
     found = {name: "this package" for name in names() if name not in OPTIONS}
@@ -275,17 +274,17 @@ def others() -> dict[str, str]:
 
 
 class Problems(click.Group):
-    """The commands of this package's problems, and one for each other problem that is found."""
+    """The commands of this package's problems, and one for each problem of other packages."""
 
     make: Callable[[str], click.Command]
 
     def any_problem(self, make: Callable[[str], click.Command]) -> Callable[[str], click.Command]:
-        """Decorate the function that makes the command of a problem without options of its own."""
+        """Decorate the function that makes the command of a problem without its own options."""
         self.make = make
         return make
 
     def list_commands(self, context: click.Context) -> list[str]:
-        """Their names."""
+        """The names of the commands."""
         return [*super().list_commands(context), *sorted(others())]
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
@@ -300,10 +299,10 @@ def described(name: str, options: ProblemOptions, started: dict[str, Any] | None
     Parameters
     ----------
     name : str
-        Of the problem, the command's.
+        Name of the problem.
     options : ProblemOptions
     started : dict, optional
-        The configuration of a run that is resumed, where options leave something out.
+        The configuration of a run that is resumed, for options that were not given.
     """
     from ..problems import from_config, make
 

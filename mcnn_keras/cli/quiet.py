@@ -4,10 +4,10 @@ import os
 
 
 def import_tensorflow() -> None:
-    """Import TensorFlow while nobody listens to standard error.
+    """Import TensorFlow with standard error redirected to nowhere.
 
-    Its libraries write about processors and missing GPU drivers from C++, before any setting that
-    would silence them is read; none of it is for the user of this package. An import that fails
+    Its C++ libraries write about processors and missing GPU drivers before they read any setting
+    that would silence them. Users of this package do not need these messages. A failed import
     still raises as usual.
     """
     import sys

@@ -16,39 +16,43 @@ from .telling import telling
 
 @dataclass
 class MethodOptions(Options):
-    """Options of the methods; each takes some of them."""
+    """Options of the methods; each method takes some of them."""
 
     cutoff: float | None = option(
         "--cutoff", type=float, metavar="1/UM",
         help="Spatial frequency below which transport of intensity is damped.  [default: where "
-        "noise prevails, but at least a quarter of the lowest in the field]",
+        "noise dominates, but at least a quarter of the lowest frequency in the field]",
     )  # fmt: skip
     boundary: str | None = option(
         "--boundary", type=click.Choice(["reflect", "periodic"]),
-        help="How the field goes on beyond its borders.  [default: reflect]",
+        help="How the field continues outside its borders.  [default: reflect]",
     )  # fmt: skip
     iterations: int | None = option(
-        "--iterations", type=int, help="Of iterative (default: 50) and variational (100)."
-    )
+        "--iterations", type=int, help="iterative and variational: number of iterations.  "
+        "[default: 50 and 100]",
+    )  # fmt: skip
     start: str | None = option(
         "--start", metavar="MODEL",
-        help="Of iterative and variational: a network for phases, whose answer from its own planes "
-        "is the start.  [default: transport of intensity]",
+        help="iterative and variational: start from the result of this phase model, computed from "
+        "its own planes.  [default: transport of intensity]",
     )  # fmt: skip
     smoothness: float | None = option(
         "--smoothness", type=float,
-        help="Of variational: weight of the gradient of what changes against the start.  "
+        help="variational: weight of the gradient of the difference from the start.  "
         "[default: 0.3]",
     )  # fmt: skip
-    refinements: int | None = option("--refinements", type=int, help="Of mf-tie.  [default: 0]")
+    refinements: int | None = option(
+        "--refinements", type=int, help="mf-tie: number of refinements.  [default: 0]"
+    )
     noise: float | None = option(
         "--noise", type=float,
-        help="Of gp-tie, in variances of the signal (default: 0.001); of ctf, the deviation of the "
-        "contrast's noise (default: what the images show, and what a strong object adds).",
+        help="gp-tie: noise variance relative to the signal's (default: 0.001). ctf: standard "
+        "deviation of the noise of the contrast (default: measured in the images, with an addition "
+        "for strong objects).",
     )  # fmt: skip
     absorption: float | None = option(
         "--absorption", type=float,
-        help="Of ctf: power of the absorption as a share of the phase's.  [default: 0.1; from one "
+        help="ctf: power of the absorption relative to that of the phase.  [default: 0.1; with one "
         "plane 0.01]",
     )  # fmt: skip
 
@@ -61,22 +65,22 @@ class MethodOptions(Options):
 @OpticsOptions.attach
 @MethodOptions.attach
 def reconstruct(method: str, inputs: tuple[str, ...], output: str, **values: Any) -> None:
-    """Retrieve a phase from a focal series by a classical METHOD, without any training.
+    """Retrieve a phase from a focal series with a classical METHOD, without training.
 
     \b
-      tie          transport of intensity, the slope through all planes
+      tie          transport of intensity; the derivative is a slope through all planes
       ctf          least squares for a weak object, over all planes; gives the amplitude, too
-      mf-tie       transport of intensity, each pair of planes for its own frequencies
-      gp-tie       transport of intensity, the slope by Gaussian-process regression
+      mf-tie       transport of intensity; each pair of planes for its own frequencies
+      gp-tie       transport of intensity; the derivative by Gaussian-process regression
       iterative    projections onto the measured amplitudes; gives the amplitude, too
-      variational  the phase near a first answer that explains all amplitudes best; with --start,
-                   a network's answer made to agree with what was measured
+      variational  the phase near a start that explains all amplitudes best; with --start MODEL,
+                   it improves the agreement of a network's result with the measurement
 
-    INPUT is a stack, or a file for each plane. The planes are those of --defocus, of a text file
-    beside the stack (stack.txt for stack.tif: a number in um for each image) or of the file's own
-    axis of focus. The wavelength must be given, or told by stack.json beside the stack ({"defocus":
-    [...], "wavelength": 0.65, "pixel_size": 0.31, "numerical_aperture": 0.45}); so must the pixel
-    size where the file does not tell it. Without an aperture all waves pass.
+    INPUT is a stack, or a file for each plane. The planes come from --defocus, from a text file
+    next to the stack (stack.txt for stack.tif: a number in um for each image), or from the file's
+    own focus axis. Give the wavelength as an option, or in stack.json next to the stack
+    ({"defocus": [...], "wavelength": 0.65, "pixel_size": 0.31, "numerical_aperture": 0.45}); and
+    the pixel size, too, if it is not in the file. Without an aperture all waves pass.
 
     \b
     Examples:
@@ -113,7 +117,7 @@ def write_wave(
     result: Path, series: Any, optics: Any, phase: Any, amplitude: Any, lit: Any,
     facts: dict[str, Any] | None = None,
 ) -> None:  # fmt: skip
-    """Write a phase, and an amplitude if there is one, with a picture; tell of both."""
+    """Write a phase, and an amplitude if there is one, and a .png preview; report the files."""
     import numpy as np
 
     from ..files import Axis, Panel, pixel_length, write_figure, write_recording
@@ -124,7 +128,7 @@ def write_wave(
         for channel in channels:
             channel[~lit] = np.nan
     field = series.axes
-    if pixel_length(series.axes, optics.unit) != optics.pixel_size:  # as an option or a file says
+    if pixel_length(series.axes, optics.unit) != optics.pixel_size:  # from an option or a .json
         field = tuple(a._replace(scale=optics.pixel_size, units=optics.unit) for a in field)
     between = (Axis("output", len(channels)),) if len(channels) > 1 else ()
     labels = ["phase", "amplitude"][: len(channels)]
@@ -151,25 +155,28 @@ def write_wave(
 
 
 def _tell_of_slow(phase: Any, cutoff: float, optics: Any) -> None:
-    """Tell how transport of intensity is damped, and warn where the answer is mostly that."""
+    """Report the cutoff of transport of intensity; warn if most of the phase lies below it."""
     from ..focal_series.tie import slow_share
 
     unit, tell = optics.unit, telling()
-    tell.done(f"damped below {cutoff:.3g} / {unit}, where noise prevails (--cutoff)", cutoff=cutoff)
+    tell.done(
+        f"damped below {cutoff:.3g} / {unit}, where noise dominates (--cutoff)", cutoff=cutoff
+    )
     share = slow_share(phase, 2 * cutoff, optics.pixel_size)
     if share > 0.5:
         tell.warn(
             f"{share:.0%} of this phase changes over more than {0.5 / cutoff:.3g} {unit}, "
-            "where the images hardly show a phase: noise, uneven light and drift look alike there"
+            "where the images hardly show a phase; it may be noise, uneven light or drift"
         )
 
 
 def measured(
     inputs: Sequence[str], chosen: SeriesOptions, instrument: OpticsOptions
 ) -> tuple[Any, Any, Any]:
-    """The focal series and the optics that inputs and options describe, and where light is.
+    """The focal series and the optics that inputs and options describe, and the lit pixels.
 
-    Corrected, from focus, registered, and within its field stop, where there is one.
+    The series is corrected by flat and background, refocused, cut to its field stop if there is
+    one, and registered if asked for.
     """
     from ..errors import InputError
     from ..files import open_recording, pixel_length, read_images
@@ -205,22 +212,22 @@ def measured(
         place = least_contrast(series)
         series = refocused(series, place)
         tell.done(
-            f"focus at {place:.4g} {unit} of the series' scale, where contrast is least",
+            f"focus at {place:.4g} {unit} on the scale of the series, where contrast is least",
             focus=place,
         )
     elif chosen.focus is None and on_one_side(series.defocus):
         low, high = series.defocus[0], series.defocus[-1]
         tell.warn(
             f"all planes ({low:g} to {high:g} {unit}) lie on one side of focus; if the "
-            "images pass through focus, tell where: --focus INDEX or --focus auto"
+            "images pass through focus, say where: --focus INDEX or --focus auto"
         )
     optics = instrument.for_measurement(known, source)
     tell.facts(optics=optics.asdict())
     series, lit = within_stop(series)
     if lit is not None:
         tell.done(
-            f"{1 - lit.mean():.0%} of the field is the dark rim of a stop; it is left out, and "
-            "each image is brought to the same mean inside",
+            f"{1 - lit.mean():.0%} of the field is the dark rim of a field stop; it is left out, "
+            "and each image is scaled to the same mean inside",
             dark_rim=1 - lit.mean(),
         )
     if chosen.register:
@@ -229,7 +236,7 @@ def measured(
 
 
 def straightened(series: Any, optics: Any) -> Any:
-    """The series with its frames on one another; tells what was taken out."""
+    """The registered series; reports the shift and magnification that were corrected."""
     from ..focal_series.registration import registered
 
     series, drift = registered(series, optics, progress=progress)
@@ -242,7 +249,7 @@ def straightened(series: Any, optics: Any) -> Any:
 
 
 def _start(name: str, series: Any, optics: Any) -> Any:
-    """A network's answer from its own planes of a series; tells of a mismatch."""
+    """A network's result from its own planes of a series; reports different optics."""
     from .quiet import import_tensorflow
 
     import_tensorflow()
@@ -263,6 +270,6 @@ def _stack(channels: Sequence[Any]) -> Any:
 
 
 def progress(done: int, count: int) -> None:
-    """A line that counts, on a terminal."""
+    """Print a progress count, on a terminal only."""
     if sys.stderr.isatty() and not telling().quiet:
         click.echo(f"\r{done}/{count}", nl=done == count, err=True)

@@ -40,11 +40,11 @@ class SimulationOptions(SampleOptions):
 
 @click.group(cls=Problems)
 def simulate() -> None:
-    """Write simulated samples of a problem to an HDF5 file, to look at or to use elsewhere.
+    """Write simulated samples of a problem to an HDF5 file, for inspection or use elsewhere.
 
-    The file holds what the instrument would measure (`images`), the truth (`targets`) and what the
-    instrument says of each measurement (`conditions`), in their own units; `mcnn-keras predict`
-    takes the images as they are.
+    The file contains the simulated measurements (`images`), the truth (`targets`) and the
+    acquisition parameters of each measurement (`conditions`), in their own units. `mcnn-keras
+    predict` takes these images.
     """
 
 
@@ -52,13 +52,13 @@ def simulate() -> None:
 @PhaseOptions.attach
 @with_defaults("phase", SimulationOptions)
 def phase(**values: Any) -> None:
-    """Defocused images and the phases that made them, with --amplitude the amplitudes, too.
+    """Defocused images and their phases, with --amplitude also their amplitudes.
 
     \b
     Example:
       mcnn-keras simulate phase --defocus -108 --samples 16 --output pairs.h5
     """
-    values["input"] = values["input"] or "physical"  # its targets are those of the options alone
+    values["input"] = values["input"] or "physical"  # its targets depend on the options only
     write_samples("phase", PhaseOptions, values)
 
 
@@ -66,9 +66,9 @@ def phase(**values: Any) -> None:
 @DenoiseOptions.attach
 @with_defaults("denoise", SimulationOptions)
 def denoise(**values: Any) -> None:
-    """Noisy and clean electron microscope images, single frames where no window is given.
+    """Noisy and clean electron microscope images; single frames unless --window is given.
 
-    Pixels that are not numbers stand for faults that are found before a network sees them.
+    NaN pixels are faulty ones, which are found before the network.
 
     \b
     Example:
@@ -106,7 +106,7 @@ def reflection(**values: Any) -> None:
 
 @simulate.any_problem
 def any_problem(name: str) -> click.Command:
-    """The command of a problem that brings no options of its own."""
+    """The command of a problem without options of its own."""
 
     @click.command(name, help=f"Samples of the problem {name} of {others()[name]}.")
     @AnyOptions.attach
@@ -127,7 +127,7 @@ def write_samples(name: str, group: type[ProblemOptions], values: dict[str, Any]
 
     output = Path(asked.output)
     if output.suffix not in HDF5_SUFFIXES:
-        raise InputError(f"the output {output} does not end in .h5; name it like pairs.h5")
+        raise InputError(f"the output {output} does not end in .h5; give a name like pairs.h5")
     for kind, value in (("samples", asked.samples), ("image_size", asked.image_size)):
         if value is not None and value < 1:
             raise InputError(f"{kind} is {value}; it must be at least 1")

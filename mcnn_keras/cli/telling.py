@@ -1,8 +1,8 @@
-"""What commands tell: to people, line by line as it happens; to machines, as one JSON object.
+"""The output of commands: lines of text for people, or one JSON object for programs.
 
-A command tells what was done (`done`), what it was asked for (`product`) and what it has doubts
-about (`warn`). Beside the text stand the facts in it, by name: they are the JSON's `result`.
-`--quiet` leaves out what was done.
+A command prints what it did (`done`), what it was asked for (`product`) and warnings (`warn`). Each
+call also takes the facts in the text, by name: they make the JSON's `result`. `--quiet` leaves out
+what was done.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ import click
 from .. import progress
 from ..version import __version__
 
-# What the library's lines begin with where they are no messages about what was done.
+# First words of lines from the library that do not report what was done.
 WARNING, FAILED, MEASURED = "Warning: ", "failed: ", "measured "
 
 
 class Telling:
-    """What a run of the command line has told.
+    """The output of one run of the command line.
 
     Attributes
     ----------
     quiet, json : bool
-        What the options of these names ask for.
+        The values of the options --quiet and --json.
     command : str or None
         The command, once it is known.
     result : dict
@@ -44,37 +44,37 @@ class Telling:
         self.errors: list[str] = []
 
     def done(self, text: str, err: bool = False, **facts: Any) -> None:
-        """Tell what was done; on standard error where it is no part of a command's story."""
+        """Print what was done; with `err`, on standard error."""
         self.facts(**facts)
         self.messages.append(text)
         if not (self.quiet or self.json):
             click.echo(visible(text), err=err)
 
     def product(self, text: str, **facts: Any) -> None:
-        """Tell what the command was asked for."""
+        """Print what the command was asked for."""
         self.facts(**facts)
         if not self.json:
             click.echo(visible(text))
 
     def facts(self, **facts: Any) -> None:
-        """Keep facts without a text; lists of the same name are joined."""
+        """Keep facts without printing; lists of the same name are joined."""
         for name, value in facts.items():
             known = self.result.get(name)
             joined = isinstance(known, list) and isinstance(value, list)
             self.result[name] = [*known, *value] if joined else value  # type: ignore[misc]
 
     def warn(self, text: str) -> None:
-        """Tell of a doubt, on standard error."""
+        """Print a warning, on standard error."""
         self.warnings.append(text)
         click.echo(WARNING + visible(text), err=True)
 
     def error(self, text: str, kind: str = "Error: ") -> None:
-        """Tell what ended the command, or the work on one of its inputs, on standard error."""
+        """Print what ended the command, or the work on one of its inputs, on standard error."""
         self.errors.append(text)
         click.echo(kind + visible(text), err=True)
 
     def say(self, text: str) -> None:
-        """Take a line of the library, which begins with what kind of line it is."""
+        """Print a line from the library; its first word says what kind of line it is."""
         if text.startswith(WARNING):
             self.warn(text.removeprefix(WARNING))
         elif text.startswith(FAILED):
@@ -83,8 +83,8 @@ class Telling:
             self.done(text, err=text.startswith(MEASURED))
 
     def close(self, status: int) -> None:
-        """Write the JSON, if it was asked for and a command has told or failed anything."""
-        if not self.json or not (status or self.result or self.messages):  # --help, say
+        """Print the JSON, if it was asked for and the command has output or failed."""
+        if not self.json or not (status or self.result or self.messages):  # e.g. --help
             return
         told = {
             "command": self.command, "version": __version__, "status": status,
@@ -100,13 +100,13 @@ def visible(text: str) -> str:
 
 
 def telling() -> Telling:
-    """What the command that runs tells through."""
+    """The `Telling` of the running command."""
     context = click.get_current_context(silent=True)
     return (context and context.find_object(Telling)) or Telling()
 
 
 def ask(context: click.Context, parameter: click.Parameter, value: bool) -> None:
-    """Set what --quiet or --json asks for; as a callback, it holds for wrong commands, too."""
+    """Set --quiet or --json; a callback, so that it also applies to wrong commands."""
     if value and parameter.name:
         setattr(context.ensure_object(Telling), parameter.name, True)
         if parameter.name == "quiet":
@@ -114,7 +114,7 @@ def ask(context: click.Context, parameter: click.Parameter, value: bool) -> None
 
 
 def _plain(value: Any) -> Any:
-    """The value as JSON has it: NumPy's numbers and paths, too; null for what is not finite."""
+    """The value for JSON: NumPy numbers and paths are converted, NaN and infinity become null."""
     if isinstance(value, Mapping):
         return {str(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):

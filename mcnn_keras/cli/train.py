@@ -38,9 +38,9 @@ def train() -> None:
 def phase(context: click.Context, **values: Any) -> None:
     """Retrieve the phase of a wave from images out of focus.
 
-    Light of 0.65 um and pixels of 0.31 um are simulated where nothing else is said. The training
-    starts from the model that comes with the package for any planes; --start none starts from
-    random weights, as do options that ask for another network.
+    By default light of 0.65 um and pixels of 0.31 um are simulated. The training starts from the
+    shipped model for any planes. It starts from random weights with --start none, or with options
+    that select a different network.
 
     \b
     Examples:
@@ -57,7 +57,7 @@ def phase(context: click.Context, **values: Any) -> None:
 @with_defaults("denoise")
 @click.pass_context
 def denoise(context: click.Context, **values: Any) -> None:
-    """Restore scanning transmission electron microscope images from noisy frames.
+    """Denoise scanning transmission electron microscope images.
 
     \b
     Examples:
@@ -72,7 +72,7 @@ def denoise(context: click.Context, **values: Any) -> None:
 @with_defaults("laplacian")
 @click.pass_context
 def laplacian(context: click.Context, **values: Any) -> None:
-    """Put a picture together again from its Laplacian: the tutorial problem.
+    """Reconstruct a picture from its Laplacian: the tutorial problem.
 
     \b
     Example:
@@ -86,10 +86,10 @@ def laplacian(context: click.Context, **values: Any) -> None:
 @with_defaults("reflection")
 @click.pass_context
 def reflection(context: click.Context, **values: Any) -> None:
-    """See what a screen shows in the light that it throws on the wall facing it.
+    """Reconstruct the content of a screen from its light on the wall that it faces.
 
-    The image size is the photograph's width; the answer is twice as large. Real pairs are learned
-    by `train paired --whole`.
+    The image size is the width of the photograph; the result is twice as large. For measured pairs
+    use `train paired --whole`.
 
     \b
     Example:
@@ -105,10 +105,10 @@ def reflection(context: click.Context, **values: Any) -> None:
 def paired(context: click.Context, **values: Any) -> None:
     """Learn any image-to-image problem from measured pairs.
 
-    Images and targets are files of the same names in two folders, endings left aside, or two
-    datasets in HDF5 files. Colour pictures have three channels, stacks as many as images. Sizes
+    Images and targets are files with the same names (without extensions) in two folders, or two
+    datasets in HDF5 files. Colour pictures have three channels, stacks one for each image. Sizes
     may differ from pair to pair; a target may be twice as large as its image. The command first
-    prints what was matched and what was left out; a fifth of the pairs is kept for testing.
+    prints the matched pairs and what was left out. A fifth of the pairs is kept for testing.
 
     \b
     Examples:
@@ -120,7 +120,7 @@ def paired(context: click.Context, **values: Any) -> None:
 
 @train.any_problem
 def any_problem(name: str) -> click.Command:
-    """The command of a problem that brings no options of its own."""
+    """The command of a problem without options of its own."""
 
     @click.command(name, help=f"The problem {name} of {others()[name]}.")
     @AnyOptions.attach
@@ -135,7 +135,7 @@ def any_problem(name: str) -> click.Command:
 def run_training(
     context: click.Context, name: str, group: type[ProblemOptions], values: dict[str, Any]
 ) -> None:
-    """Train, or resume, as the options say, and tell where the results are."""
+    """Train or resume a run, and print where the results are."""
     options, run = group.take(values), RunOptions.take(values)
     import_tensorflow()
     from ..models.format_1 import problem_config
@@ -148,7 +148,7 @@ def run_training(
     if run.resume:
         if run.output is None:
             raise click.UsageError(
-                "--resume needs the run's folder; name it with --output RUN_FOLDER"
+                "--resume needs the folder of the run; give it with --output RUN_FOLDER"
             )
         begun = RunFolder(run.output).config()
         _require_problem(begun, name, run.output)
@@ -167,7 +167,7 @@ def run_training(
         )
     except KeyboardInterrupt:
         written = RunFolder(output).config_path.exists()
-        go_on = f"Go on with: {context.command_path} --output {shlex.quote(str(output))} --resume"
+        go_on = f"Resume with: {context.command_path} --output {shlex.quote(str(output))} --resume"
         raise KeyboardInterrupt(go_on if written else "") from None
     _tell(result.model, problem, RunFolder(output))
 
@@ -184,7 +184,7 @@ def _callbacks(run: RunOptions) -> list[Any]:
     if run.tensorboard is None:
         return []
     if importlib.util.find_spec("tensorboard") is None:
-        raise click.UsageError("--tensorboard needs a package; pip install tensorboard")
+        raise click.UsageError("--tensorboard needs a package; run pip install tensorboard")
     import keras
 
     return [keras.callbacks.TensorBoard(run.tensorboard, write_graph=False)]
@@ -220,6 +220,6 @@ def _tell(model: Any, problem: Any, folder: Any) -> None:
         )  # fmt: skip
     if metrics["test_mae"] >= metrics["constant_answer_mae"]:
         tell.warn(
-            "the network is no better than a constant; train longer, or see whether "
-            "images and targets belong together"
+            "the network is no better than a constant; train longer, or check that images and "
+            "targets belong together"
         )

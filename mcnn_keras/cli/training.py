@@ -16,25 +16,25 @@ PRESETS = ("fast", "light", "paper", "paper-bottleneck")
 
 @dataclass
 class TrainingOptions(SampleOptions):
-    """How to train: `mcnn_keras.Settings`; what is not given is the problem's recipe."""
+    """How to train: `mcnn_keras.Settings`; defaults come from the problem's recipe."""
 
-    samples: int | None = option("--samples", type=int, help="Per epoch.")
+    samples: int | None = option("--samples", type=int, help="Samples per epoch.")
     epochs: int | None = option("--epochs", type=int)
     batch_size: int | None = option("--batch-size", type=int)
     fresh: bool | None = option(
-        "--fresh/--fixed", help="New samples in every epoch, or the same ones again."
+        "--fresh/--fixed", help="New samples in every epoch, or the same samples in all."
     )
     mixed_sizes: bool | None = option(
         "--mixed-sizes/--one-size",
-        help="Every fourth batch of samples twice as large, a quarter as many, or none.",
+        help="In every fourth batch, images are twice as wide and high, and a quarter as many.",
     )
     start: str | None = option(
         "--start", metavar="MODEL",
-        help="Start from the weights of a model: a .h5 file, or a shipped model's name.",
+        help="Start from the weights of a model: a .h5 file, or the name of a shipped model.",
     )  # fmt: skip
     preset: str | None = option("--preset", type=click.Choice(PRESETS))
     branches: int | None = option(
-        "--branches", type=int, help="Coarse outputs; 0 is the plain U-Net."
+        "--branches", type=int, help="Number of coarse outputs; 0 is a plain U-Net."
     )
     cell: str | None = option("--cell", type=click.Choice(["plain", "resnext", "xception"]))
     normalization: str | None = option(
@@ -44,11 +44,11 @@ class TrainingOptions(SampleOptions):
     loss: str | None = option("--loss", type=click.Choice(LOSSES))
     loss_weights: str | None = option("--loss-weights", type=click.Choice(LOSS_WEIGHTS))
     growing: bool = option(
-        "--growing", is_flag=True, help="Coarse outputs first, finer ones faded in."
+        "--growing", is_flag=True, help="Train coarse outputs first, and fade in finer ones."
     )
     adversarial: float | None = option(
         "--adversarial", type=float, metavar="WEIGHT",
-        help="Weight of a discriminator's judgement in the loss; 0 for none.",
+        help="Weight of the adversarial loss of a discriminator; 0 for none.",
     )  # fmt: skip
     learning_rate: float | None = option("--learning-rate", type=float)
     precision: str | None = option(
@@ -63,12 +63,12 @@ class RunOptions(TrainingOptions):
 
     output: str | None = option(
         "--output", type=click.Path(), metavar="RUN_FOLDER",
-        help="Where the results go.  [default: runs/PROBLEM]",
+        help="Folder for the results.  [default: runs/PROBLEM]",
     )  # fmt: skip
-    resume: bool = option("--resume", is_flag=True, help="Go on with the run in RUN_FOLDER.")
+    resume: bool = option("--resume", is_flag=True, help="Continue the run in RUN_FOLDER.")
     tensorboard: str | None = option(
         "--tensorboard", type=click.Path(), metavar="DIR",
-        help="Write curves of the run for TensorBoard (a package of its own) to this folder.",
+        help="Write the training curves to this folder for TensorBoard (a separate package).",
     )  # fmt: skip
 
     def settings(self) -> dict[str, Any]:
@@ -78,7 +78,7 @@ class RunOptions(TrainingOptions):
 
 
 def with_defaults(name: str, group: Any = RunOptions) -> Any:
-    """A decorator that attaches a group, its help telling the defaults of a problem's recipe."""
+    """A decorator that attaches a group; the help states the defaults of the problem's recipe."""
     values = {**Settings().asdict(), **RECIPES.get(name, {})}
 
     def attach(command: Any) -> Any:

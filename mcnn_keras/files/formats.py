@@ -121,7 +121,7 @@ def _missing(path: Path, error: ImportError) -> str:
         return f"{path} needs a package that is not installed ({reason(error)})"
     package = error.name.split(".")[0]
     wanted = "'mcnn-keras[em]'" if package in EM else package
-    return f"{path} needs the package {error.name}; pip install {wanted}"
+    return f"{path} needs the package {error.name}; run pip install {wanted}"
 
 
 def _open(path: Path, suffix: str, image: str) -> Recording:
@@ -186,12 +186,16 @@ def output_types(path: str | Path) -> tuple[str, ...]:
     suffix = Path(path).suffix.lower()
     if suffix not in WRITABLE:
         offered = ", ".join(WRITABLE)
-        raise InputError(f"the output {path} ends in {suffix or 'nothing'}; choose {offered}")
+        raise InputError(
+            f"the output {path} has the extension {suffix or 'none'}; choose {offered}"
+        )
     _, types, package = WRITABLE[suffix]
     if package and importlib.util.find_spec(package) is None:
-        raise InputError(f"writing {suffix} files needs {package}; pip install 'mcnn-keras[em]'")
+        raise InputError(
+            f"writing {suffix} files needs {package}; run pip install 'mcnn-keras[em]'"
+        )
     if suffix == ".zspy" and int(importlib.metadata.version("zarr").split(".")[0]) > 2:
-        raise InputError("rosettasciio writes .zspy files with zarr 2; pip install 'zarr<3'")
+        raise InputError("rosettasciio writes .zspy files with zarr 2; run pip install 'zarr<3'")
     return types
 
 

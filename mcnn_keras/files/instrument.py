@@ -1,7 +1,7 @@
-"""What a file, or a text file beside it, tells of the instrument: planes of focus and the optics.
+"""Planes of focus and optics of the instrument, from a text file next to an image file or from it.
 
-stack.tif -> its axis of focus and its pixel size; else stack.defocus.txt, stack.txt, stack.csv (a
-number for each image) or stack.json ({"defocus": [...], "wavelength": 0.65, ...}).
+stack.tif -> stack.defocus.txt, stack.txt, stack.csv (a number for each image) or stack.json
+({"defocus": [...], "wavelength": 0.65, ...}); else the focus axis and pixel size of stack.tif.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .units import LENGTHS
 # Names of an axis along which focus changes.
 FOCUS_AXES = ("z", "defocus", "focus", "depth")
 SIDECARS = (".defocus.txt", ".txt", ".csv", ".json")
-# What a .json file may tell, and the power of a length that each is.
+# Keys of a .json file, and the power of a length of each value.
 OPTICS = {
     "wavelength": 1, "pixel_size": 1, "spherical_aberration": 1, "numerical_aperture": 0,
     "refractive_index": 0, "coherence_angle": 0,
@@ -31,16 +31,16 @@ OPTICS = {
 
 @dataclass(frozen=True)
 class Instrument:
-    """What is told of the instrument.
+    """Planes and optics of a measurement.
 
     Attributes
     ----------
     defocus : tuple of float or None
         Of each image.
     source : str
-        What tells the planes, for messages.
+        The source of the planes, for messages.
     optics : dict
-        Values by the names of `mcnn_keras.Optics`, in the unit asked for.
+        Values by the names of `mcnn_keras.Optics`, in the requested unit.
     """
 
     defocus: tuple[float, ...] | None = None
@@ -54,26 +54,24 @@ def instrument_of(
     strict: bool = True,
     axes: Sequence[Axis] | None = None,
 ) -> Instrument:
-    """What a file, or a text file beside it, tells of planes and optics.
+    """Planes and optics from a text file next to a file, or from the file itself.
 
     Parameters
     ----------
     name : str
-        As `open_recording` takes it.
+        As for `open_recording`.
     unit : {'um', 'A'}
-        Of what is returned. Plain numbers are taken to be in it already; lengths of a file's axis,
-        and those of a .json with ``defocus_unit`` or ``unit``, are brought to it.
+        Unit of the result. Plain numbers are taken to be in it; lengths of a file's axis, and of a
+        .json with ``defocus_unit`` or ``unit``, are converted to it.
     strict : bool
-        Whether a text file that holds no list of planes is refused, or passed over as a text about
-        something else.
+        Raise an error for a text file without a list of planes; otherwise it is ignored.
     axes : sequence of Axis, optional
-        The file's axes without height and width, where they are known already; by default the file
-        is opened for them.
+        The file's axes without height and width, if they are known; by default the file is opened.
 
     Raises
     ------
     InputError
-        If the file cannot be opened, or (strict) the text file beside it cannot be understood.
+        If the file cannot be opened, or (strict) the text file next to it cannot be read.
     """
     told = told_beside(name, unit, strict)
     if told.defocus is not None:
@@ -86,7 +84,7 @@ def instrument_of(
 
 
 def told_beside(name: str | Path, unit: str = "um", strict: bool = True) -> Instrument:
-    """What a text file beside a file tells; nothing where there is none.
+    """Planes and optics from a text file next to a file; empty if there is none.
 
     Parameters
     ----------
@@ -96,7 +94,7 @@ def told_beside(name: str | Path, unit: str = "um", strict: bool = True) -> Inst
     Raises
     ------
     InputError
-        If (strict) the text file cannot be understood.
+        If (strict) the text file cannot be read.
     """
     path = Path(split_name(name)[0])
     for suffix in SIDECARS:
@@ -112,7 +110,7 @@ def told_beside(name: str | Path, unit: str = "um", strict: bool = True) -> Inst
 
 
 def planes_of_axis(outer: Sequence[Axis], unit: str) -> list[float] | None:
-    """The planes, in a unit, of a file whose last outer axis is one of focus; None where not."""
+    """The planes, in a unit, of a file whose last outer axis is a focus axis; else None."""
     if not outer or outer[-1].name.lower() not in FOCUS_AXES or outer[-1].units not in LENGTHS:
         return None
     axis = outer[-1]
@@ -123,7 +121,7 @@ def planes_of_axis(outer: Sequence[Axis], unit: str) -> list[float] | None:
 
 
 def read_instrument(path: Path, unit: str) -> Instrument:
-    """What a text file tells: numbers, or a .json of planes and optics.
+    """Planes and optics from a text file with numbers, or from a .json file.
 
     Raises
     ------
@@ -141,7 +139,7 @@ def read_instrument(path: Path, unit: str) -> Instrument:
             f"{path} holds no list of planes; write one number in {unit} for each image"
         ) from None
     if not all(map(math.isfinite, planes)):
-        raise InputError(f"{path} names a plane that is not a finite number; mend it")
+        raise InputError(f"{path} has a plane that is not a finite number; correct it")
     return Instrument(planes, path.name)
 
 

@@ -1,4 +1,4 @@
-"""Whether a retrieved wave explains its images: simulated again, and compared."""
+"""Agreement of a retrieved wave with its images: simulate them from it, and compare."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from ..physics.optics import Optics
 from ..physics.waves import defocus_stack
 from .iterative import surroundings
 
-# Width of the borders that scores leave out, as a share of the field: what lies outside of the
-# field is unknown and disturbs the simulated images there.
+# Width of the borders that scores leave out, as a share of the field. There the simulated images
+# are disturbed by the unknown surroundings of the field.
 BORDER = 0.06
 
 
 def resimulated(
     phase: np.ndarray, amplitude: np.ndarray | None, defocus: Sequence[float], optics: Optics
 ) -> np.ndarray:
-    """Simulate the intensities of a retrieved wave, whose field is mirrored at its borders.
+    """Simulate the intensities of a retrieved wave; the field is mirrored at its borders.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def agreement(
     defocus: Sequence[float],
     optics: Optics,
 ) -> list[float]:
-    """How well a wave explains images: the correlation of what is simulated with each of them.
+    """Agreement of a wave with images: the correlation of each image with its simulation.
 
     Parameters
     ----------

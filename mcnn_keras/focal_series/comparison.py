@@ -119,8 +119,8 @@ def compare(
     Raises
     ------
     InputError
-        If a model is not one for phases, its planes are not in the series, a method that is asked
-        for cannot use the planes, or the truth has another size.
+        If a model is not a phase model, its planes are not in the series, a given method cannot
+        use the planes, or the truth has another size.
     """
     planes = np.array(series.defocus)
     if truth is not None and truth.shape != series.images.shape[:2]:
@@ -132,7 +132,7 @@ def compare(
     step = 1 if len(planes) < FEWEST else 2
     bound = [own for _, model, own in loaded if not isinstance(model.card.inputs, AnyPlanes)]
     many = sorted({*range(0, len(planes), step), *(i for own in bound for i in own)})
-    # Of any planes a network takes those that the classical methods have.
+    # A network for any planes takes the planes of the classical methods.
     loaded = [
         (name, model, many if isinstance(model.card.inputs, AnyPlanes) else own)
         for name, model, own in loaded
@@ -163,7 +163,7 @@ def compare(
         try:
             answers.append(_answer(label, chosen, run))
         except InputError:
-            # A method that is only there by default is left out if it cannot use the planes.
+            # A method that was not given explicitly is left out if it cannot use the planes.
             if methods is not None or name not in METHODS:
                 raise
     unused = sorted(set(range(len(planes))) - {i for _, used, _ in tasks for i in used})
@@ -218,7 +218,7 @@ def _err(answer: Answer, truth: np.ndarray, optics: Optics) -> None:
     answer.error = mean_absolute_error(difference, 0)
     spectrum = np.abs(np.fft.fft2(difference)) ** 2 / difference.size**2
     f = [np.fft.fftfreq(n) for n in difference.shape]
-    radius = np.hypot(f[0][:, None], f[1]) * 2  # of the highest along an axis
+    radius = np.hypot(f[0][:, None], f[1]) * 2  # relative to the highest along an axis
     answer.bands = {}
     for low, high in pairwise(BANDS):
         inside = (radius > low) & (radius <= (high if high < 1 else 2))

@@ -13,10 +13,11 @@ from ..physics.optics import Optics
 from ..physics.waves import coherence_envelope, extended, imaging_kernels
 from .tie import is_reflecting, unit_intensities
 
-# Mirrored pixels around the field, which fade to the mean.
+# Width of the mirrored margin around the field, which fades to the mean, in pixels.
 MARGIN = 64
-# The share of the contrast that counts as noise, see `contrast_transfer.unexplained`. On natural
-# objects in noise 0.02 to 0.1 differ by a tenth; less is truer to smooth objects in clean images.
+# The share of the contrast that counts as noise, see `contrast_transfer.unexplained`. For natural
+# objects in noise, results with 0.02 to 0.1 differ by a tenth. For smooth objects in clean images,
+# smaller values are better.
 UNEXPLAINED = 0.03
 
 
@@ -30,12 +31,12 @@ def ctf_phase(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Phase and amplitude of a weak object from any number of planes.
 
-    Each spatial frequency of each contrast is a known sum of the object's phase and absorption,
-    see `mcnn_keras.physics.contrast_transfer`. They are found by least squares, damped where the
-    planes together show less than the noise (Wiener's filter). White noise is measured in the
-    corners of each plane's spectrum; what a strong object and the field's border add is a share of
-    the contrast that grows towards low frequencies. The power of the phase is taken to fall with
-    the cube of the frequency; how strong it is follows from the contrasts.
+    Each spatial frequency of each contrast is a known linear sum of the object's phase and
+    absorption, see `mcnn_keras.physics.contrast_transfer`. Both are found by least squares, damped
+    where the signal of all planes is below the noise (Wiener filter). White noise is measured in
+    the corners of each plane's spectrum. The effects of strong objects and of the field's border
+    are added as a share of the contrast that grows towards low frequencies. The power of the phase
+    is assumed to fall with the cube of the frequency; its strength follows from the contrasts.
 
     Generalised cross-validation and the discrepancy principle choose far too little damping here:
     both judge by intensities, in which slow changes of a phase hardly show.
@@ -45,14 +46,14 @@ def ctf_phase(
     images : (height, width, planes) array
         Intensities; each plane is divided by its mean.
     defocus : sequence of float
-        Of each plane, in um; planes in focus are allowed beside others.
+        Of each plane, in um; some planes may be in focus.
     optics : Optics
         The imaging system, see `mcnn_keras.physics.optics`.
     absorption : float, optional
-        Power of the absorption as a share of the phase's, 0 for an object of phase alone; by
-        default 0.1, and 0.01 for one plane, which does not tell the two apart.
+        Power of the absorption relative to that of the phase, 0 for a pure phase object; by
+        default 0.1, and 0.01 for one plane, which cannot separate the two.
     noise : float, optional
-        Standard deviation of the contrast's noise, in place of all that is found.
+        Standard deviation of the contrast's noise, instead of the measured noise and its additions.
     boundary : {'reflect', 'periodic'}
         How the field continues beyond its borders.
 
@@ -80,7 +81,7 @@ def ctf_phase(
     require_out_of_focus(planes)
     if absorption is None:
         absorption = transfer.ABSORPTION if len(planes) > 1 else transfer.FAINT
-    # In a fixed order, so that sums are rounded alike.
+    # In a fixed order, so that rounding does not depend on the order of the planes.
     order = np.argsort(planes, kind="stable")
     planes, contrasts = planes[order], (unit_intensities(images) - 1)[..., order]
     is_periodic = not is_reflecting(boundary)
@@ -92,7 +93,7 @@ def ctf_phase(
     envelope = coherence_envelope(shape, planes, optics)
     by_phase, by_absorption = transfer.transfers(kernels, envelope)
     law = transfer.power_law(shape)
-    # What rounding leaves in images without noise.
+    # The power of rounding errors in images without noise.
     rounding = 1e-8 * transfer.power(spectra).mean((-2, -1), keepdims=True)
     least = np.maximum(transfer.noise_power(spectra, shape), rounding)
     strength = transfer.object_power(spectra, by_phase, least, law)

@@ -1,4 +1,4 @@
-"""A field stop's dark rim, which says nothing of the object: found, and filled with the mean."""
+"""The dark rim of a field stop: find it, and fill it with the mean."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import numpy as np
 
 from .series import FocalSeries
 
-# Of the lit field's intensity, below which a rim is dark; in some pixels' mean.
+# Pixels below this share of the lit intensity are dark; smoothing before, in pixels.
 DARK, SMOOTH = 0.25, 2.0
 # The least share of the field that counts as a rim, and the least that must be lit.
 LEAST, LIT = 0.002, 0.1
-# Pixels inside the stop's edge, which its own diffraction spoils, and over which the rest fades.
+# Pixels inside the stop's edge that are left out for its diffraction, and pixels of the fade.
 EDGE, FADE = 3, 8
 
 
 def lit_field(images: np.ndarray) -> np.ndarray | None:
-    """Where light reaches all planes: a field without the dark rim of a stop.
+    """The pixels that are lit in all planes: the field without the dark rim of a field stop.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def lit_field(images: np.ndarray) -> np.ndarray | None:
     Returns
     -------
     numpy.ndarray or None
-        (height, width), bool; None where no dark rim reaches the border of the field.
+        (height, width), bool; None if no dark rim touches the border of the field.
     """
     from scipy import ndimage
 
@@ -47,15 +47,15 @@ def lit_field(images: np.ndarray) -> np.ndarray | None:
 
 
 def within_stop(series: FocalSeries) -> tuple[FocalSeries, np.ndarray | None]:
-    """A series with the same energy inside the stop in all planes, and its rim filled.
+    """A series with the same energy inside the field stop in all planes, and its rim filled.
 
-    Each plane is divided by its mean inside the stop; outside it becomes one, which it fades to
+    Each plane is divided by its mean inside the stop. Outside it is one, with a smooth transition
     over some pixels.
 
     Returns
     -------
     series : FocalSeries
-        As it came where there is no dark rim.
+        Unchanged if there is no dark rim.
     lit : numpy.ndarray or None
         From `lit_field`.
     """

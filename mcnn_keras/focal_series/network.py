@@ -1,6 +1,6 @@
-"""Phase and amplitude of a focal series by a network: of given planes, or of any.
+"""Phase and amplitude of a focal series by a network for given planes, or for any planes.
 
-series -> the model's planes, or all -> fields of several sizes -> put together
+series -> the model's planes, or all -> fields of several sizes -> combined
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from ..models import AnyPlanes, ModelCard, Planes
 from ..physics.optics import Optics
 from .series import FocalSeries
 
-# Deviation, in pixels, of the Gaussian that parts slow changes from others.
+# Standard deviation, in pixels, of the Gaussian that separates slow changes from others.
 SLOW = 16.0
 
 
 def load_network(
     name: str | Path, planes: Sequence[float], unit: str = "um"
 ) -> tuple[Any, list[int]]:
-    """Load a network for phases, and find the images of a series at its planes.
+    """Load a phase model, and find the images of a series at its planes.
 
     Parameters
     ----------
@@ -46,11 +46,11 @@ def load_network(
     Raises
     ------
     InputError
-        If the model is not one for phases, or its planes are not in the series.
+        If the model is not a phase model, or its planes are not in the series.
 
     Notes
     -----
-    A model of any planes takes all of them.
+    A model for any planes takes all images.
     """
     from ..models.saving import load_once
 
@@ -61,7 +61,7 @@ def load_network(
 def frames_of(
     card: ModelCard, name: str | Path, planes: Sequence[float], unit: str = "um"
 ) -> list[int]:
-    """The images of a series that a network for phases takes, as in `load_network`."""
+    """The images of a series that a phase model takes, as in `load_network`."""
     if isinstance(card.inputs, AnyPlanes):
         return list(range(len(planes)))
     if not isinstance(card.inputs, Planes):
@@ -88,11 +88,11 @@ def network_answer(
     ----------
     model : keras.Model or engine
     series : FocalSeries
-        The planes of the model, in any order; of a model of any planes, all that there are.
+        The planes of the model, in any order; for a model for any planes, all are used.
     optics : Optics
-        Which a model of any planes is told.
+        Only a model for any planes uses it.
     progress : callable
-        As for `mcnn_keras.predict`, of each part that is computed by itself.
+        As for `mcnn_keras.predict`, for each size of the field.
     """
     from ..inference.predict import predict
 
@@ -110,12 +110,12 @@ def at_any_planes(
     optics: Optics,
     progress: Callable[[int, int], Any] = lambda done, count: None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Phase and amplitude by a model of any planes, slow changes from the field made smaller.
+    """Phase and amplitude by a model for any planes, with slow changes from a smaller field.
 
-    Slow changes of a phase hardly show in an image, and a network judges them by what it has seen
-    of objects, in fields of at most its training's size. In pixels twice as large the field is
-    half as wide and the same defocus is a quarter as far; so the same network answers for a wide
-    field in large pixels, and what is slow there replaces what is slow in the field as it is.
+    Slow changes of a phase hardly show in an image. The network estimates them from its training,
+    which has fields of a limited size. A field with pixels twice as large has half as many pixels
+    across, and a quarter of the dimensionless defocus. So the same network can process a wide field
+    with large pixels. Its slow changes replace those of the field at full size.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def at_any_planes(
     from ..inference.predict import predict
 
     def answer(images: np.ndarray, times: int) -> np.ndarray:
-        # Not as Optics, which would warn of pixels that the user does not have.
+        # Not as Optics, which would warn about a pixel size that the user did not give.
         told = {**optics.conditions(), "pixel_size": optics.pixel_size * times}
         return predict(
             model, images, axes="yxz", defocus=defocus, conditions=told, progress=progress
@@ -160,21 +160,21 @@ def at_any_planes(
 
 
 def halved(field: np.ndarray) -> np.ndarray:
-    """The means of 2x2 pixels; height and width are even."""
+    """The means of 2x2 pixels; height and width must be even."""
     height, width = field.shape[:2]
     parts = field.reshape(height // 2, 2, width // 2, 2, *field.shape[2:])
     return parts.mean((1, 3), dtype=np.float32)
 
 
 def enlarged(field: np.ndarray) -> np.ndarray:
-    """A field of twice the height and width, interpolated linearly between pixels' middles."""
+    """A field of twice the height and width, interpolated linearly between pixel centres."""
     from scipy.ndimage import zoom
 
     return zoom(field, 2, order=1, mode="nearest", grid_mode=True)
 
 
 def with_slow(phase: np.ndarray, slow: np.ndarray) -> np.ndarray:
-    """A phase whose changes over more than some 5 * SLOW pixels are those of another."""
+    """A phase whose changes over more than about 5 * SLOW pixels come from another phase."""
     from scipy.ndimage import gaussian_filter
 
     return phase + gaussian_filter(slow - phase, SLOW, mode="reflect")

@@ -46,8 +46,8 @@ def reconstruct(
     optics : Optics
     cutoff : float, optional
         Spatial frequency, in 1/um, below which the solution of the transport-of-intensity
-        equation is damped; by default where noise prevails (`noise_cutoff`), but at least a quarter
-        of the lowest frequency in the field.
+        equation is damped; by default where noise dominates (`noise_cutoff`), but at least a
+        quarter of the lowest frequency in the field.
     progress : callable, optional
         Called with (steps done, steps) by the slow methods.
     **options
@@ -63,7 +63,7 @@ def reconstruct(
     Raises
     ------
     InputError
-        If the method or an option is not known, or the planes do not suit it.
+        If the method or an option is not known, or the method cannot use the planes.
     """
     if method not in METHODS:
         raise InputError(f"the method {method!r} is not known; choose from {', '.join(METHODS)}")
@@ -83,7 +83,7 @@ def reconstruct(
         return iterative_phase(images, defocus, optics, **options)
     require_out_of_focus(defocus)
     seen = defocus != 0  # a plane in focus does not contribute to a difference
-    # A line through several planes may begin in focus.
+    # A line through several planes may include a plane in focus.
     if method != "gp-tie" and not (method == "tie" and len(defocus) > 1):
         images, defocus = images[..., seen], defocus[seen]
     if method == "variational":
@@ -95,7 +95,7 @@ def reconstruct(
 
 
 def lowest_useful(images: np.ndarray, defocus: ArrayLike, optics: Optics) -> float:
-    """Where transport of intensity is damped by default: below what field and noise let it see."""
+    """The default cutoff of transport of intensity: limited by the field size and by noise."""
     lowest = lowest_cutoff(images.shape[:2], optics.pixel_size)
     return max(lowest, noise_cutoff(images, defocus, optics)) if np.any(defocus) else lowest
 

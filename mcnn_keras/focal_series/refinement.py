@@ -1,4 +1,4 @@
-"""A network's wave made to agree with its images, no more than their noise allows."""
+"""Refine a network's wave so that it agrees with its images, within their noise."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from .misfit import Misfit, passed
 from .series import FocalSeries
 from .tie import unit_intensities
 
-# Power of the errors of a network's phase and of its amplitude, as a share of their own. A weak
-# absorption is often missed.
+# Power of the errors of a network's phase and of its amplitude, relative to the power of phase and
+# amplitude. Networks often miss a weak absorption.
 ERRORS = (0.1, 0.5)
 # What uneven light and the surroundings of the field add to the noise, see
-# `contrast_transfer.unexplained`: more than for estimates from nothing, as a network has judged it.
+# `contrast_transfer.unexplained`: more than for classical estimates, as the network's result
+# already takes them into account.
 UNEXPLAINED = 0.2
-# Enough for the preconditioned search; more change the answer by hundredths.
+# Enough for the preconditioned search; more iterations change the result by a few percent.
 ITERATIONS = 15
 
 
@@ -32,24 +33,24 @@ def refined_wave(
     amplitude: np.ndarray | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """The most probable wave, given images and a first answer with errors of a known power.
+    """The most probable wave, given images and a start whose errors have a known power.
 
-    Minimises the squared differences between the measured amplitudes and those of the wave, plus
-    the power of the change from the first answer. Each spatial frequency of the change weighs as
-    the noise of the images at this frequency, divided by the power of the first answer's errors.
-    This power falls as `contrast_transfer.power_law`, and is a share of the answer's own. So a
-    weak object in noise stays as it is, and where images tell nothing, nothing changes.
+    Minimises the squared differences between the measured amplitudes and those of the wave, plus a
+    weighted power of the change from the start. The weight of each spatial frequency is the noise
+    of the images at this frequency, divided by the power of the start's errors. This power falls
+    as `contrast_transfer.power_law`, and is a fraction of the power of the start. So a weak object
+    in noise does not change, and neither do frequencies that the images do not show.
 
-    One plane does not tell uneven light from a phase: refining then often does harm.
+    One plane cannot separate uneven light from a phase: refinement then often makes the wave worse.
 
     Parameters
     ----------
     series : FocalSeries
     optics : Optics
     phase : (height, width) array
-        The first answer, in rad.
+        The start, in rad.
     amplitude : (height, width) array, optional
-        Of the first answer, refined with the phase; one everywhere, and kept, by default.
+        The start of the amplitude, refined with the phase; by default one everywhere, and fixed.
     progress : callable, optional
         Called with (iterations done, maximum number of iterations).
 
@@ -76,7 +77,7 @@ def refined_wave(
 
     images = np.pad(images, (*margins, (0, 0)), mode="symmetric")
     misfit = Misfit(images, planes, optics)
-    # The phase, and the logarithm of the amplitude where there is one.
+    # The phase, and the logarithm of the amplitude if there is one.
     first = [wide(phase - phase.mean())]
     if amplitude is not None:
         first.append(np.log(np.maximum(wide(amplitude), 0.05)))
@@ -129,7 +130,7 @@ def _weights(
     spectra = fft.rfft2(np.moveaxis(images - 1, -1, 0).astype(np.float32), workers=2)
     noise = transfer.noise_power(spectra, shape)
     noise = noise + transfer.unexplained(spectra, shape, UNEXPLAINED)
-    # A contrast is about twice the difference of amplitudes: hence the fours.
+    # A contrast is about twice the difference of amplitudes: hence the factors of four.
     noise = 1 / (4 * np.sum(1 / np.maximum(noise, 1e-20), axis=0))
     law = transfer.power_law(shape)
     band = passed(shape, optics)

@@ -22,8 +22,8 @@ from .tie import lowest_cutoff
 MOST_SHIFT = 0.1
 # Cross-correlation finds shifts to this fraction (1 / UPSAMPLING) of a pixel.
 UPSAMPLING = 20
-# With fewer planes, half of them cannot predict the others, and nothing tells a shift from the
-# spreading of diffraction.
+# With fewer planes, half of them cannot predict the others, and a shift cannot be distinguished
+# from the spreading of diffraction.
 FEWEST = 4
 # The consistency of planes is judged on frames of at most this size, after this many iterations.
 JUDGED_SIZE, ITERATIONS = 384, 4
@@ -70,14 +70,14 @@ def registered(
     Raises
     ------
     InputError
-        If fewer than four planes are out of focus, or no two frames on either side of focus can be
-        found in one another.
+        If fewer than four planes are out of focus, or no shift can be found between any two frames
+        on opposite sides of focus.
     """
     seen = [i for i, z in enumerate(series.defocus) if z != 0]
     if len(seen) < FEWEST:
         raise InputError(
-            f"{len(seen)} planes out of focus; registration needs at least {FEWEST}, as half of "
-            "them must predict the others: give more planes, or register with other software"
+            f"{len(seen)} planes out of focus; registration needs at least {FEWEST}; give more "
+            "planes, or register the series with other software"
         )
     images = series.images / series.images.mean(axis=(0, 1))
     steps = [
@@ -87,8 +87,8 @@ def registered(
     ]
     if not steps:
         raise InputError(
-            "no two frames on either side of focus can be found in one another; register the "
-            "series with other software, or give nearer planes"
+            "no shift between frames on opposite sides of focus can be found; register the series "
+            "with other software, or give nearer planes"
         )
     down, right = np.median(steps, axis=0).tolist()
     planes = np.array(series.defocus)[seen]

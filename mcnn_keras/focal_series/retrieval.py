@@ -1,4 +1,4 @@
-"""The wave of a focal series by a network: refined where its planes tell, with its agreement.
+"""The wave of a focal series by a network, with refinement and the agreement with its images.
 
 images at planes, optics -> within their field stop -> network -> refined -> simulated, compared
 """
@@ -25,25 +25,25 @@ from .network import frames_of, network_answer
 from .refinement import refined_wave
 from .series import FocalSeries
 
-# Below this mean correlation the answer does not explain its own images.
+# Below this mean correlation the wave does not explain its own images.
 POOR = 0.5
 
 
 class Retrieved(NamedTuple):
-    """A wave, and how well it explains its images.
+    """A wave, and its agreement with the images.
 
     Parameters
     ----------
     phase : numpy.ndarray
         (height, width), in rad, mean-free.
     amplitude : numpy.ndarray or None
-        (height, width), relative to its mean; None of a network for phases alone.
+        (height, width), relative to its mean; None from a network without amplitude.
     defocus : tuple of float
-        Of the planes that were used, ascending.
+        The planes that were used, ascending.
     agreement : float
-        Mean correlation of the images with those simulated from the wave, 1 for wholly.
+        Mean correlation of the images with those simulated from the wave; 1 is perfect.
     before : float or None
-        The same before the refinement; None where there was none.
+        The same before the refinement; None without refinement.
     """
 
     phase: np.ndarray
@@ -54,20 +54,20 @@ class Retrieved(NamedTuple):
 
     @property
     def doubt(self) -> str | None:
-        """Why the wave should be doubted; None where its images do not contradict it."""
+        """A warning if the images contradict the wave, else None."""
         if self.agreement >= POOR:
             return None
         return (
-            f"images simulated from this answer correlate with yours by {self.agreement:.2f} only; "
-            "see whether planes, their sign, wavelength and pixel size are right"
+            f"images simulated from this result correlate with yours by {self.agreement:.2f} only; "
+            "check planes, their sign, wavelength and pixel size"
         )
 
     @property
     def guess(self) -> str | None:
-        """That the amplitude is one; None where the planes determine it, or there is none."""
+        """A warning if the amplitude is a guess, as from a single plane, else None."""
         if self.amplitude is None or len(self.defocus) > 1:
             return None
-        return "one plane does not tell phase and amplitude apart: the amplitude is a guess"
+        return "one plane cannot separate phase and amplitude: the amplitude is a guess"
 
 
 def retrieved(
@@ -83,25 +83,25 @@ def retrieved(
     ----------
     engine : engine or keras.Model
     series : FocalSeries
-        The planes of the model, ascending; of a model of any planes, all that there are.
+        The planes of the model, ascending; for a model for any planes, all are used.
     optics : Optics
     refine : bool, optional
-        Make the wave agree better with the images; by default from two planes on, since from one
-        plane uneven light would be taken for a phase.
+        Improve the agreement of the wave with the images; by default with two or more planes, as
+        with one plane uneven light would be taken for a phase.
     progress : callable
-        As for `refined_wave`; also called between the parts of what the network computes.
+        As for `refined_wave`; also called between the parts of the network's computation.
 
     Raises
     ------
     InputError
-        If the answer is not a number.
+        If the result contains NaN or infinity.
     """
     phase, amplitude = network_answer(engine, series, optics, progress)
     if not np.isfinite(phase).all():
         raise InputError(
-            "the network's answer is not a number: with these planes and optics the images tell "
-            "nothing of a phase; see whether wavelength, pixel size and defocus are right, and "
-            f"in {optics.unit}"
+            "the network's result is not a number: with these planes and optics the images show "
+            "no phase; check that wavelength, pixel size and defocus are correct, and in "
+            f"{optics.unit}"
         )
 
     def score() -> float:
@@ -125,7 +125,7 @@ def wave_of(
     progress: Callable[[int, int], Any] = lambda done, count: None,
     say: Callable[[str], Any] = lambda text: None,
 ) -> Retrieved:
-    """The wave of images in memory: what ``mcnn-keras phase`` does with those of a file.
+    """The wave of images in memory, as ``mcnn-keras phase`` computes it for files.
 
     Parameters
     ----------
@@ -135,11 +135,11 @@ def wave_of(
         Of each image, in any order, in the unit of the optics, positive downstream.
     optics : Optics
     model : str, Path, keras.Model or engine
-        For phases: of any planes, or of given ones, which are then taken from the images.
+        A phase model, for any planes or for given planes, which are chosen from the images.
     refine, progress :
         As for `retrieved`.
     say : callable
-        Takes what the user should know, a line at a time.
+        Called with each line for the user.
 
     Returns
     -------
@@ -149,8 +149,8 @@ def wave_of(
     Raises
     ------
     InputError
-        If the images are not numbers at different planes, some out of focus, or the model is not
-        one for them.
+        If an image is not finite, too small or in the same plane as another, all planes are in
+        focus, or the model does not fit.
     """
     series = _series(images, [float(z) for z in defocus], optics)
     if isinstance(model, (str, Path)):
@@ -181,7 +181,7 @@ def wave_of(
 
 
 def _series(images: np.ndarray, planes: list[float], optics: Optics) -> FocalSeries:
-    """The images as a series; refuses what is none."""
+    """The images as a series; raises InputError if they are not one."""
     images = np.asarray(images)
     if images.ndim != 3 or images.dtype.kind not in "buif":
         raise InputError(

@@ -1,6 +1,6 @@
 """Focal series: the images of one object at several planes, from files, in order.
 
-files + planes (an axis, a list, or a text file beside them) -> FocalSeries -> corrected
+files + planes (an axis, a list, or a text file next to them) -> FocalSeries -> corrected
 -> registered -> a network, or a method of `mcnn_keras.focal_series.reconstruct`
 """
 
@@ -17,7 +17,7 @@ from ..files import Axis, open_recording, pixel_length, split_name
 from ..files.instrument import instrument_of
 from ..inference.planes import counted
 
-# Which planes of the paper's series make its networks for several images (Fig. 3).
+# Exponents k of the planes +-500^(k/24) um of the paper's networks (Fig. 3), by their number.
 EXPONENTS = {2: (9,), 4: (0, 1), 8: (1, 3, 5, 7), 10: (1, 3, 5, 7, 9), 32: tuple(range(16))}
 
 
@@ -26,7 +26,7 @@ class PlanesUnknown(InputError):
 
 
 class FocalSeries(NamedTuple):
-    """Images of one object, from the farthest upstream of focus to the farthest downstream.
+    """Images of one object, ordered from the farthest upstream to the farthest downstream.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class FocalSeries(NamedTuple):
 
     @property
     def pixel_size(self) -> float | None:
-        """In um, where the files tell it."""
+        """In um; None if the files do not give it."""
         return pixel_length(self.axes, "um")
 
 
@@ -59,23 +59,23 @@ def read_focal_series(
     say: Callable[[str], Any] = lambda text: None,
     force: bool = False,
 ) -> FocalSeries:
-    """Read the images of a focal series from one file, or from one for each plane.
+    """Read the images of a focal series from one file, or from a file for each plane.
 
     Parameters
     ----------
     names : sequence of str
-        Files, as `mcnn_keras.files.open_recording` takes them.
+        Files, as for `mcnn_keras.files.open_recording`.
     defocus : sequence of float, optional
-        Of each image, or of each that is chosen; by default what the files' axes say (named z or
-        defocus, with a unit of length), or a text file beside each file, see
+        Of each image, or of each chosen image; by default from a text file next to each file, or
+        from the file's axis (named z or defocus, with a unit of length), see
         `mcnn_keras.files.instrument`.
     frames : sequence of int, optional
         The images to use, counted from 0.
     unit : {'um', 'A'}
-        Of the planes; those of a file's axis are brought to it.
+        Unit of the planes; those of a file's axis are converted to it.
     focus : int, optional
-        The image in focus, counted from 0; planes are told from it. By default planes are
-        distances from focus already.
+        The image in focus, counted from 0; planes become distances from it. By default planes are
+        already distances from focus.
     say : callable
         Takes what was taken of the files, and what was not kept, a line at a time.
     force : bool
@@ -121,7 +121,7 @@ def read_focal_series(
         raise InputError(
             f"frame {missing[0]} is not there; {names[0]} has {len(images)}, counted from 0"
         )
-    # A list of planes may be that of the chosen images alone.
+    # The list of planes may be for the chosen images only.
     if len(planes) != len(chosen):
         planes = [planes[i] for i in chosen] if len(planes) == len(images) else planes
     if len(planes) != len(chosen) or not planes:
@@ -132,13 +132,13 @@ def read_focal_series(
     if len(set(planes)) < len(planes):
         twice = next(z for z in planes if planes.count(z) > 1)
         raise InputError(
-            f"the plane {twice:g} {unit} is given twice ({source}); give each frame its own"
+            f"the plane {twice:g} {unit} is given twice ({source}); give each frame its own plane"
         )
     if focus is not None:
         if focus not in chosen:
             raise InputError(
-                f"image {focus} is to be in focus and is not there; the images are counted from 0 "
-                f"to {len(images) - 1}, and it must be one of those that are used"
+                f"the image in focus, {focus}, is not used; the images are numbered 0 to "
+                f"{len(images) - 1}, and --frames must include it"
             )
         zero = planes[list(chosen).index(focus)]
         planes = [z - zero for z in planes]
@@ -150,14 +150,14 @@ def read_focal_series(
 def _all_planes(
     names: Sequence[str], told: Sequence[tuple[float, ...] | None], count: int, used: int
 ) -> list[float]:
-    """The planes that all files tell; the first one may tell those of all of them."""
+    """The planes from all files; the first file may give the planes of all."""
     if told and told[0] is not None and len(told[0]) == count:
         return list(told[0])
     if not told or any(planes is None for planes in told):
         silent = next((n for n, p in zip(names, told, strict=False) if p is None), names[0])
         which = "for the image" if used == 1 else f"for each of the {used} images"
         raise PlanesUnknown(
-            f"{silent} does not state its planes; give --defocus {which}, "
+            f"the planes of {silent} are not known; give --defocus {which}, "
             f"or write them into {Path(split_name(silent)[0]).with_suffix('.txt')}"
         )
     return [z for planes in told for z in planes or ()]
@@ -183,7 +183,9 @@ def exponential_planes(count: int) -> list[float]:
         If the count is none of these.
     """
     if count not in EXPONENTS:
-        raise InputError(f"{count} planes are not offered; choose {', '.join(map(str, EXPONENTS))}")
+        raise InputError(
+            f"there is no set of {count} planes; choose {', '.join(map(str, EXPONENTS))}"
+        )
     distances = [round(500 ** (k / 24), 4) for k in EXPONENTS[count]]
     return [-z for z in reversed(distances)] + distances
 
@@ -191,7 +193,7 @@ def exponential_planes(count: int) -> list[float]:
 def corrected(
     series: FocalSeries, flat: np.ndarray | None = None, background: np.ndarray | None = None
 ) -> FocalSeries:
-    """A series less its background, over its flat field.
+    """A series, with its background subtracted and divided by its flat field.
 
     Parameters
     ----------
@@ -209,7 +211,7 @@ def corrected(
         if frame is not None and frame.shape != images.shape[:2]:
             raise InputError(
                 f"the {name} has {frame.shape[0]}x{frame.shape[1]} pixels, the series "
-                f"{images.shape[0]}x{images.shape[1]}; take it with the same camera settings"
+                f"{images.shape[0]}x{images.shape[1]}; record it with the same camera settings"
             )
     if background is not None:
         images -= background[..., None]
@@ -217,7 +219,7 @@ def corrected(
         light = flat - (0 if background is None else background)
         if light.min() <= 0.01 * light.mean():
             raise InputError(
-                "the flat field is dark in places, so that nothing can be divided by it; take one "
+                "the flat field is dark in places, so images cannot be divided by it; record one "
                 "with the light on and no object"
             )
         images *= (light.mean() / light)[..., None]

@@ -167,12 +167,12 @@ def lowest_cutoff(shape: Sequence[int], pixel_size: float) -> float:
 
 
 def noise_cutoff(images: np.ndarray, defocus: ArrayLike, optics: Optics) -> float:
-    """The frequency below which a phase shows less in the images' slope than their noise.
+    """The frequency below which noise dominates the axial derivative of the images.
 
-    White noise is measured in the corners of each plane's spectrum. The power of the phase is taken
-    to fall with the cube of the frequency; how strong it is follows from the slope, see
-    `mcnn_keras.physics.contrast_transfer`. As the slope shows a phase by the square of the
-    frequency, noise prevails below one frequency.
+    White noise is measured in the corners of each plane's spectrum. The power of the phase is
+    assumed to fall with the cube of the frequency; its strength follows from the derivative, see
+    `mcnn_keras.physics.contrast_transfer`. The contribution of the phase to the derivative grows
+    with the square of the frequency, so noise dominates below some frequency.
 
     Parameters
     ----------

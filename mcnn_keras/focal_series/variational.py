@@ -29,10 +29,10 @@ def variational_phase(
 
     Minimises the sum of two terms. The first is the squared difference between the measured
     amplitudes and those of a wave with this phase and this amplitude, averaged over the planes. The
-    second is `smoothness` times the squared gradient of the change from the start, so that what the
-    planes do not determine stays as in the start. The phase of a network, or that of the
-    transport-of-intensity equation, can thus be made to agree with the measurement. The change has
-    no finer detail than the aperture transmits, because light that the aperture stops would be
+    second is `smoothness` times the squared gradient of the change from the start, so frequencies
+    that the planes do not determine stay as in the start. This improves the agreement of a phase
+    from a network, or from the transport-of-intensity equation, with the measurement. The change
+    has no finer detail than the aperture transmits, because light that the aperture stops would be
     mistaken for absorption.
 
     Parameters

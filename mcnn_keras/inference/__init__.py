@@ -1,1 +1,1 @@
-"""Inference: measurement -> normalise -> pad -> network -> undo. It knows no physics."""
+"""Inference: measurement -> normalise -> pad -> network -> undo. It contains no physics."""

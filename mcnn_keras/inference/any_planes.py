@@ -1,4 +1,4 @@
-"""A model of any planes, told those of a measurement; and what lies outside of its training."""
+"""A model for any planes: set the planes of a measurement, and compare them with its training."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from ..physics import contrast_transfer as transfer
 from ..physics.optics import Optics
 from .planes import require_out_of_focus
 
-# Beyond a range by this factor a number still counts as within.
+# A number may exceed a range by this factor.
 SLACK = 1.05
 
 
 def with_planes(engine: Any, defocus: Sequence[float], unit: str = "um") -> Any:
-    """An engine whose card names these planes, in this order.
+    """A copy of an engine whose card has these planes, in this order.
 
     Parameters
     ----------
     engine : engine
-        Of a model of any planes.
+        Engine of a model for any planes.
     defocus : sequence of float
-        Of each image of the measurement.
+        Defocus of each image of the measurement.
     unit : {'um', 'A'}
 
     Raises
     ------
     InputError
-        If there is no plane, or one is given twice, or all are in focus.
+        If there is no plane, a plane is given twice, or all planes are in focus.
     """
     planes = [float(z) for z in defocus]
     if not planes or not np.isfinite(planes).all():
@@ -49,19 +49,20 @@ def with_planes(engine: Any, defocus: Sequence[float], unit: str = "um") -> Any:
 
 
 def outside(card: ModelCard, defocus: Sequence[float], optics: Optics) -> list[str]:
-    """What of a measurement lies outside of what a model of any planes was trained for.
+    """The quantities of a measurement that are outside the training ranges of a model.
 
     Parameters
     ----------
     card : ModelCard
+        Card of a model for any planes.
     defocus : sequence of float
-        Of each image, in the unit of the optics.
+        Defocus of each image, in the unit of the optics.
     optics : Optics
 
     Returns
     -------
     list of str
-        A line for each thing, with its value and the range of the training.
+        A line for each quantity, with its value and the range of the training.
     """
     ranges, found = card.ranges, []
     farthest = float(np.max(np.abs(transfer.dimensionless(np.asarray(defocus), optics))))
@@ -79,10 +80,10 @@ def outside(card: ModelCard, defocus: Sequence[float], optics: Optics) -> list[s
     }
     if optics.numerical_aperture is not None:
         radius = optics.numerical_aperture * pixel / optics.wavelength
-        if radius < ranges["aperture"][1]:  # a wider one stops little that the pixels show
+        if radius < ranges["aperture"][1]:  # a wider one hardly limits what the pixels resolve
             values["aperture"] = (radius, "aperture x pixel size / wavelength")
     strength = abs(optics.spherical_aberration) * optics.wavelength**3 / pixel**4
-    if strength > ranges["spherical_aberration"][0]:  # a weaker one shows nowhere
+    if strength > ranges["spherical_aberration"][0]:  # a weaker one has no visible effect
         values["spherical_aberration"] = (
             strength, "spherical aberration x wavelength^3 / pixel size^4"
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a model takes for granted of the images that it is given."""
+"""Compare images with what a model assumes about them: pixels, planes, light and size."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ..models import ModelCard, Planes
 from ..physics.electrons import electron_energy
 from ..physics.optics import Optics
 
-# Numbers that differ by less than this part are the same.
+# Numbers with a smaller relative difference are taken as equal.
 TOLERANCE = 0.03
-# Images so many times wider than the samples of training may show objects that none of these did.
+# Images this many times wider than the training samples may show objects wider than any of them.
 WIDER = 1.5
 COMPARED = ("wavelength", "pixel_size", "refractive_index", "spherical_aberration")
 
@@ -22,30 +22,30 @@ COMPARED = ("wavelength", "pixel_size", "refractive_index", "spherical_aberratio
 def compare_pixels(
     card: ModelCard, axes: Sequence[Axis], source: str | Path, say: Callable[[str], Any]
 ) -> None:
-    """Tell what pixels, planes and light a model was trained for, where images may have others.
+    """Warn if the pixel size differs from the training's; report the training's if it is unknown.
 
     Parameters
     ----------
     card : ModelCard
-        Of the model.
+        Card of the model.
     axes : sequence of Axis
-        Of the images' height and width.
+        Axes of height and width of the images.
     source : str or Path
-        Of the images.
+        File of the images.
     say : callable
-        Takes a line.
+        Called with each line.
 
     Raises
     ------
     InputError
-        If the model knows its pixels, and those of the images are not square.
+        If the card has a pixel size and the pixels of the images are not square.
     """
     wanted = card.pixel_size
     if wanted is None:
         return
     found = pixel_length(axes, "um")
     if found is None:
-        say(f"{source} is taken for an image {_terms(card)}; for others: {training_command(card)}")
+        say(f"{source} is taken as an image {_terms(card)}; for others: {training_command(card)}")
     elif abs(found / wanted - 1) > TOLERANCE:
         optics = card.config.get("optics")
         unit = optics["unit"] if optics else "um"
@@ -53,17 +53,17 @@ def compare_pixels(
         command = training_command(card, {"pixel_size": found})
         say(
             f"Warning: the pixels of {source} are {found:g} {unit}, but the model was trained for "
-            f"images {_terms(card)}; train one for yours: {command}"
+            f"images {_terms(card)}; train a model for your images: {command}"
         )
 
 
 def compare_sizes(
     card: ModelCard, axes: Sequence[Axis], source: str | Path, say: Callable[[str], Any]
 ) -> None:
-    """Tell where objects may be larger than any that a model of phases was trained on.
+    """Warn if objects may be larger than any that a phase model was trained on.
 
-    Slow changes of phase hardly show in an image, and a network adds what it has learned of them:
-    of changes over more pixels than its samples had it has learned nothing.
+    Slow changes of phase hardly show in an image. The network adds them from its training, which
+    contains no changes over more pixels than its samples have.
 
     Parameters
     ----------
@@ -79,16 +79,16 @@ def compare_sizes(
 
 
 def compare_text(card: ModelCard, name: str, say: Callable[[str], Any]) -> None:
-    """Tell where a text file beside the images names other optics than those of the training.
+    """Warn if a text file next to the images has other optics than the training.
 
     Parameters
     ----------
     card : ModelCard
-        Of the model.
+        Card of the model.
     name : str
-        Of the images.
+        File of the images.
     say : callable
-        Takes a line.
+        Called with each line.
     """
     if isinstance(card.inputs, Planes):
         told = told_beside(name, card.inputs.unit, strict=False)
@@ -98,21 +98,20 @@ def compare_text(card: ModelCard, name: str, say: Callable[[str], Any]) -> None:
 def compare_optics(
     card: ModelCard, optics: Optics, source: str | Path, say: Callable[[str], Any]
 ) -> None:
-    """Tell where a model was trained for other optics than those of a series.
+    """Warn if a model was trained for other optics than those of a series.
 
     Parameters
     ----------
     card : ModelCard
-        Of a model for phases.
+        Card of a phase model.
     optics : Optics
-        Of the series.
+        Optics of the series.
     source, say :
         As for `compare_pixels`.
     """
     given = optics.asdict()
-    if (card.config.get("optics") or {}).get("unit") == given[
-        "unit"
-    ]:  # others are refused elsewhere
+    # Another unit raises an error elsewhere.
+    if (card.config.get("optics") or {}).get("unit") == given["unit"]:
         _compare(card, given, source, say)
 
 
@@ -129,7 +128,7 @@ def _compare(
         told = ", ".join(f"{n.replace('_', ' ')} {given[n]:g}" for n in others)
         say(
             f"Warning: {source} has {told}, but the model was trained for images {_terms(card)}; "
-            f"train one for yours: {training_command(card, given)}"
+            f"train a model for your images: {training_command(card, given)}"
         )
 
 
@@ -150,7 +149,7 @@ def training_command(
     else:
         parts.append(f"--wavelength {optics['wavelength']:g}")
     parts.append(f"--pixel-size {optics['pixel_size']:g}")
-    # Without a word the command line takes an aperture of its own for light.
+    # If no aperture is given, the command line has a default for light.
     aperture = optics["numerical_aperture"]
     if aperture is not None or optics["unit"] == "um":
         parts.append(f"--numerical-aperture {'none' if aperture is None else f'{aperture:g}'}")
@@ -161,14 +160,14 @@ def training_command(
         if optics[option] != value
     ]
     parts.append("--phase-span {:g} {:g}".format(*config["phase_span"]))
-    # Of six scales and less, a multiple of 64 is one of what they need.
+    # Networks with up to six scales need a multiple of 64 at most.
     size = card.training["image_size"] if image_size is None else -(-image_size // 64) * 64
     parts.append(f"--image-size {size}")
     return " ".join(parts)
 
 
 def _terms(card: ModelCard) -> str:
-    """The pixels of a card's images, and the planes and light where it knows them."""
+    """The pixel size of a card's images, and the planes and wavelength if it has them."""
     config = card.config
     optics = config.get("optics")
     if optics is None:

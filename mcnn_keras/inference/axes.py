@@ -1,4 +1,4 @@
-"""Which axes of an array are meant: told, or plain from its shape; never guessed."""
+"""The meaning of an array's axes: given, or clear from its shape; never guessed."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 from ..errors import InputError
 from ..models import ModelCard, Planes
 
-# Height and width, in pixels, of the smallest image that is taken.
+# Smallest height and width of an image, in pixels.
 SMALLEST = 32
 
 
 class Arranged(NamedTuple):
-    """An array as measurements.
+    """An array, arranged as measurements.
 
     Attributes
     ----------
@@ -23,7 +23,7 @@ class Arranged(NamedTuple):
     outer : tuple of int
         Lengths of the axes that count measurements, in the array's order.
     names : tuple of str
-        Their letters.
+        Letters of these axes.
     """
 
     stack: np.ndarray
@@ -31,25 +31,25 @@ class Arranged(NamedTuple):
     names: tuple[str, ...]
 
     def undo(self, results: np.ndarray) -> np.ndarray:
-        """Results, (measurements, height, width[, outputs]), by the array's own outer axes."""
+        """Results, (measurements, height, width[, outputs]), with the array's own outer axes."""
         return results.reshape(*self.outer, *results.shape[1:])
 
 
 def arranged(images: np.ndarray, card: ModelCard, axes: str | None = None) -> Arranged:
-    """An array as measurements of a model.
+    """Arrange an array as measurements for a model.
 
     Parameters
     ----------
     images : array
     card : ModelCard
     axes : str, optional
-        A letter for each axis: y and x for height and width, c for channels (z is as good for the
-        planes of a focal series), any other letters for axes that count measurements: 'tyx'.
+        A letter for each axis: y and x for height and width, c for channels (or z for the planes
+        of a focal series), any other letters for axes that count measurements: 'tyx'.
 
     Raises
     ------
     InputError
-        If the letters do not fit, or none are given and the shape can be read in two ways.
+        If the letters do not fit, or none are given and the shape is ambiguous.
     """
     letters = _letters(images.shape, card) if axes is None else _checked(axes, images.shape, card)
     channel = next((c for c in letters if c == "c"), "")
@@ -78,8 +78,8 @@ def _checked(axes: str, shape: tuple[int, ...], card: ModelCard) -> list[str]:
         or not {"y", "x"} <= {*letters}
     ):
         raise InputError(
-            f"axes={axes!r} was given for an array of shape {shape}; one letter for each axis is "
-            "expected, y and x among them, 'tyx' for example"
+            f"axes={axes!r} was given for an array of shape {shape}; give one letter for each "
+            "axis, including y and x, for example 'tyx'"
         )
     channels = shape[letters.index("c")] if "c" in letters else 1
     if channels != card.image_channels:
@@ -88,7 +88,7 @@ def _checked(axes: str, shape: tuple[int, ...], card: ModelCard) -> list[str]:
 
 
 def _letters(shape: tuple[int, ...], card: ModelCard) -> list[str]:
-    """What a shape can only mean; frames are counted by n, m, ..."""
+    """The only possible letters of a shape; axes of frames are n, m, ..."""
     channels, n = card.image_channels, len(shape)
     counting = [chr(ord("n") - i) for i in range(max(n - 2, 0))]
 

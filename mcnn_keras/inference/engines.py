@@ -1,8 +1,8 @@
-"""What computes: a network in TensorFlow, compiled once, or an exported one in ONNX Runtime.
+"""Engines: a network in TensorFlow, compiled once, or an exported network in ONNX Runtime.
 
-An engine has a `card`, a `stride` that height and width of its input must be multiples of, and
-`compute`, from a batch of network inputs, fixed channels included, to the full-size output; its
-`name` and `precision` tell what computes. `mcnn_keras.inference.fastest` chooses one.
+An engine has a `card`, a `stride`, a `name` and a `precision`. Height and width of its input must
+be multiples of the stride. Its method `compute` takes a batch of network inputs, including fixed
+channels, and returns the full-size output. `mcnn_keras.inference.fastest` chooses an engine.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ class TensorFlowEngine:
         self._compute = full_size_function(model)
 
     def compute(self, batch: np.ndarray) -> np.ndarray:
-        """(batch, height, width, channels), float32, to the same of the network's output."""
+        """The network's output for a batch; both (batch, height, width, channels), float32."""
         return self._compute(batch).numpy()
 
 
 class Averaged:
-    """The mean of an engine's answers to an image and to its mirrored and turned copies.
+    """The mean of an engine's results for an image and for its mirrored and rotated copies.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Averaged:
         self.name, self.precision = engine.name, engine.precision
 
     def compute(self, batch: np.ndarray) -> np.ndarray:
-        """As the engine's own, in eight times the time."""
+        """As `compute` of the engine; takes eight times as long."""
         answers = []
         for turned in (False, True):
             for flips in ((), (1,), (2,), (1, 2)):
@@ -67,7 +67,7 @@ class Averaged:
 
 
 def engine_of(model: Any) -> Any:
-    """The engine of what `mcnn_keras.load` returned."""
+    """The engine of a model that `mcnn_keras.load` returned."""
     if hasattr(model, "compute"):
         return model
     if not hasattr(model, "card"):
@@ -96,7 +96,7 @@ def full_size_function(model: Any) -> Callable[[Any], Any]:
     if model not in _compiled:
         import keras
 
-        # Only what output_1 needs.
+        # Only the layers that output_1 needs.
         full_size = keras.Model(model.inputs, model.outputs[0])
         channels = model.card.network["input_channels"]
         _compiled[model] = tf.function(
@@ -108,17 +108,17 @@ def full_size_function(model: Any) -> Callable[[Any], Any]:
 
 
 def measured_radius(engine: Any, threshold: float = 1e-5, size: int = 1024) -> int:
-    """How far from a pixel of the image its answer depends on others, by measurement.
+    """The distance from a pixel within which other pixels influence its result, measured.
 
-    For networks of which the layers do not tell it (`mcnn_keras.network.receptive_radius`).
+    For networks whose layers do not determine it (`mcnn_keras.network.receptive_radius`).
 
     Parameters
     ----------
     engine : engine
     threshold : float
-        What counts as a change, in deviations of the answer.
+        Smallest difference that counts as a change, in standard deviations of the result.
     size : int
-        Of the image that it is tried on.
+        Height and width of the test image.
 
     Returns
     -------
@@ -127,8 +127,8 @@ def measured_radius(engine: Any, threshold: float = 1e-5, size: int = 1024) -> i
 
     Notes
     -----
-    Four patches of an image of noise are changed one by one, and the farthest pixel that
-    answers by more than the threshold is looked for.
+    Four pixels of a noise image are changed one by one. The radius is the distance of the farthest
+    pixel whose result changes by more than the threshold.
     """
     size = -(-size // engine.stride) * engine.stride
     rng = np.random.default_rng(0)
@@ -137,7 +137,7 @@ def measured_radius(engine: Any, threshold: float = 1e-5, size: int = 1024) -> i
     before = engine.compute(image)[0]
     scale, limit, farthest = engine.card.scale, threshold * before.std(), 0
     for dy, dx in np.ndindex(2, 2):
-        # Places that differ in where they lie within the strides.
+        # The four pixels have different positions within the stride.
         y, x = (size // 2 + d * (engine.stride // 2 + 1) for d in (dy, dx))
         changed = image.copy()
         changed[0, y, x] += 5.0

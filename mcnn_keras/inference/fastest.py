@@ -2,9 +2,9 @@
 
 model file -> engines that may compute it -> their times -> the fastest, kept in the user's cache
 
-The cache also holds the exported networks that ONNX Runtime computes, so that TensorFlow, which
-takes seconds to start, is imported only where it computes. Whatever is wrong with the cache, the
-engines are measured again and the networks exported again.
+The cache also contains the exported networks for ONNX Runtime. So TensorFlow, which takes seconds
+to start, is imported only if it computes. If the cache is damaged or missing, the engines are
+measured again and the networks are exported again.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ from .tiles import PIXELS
 
 ENGINES = ("auto", "tensorflow", "onnxruntime")
 Pair = tuple[str, str]
-# An engine and what it computes in.
+# An engine and its precision.
 PAIRS: tuple[Pair, ...] = (
     ("onnxruntime", "float32"), ("tensorflow", "float32"), ("tensorflow", "bfloat16"),
 )  # fmt: skip
-# Of the time of ONNX Runtime, what TensorFlow must stay under to be worth its start-up of seconds;
-# of the time in float32, what bfloat16 must stay under to be worth its two digits.
+# TensorFlow is chosen only below this fraction of ONNX Runtime's time, as it takes seconds to
+# start; bfloat16 only below this fraction of the float32 time, as it is accurate to two digits.
 WORTH_STARTING, WORTH_ROUNDING = 0.9, 0.8
-# Rounds of the measurement, about how many seconds they take together at most, and from which
-# multiple of the best time on an engine is out after one image.
+# Rounds of the measurement, their approximate total time in seconds at most, and the multiple of
+# the best time from which an engine is dropped after one image.
 ROUNDS, SECONDS, HOPELESS = 5, 2.0, 4.0
-# Width of the images that are measured, in pixels, and exported networks that are kept.
+# Width of the images that are measured, in pixels, and number of exported networks to keep.
 SIZE, KEPT = 128, 8
 KEY = "mcnn_keras_source"
 CPUINFO, GPUS = Path("/proc/cpuinfo"), Path("/proc/driver/nvidia/gpus")
-# They say which kernels TensorFlow computes with on a processor.
+# Environment variables that select TensorFlow's kernels on a processor.
 ONEDNN = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA")
 NETWORK = Path(__file__).parents[1] / "network"
 
@@ -60,7 +60,7 @@ def engine_for(
     begun: Mapping[str, Any] | None = None,
     start: Callable[[], Any] = lambda: None,
 ) -> Any:
-    """The engine of a model file: the fastest of this machine, or the one that is asked for.
+    """The engine of a model file: the fastest on this machine, or the given one.
 
     Parameters
     ----------
@@ -70,9 +70,9 @@ def engine_for(
     precision : {'float32', 'bfloat16', 'auto'}
         'auto' allows both. ONNX Runtime computes in float32.
     say : callable
-        Told what was measured, in the one run that measures.
+        Called with the result of the measurement, in the run that measures.
     begun : dict, optional
-        The "engine" and "precision" of what is gone on with; taken where they are allowed.
+        The "engine" and "precision" of a run that is resumed; used if they are allowed.
     start : callable
         Called before TensorFlow is imported.
 
@@ -84,8 +84,8 @@ def engine_for(
     Raises
     ------
     InputError
-        If the engine or precision is not known, the two exclude each other, or the model cannot
-        be loaded.
+        If the engine or precision is not known, they cannot be combined, or the model cannot be
+        loaded.
     """
     _check(model, choice, precision)
     if _is_onnx(model):
@@ -102,7 +102,7 @@ def engine_for(
     if found in allowed:
         try:
             return source.serve(found)
-        except Exception:  # of an ONNX Runtime that no longer starts, say
+        except Exception:  # e.g. ONNX Runtime no longer starts
             if found[0] == "tensorflow":
                 raise
     engines = _that_work(source, allowed)
@@ -124,7 +124,7 @@ def engine_for(
 
 
 def rates(model: str | Path) -> dict[Pair, float]:
-    """Images of 128x128 pixels a second, scaling and fixed channels left out, of each engine.
+    """Images of 128x128 pixels per second of each engine, without scaling and fixed channels.
 
     Parameters
     ----------
@@ -134,13 +134,13 @@ def rates(model: str | Path) -> dict[Pair, float]:
     Returns
     -------
     dict
-        (name, precision) -> rate, of the engines that compute the model on this machine.
+        (name, precision) -> rate, for the engines that can compute the model on this machine.
     """
     return {pair: 1 / took for pair, took in measured(_that_work(_Source(model), PAIRS)).items()}
 
 
 def _check(model: str | Path, choice: str, precision: str) -> None:
-    """Refuse an engine and a precision that are not known or exclude each other."""
+    """Raise InputError for an unknown engine or precision, or a combination that is impossible."""
     for told, value, known in (
         ("engine", choice, ENGINES), ("precision", precision, ("auto", *PRECISIONS)),
     ):  # fmt: skip
@@ -149,7 +149,7 @@ def _check(model: str | Path, choice: str, precision: str) -> None:
             raise InputError(f"{told} {value!r} is not known; choose {offered}")
     if _is_onnx(model):
         if precision == "bfloat16":
-            raise InputError("an .onnx file computes in float32; leave the precision out")
+            raise InputError("an .onnx file is computed in float32; leave the precision out")
         if choice == "tensorflow":
             raise InputError(
                 f"{model} is computed by ONNX Runtime, not TensorFlow; leave the engine out, or "
@@ -160,7 +160,7 @@ def _check(model: str | Path, choice: str, precision: str) -> None:
 
 
 def measured(engines: Mapping[Pair, Any]) -> dict[Pair, float]:
-    """Seconds an image that engines take in batches as predictions have them, the median of a few.
+    """Seconds per image of each engine, in batches of the size for predictions; the median.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def measured(engines: Mapping[Pair, Any]) -> dict[Pair, float]:
     Returns
     -------
     dict
-        Of each; of those far slower than the fastest, what an image by itself takes.
+        Seconds for each engine; for engines far slower than the fastest, the time of one image.
     """
     engine = next(iter(engines.values()))
     size = -(-SIZE // engine.stride) * engine.stride
@@ -185,11 +185,11 @@ def measured(engines: Mapping[Pair, Any]) -> dict[Pair, float]:
 
     one = {pair: min(seconds(pair, 1) for _ in range(2)) for pair in engines}
     pairs = [pair for pair in engines if one[pair] <= HOPELESS * min(one.values())]
-    # Large networks are measured on fewer images, and less often. The first round readies memory.
+    # Large networks are measured on fewer images, and less often. The first round is a warm-up.
     each = sum(one[pair] for pair in pairs)
     images = min(max(int(SECONDS / (ROUNDS + 1) / each), 1), count)
     often = min(max(int(SECONDS / (images * each)), 2), ROUNDS + 1)
-    # In turns: what else the machine does falls on all of them.
+    # In turns, so that other load on the machine affects all engines.
     rounds = [{pair: seconds(pair, images) for pair in pairs} for _ in range(often)]
     return {
         pair: float(np.median([r[pair] for r in rounds[1:]])) / images if pair in pairs else took
@@ -198,7 +198,7 @@ def measured(engines: Mapping[Pair, Any]) -> dict[Pair, float]:
 
 
 def _best(times: Mapping[Pair, float]) -> Pair:
-    """The fastest, where its advantage is worth what it costs."""
+    """The fastest engine, if its gain is larger than the thresholds above."""
     whole = {pair: took for pair, took in times.items() if pair[1] == "float32"}
     best = min(whole, key=lambda p: whole[p] / (WORTH_STARTING if p[0] == "tensorflow" else 1))
     rounded = ("tensorflow", "bfloat16")
@@ -207,7 +207,7 @@ def _best(times: Mapping[Pair, float]) -> Pair:
 
 
 def cache_folder() -> Path | None:
-    """Where this user's programs keep what they can make again; None if there is no such place."""
+    """The folder for this package in the user's cache; None if the user has no home folder."""
     told = os.environ.get("XDG_CACHE_HOME")
     if not told and os.name == "nt":
         told = os.environ.get("LOCALAPPDATA")
@@ -218,7 +218,7 @@ def cache_folder() -> Path | None:
 
 
 class _Source:
-    """A model file as the engines that compute it, each made once."""
+    """The engines of a model file, each made once."""
 
     def __init__(self, model: str | Path, start: Callable[[], Any] = lambda: None) -> None:
         self.model, self._start = model, start
@@ -238,10 +238,10 @@ class _Source:
         return self._engines[pair]
 
     def serve(self, pair: Pair) -> Any:
-        """The engine that was chosen; its exported network is kept in the cache."""
+        """The chosen engine; its exported network is written to the cache."""
         engine = self.engine(pair)
         if self._content is not None and pair[0] == "onnxruntime" and self.kept is not None:
-            with contextlib.suppress(OSError):  # it is exported again
+            with contextlib.suppress(OSError):  # it is exported again next time
                 _write(self.kept, self._content)
                 kept = self.kept.parent.glob("*.onnx")
                 for old in sorted(kept, key=lambda path: path.stat().st_mtime)[:-KEPT]:
@@ -250,13 +250,13 @@ class _Source:
 
     @functools.cached_property
     def kept(self) -> Path | None:
-        """Where the cache holds the exported network."""
+        """The file of the exported network in the cache."""
         folder = cache_folder()
         return folder / f"{self._key[:32]}.onnx" if folder else None
 
     @functools.cached_property
     def _key(self) -> str:
-        """What the exported network depends on."""
+        """A digest of everything that the exported network depends on."""
         told = hashlib.sha256(model_path(self.model).read_bytes())
         told.update(version_of("mcnn-keras").encode())
         # In a checkout, the code that makes the network changes without the version.
@@ -265,7 +265,7 @@ class _Source:
         return told.hexdigest()
 
     def _kept_engine(self) -> Any:
-        # Unlike a Path's, this answers for a folder that may not be entered, too.
+        # Unlike Path.is_file, this does not raise for a folder without permission.
         if self.kept is None or not os.path.isfile(self.kept):
             return None
         try:
@@ -286,14 +286,14 @@ class _Source:
 
 
 def _that_work(source: _Source, pairs: Sequence[Pair]) -> dict[Pair, Any]:
-    """The engines that answer an image. TensorFlow in float32 must, or the model is of no use."""
+    """The engines that compute a test image. An error of TensorFlow in float32 is raised."""
     found = {}
     for pair in pairs:
         try:
             engine = source.engine(pair)
             side, channels = engine.stride, engine.card.network["input_channels"]
             engine.compute(np.zeros((1, side, side, channels), np.float32))
-        except Exception:  # a layer that is not exported, a processor without bfloat16
+        except Exception:  # a layer that cannot be exported, a processor without bfloat16
             if pair == ("tensorflow", "float32"):
                 raise
         else:
@@ -302,7 +302,7 @@ def _that_work(source: _Source, pairs: Sequence[Pair]) -> dict[Pair, Any]:
 
 
 def _circumstances(network: Mapping[str, Any], pairs: Sequence[Pair]) -> dict[str, Any]:
-    """What the choice depends on, as JSON holds it."""
+    """What the choice depends on, as JSON values."""
     told = {
         "processor": processor(),
         "cores": onnx.usable_cores(),
@@ -320,7 +320,7 @@ def _circumstances(network: Mapping[str, Any], pairs: Sequence[Pair]) -> dict[st
 
 
 def processor() -> str:
-    """The processor's name; under Linux with a digest of what it knows to do."""
+    """The processor's name; under Linux with a digest of its features."""
     try:
         first = CPUINFO.read_text().split("\n\n")[0]
     except OSError:
@@ -340,7 +340,7 @@ def _file_of(circumstances: Mapping[str, Any]) -> Path | None:
 
 
 def _remembered(circumstances: Mapping[str, Any]) -> Any:
-    """The pair that was fastest in these circumstances; None where nothing usable is kept."""
+    """The pair that was fastest in these circumstances; None if nothing usable is kept."""
     path = _file_of(circumstances)
     try:
         told = json.loads(path.read_text()) if path else {}
@@ -352,7 +352,7 @@ def _remembered(circumstances: Mapping[str, Any]) -> Any:
 def _remember(
     circumstances: Mapping[str, Any], pair: Pair, times: Mapping[Pair, float]
 ) -> str | None:
-    """Keep what was fastest; returns why it cannot be kept, if so."""
+    """Keep the fastest pair; returns the reason if that fails, else None."""
     path = _file_of(circumstances)
     if path is None:
         return "the user has no home folder"

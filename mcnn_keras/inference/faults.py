@@ -1,7 +1,7 @@
-"""What in a raw frame is not the specimen: faulty lines, constant areas, hot and dead pixels.
+"""Faults in a raw frame: faulty lines, constant areas, hot and dead pixels.
 
-They are found in the frame alone, before a scale or a network sees it; cheap screens come first.
-What may be the specimen is left to it, as a hole in a good frame costs more than a missed fault.
+They are found in the single frame, before it is normalised or enters a network. Fast checks come
+first. Doubtful pixels are not marked, as a hole in a good frame costs more than a missed fault.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from scipy import ndimage
 
 from ..errors import InputError
 
-WHOLE = 0.9  # share of a line from which on the whole line is faulty
-SMALLEST = 12  # pixels of an area; fewer are single ones
-LEFT = 0.45  # least share of a frame, or of its lines, that is left
-CHANCE = np.log(1e-6)  # that noise makes a constant line or area somewhere in the frame
-FLYBACK, CROSS = 16, 24  # most noisy lines at an edge, and constant ones inside
-HIGH, TAIL = 8.0, 5.0  # robust deviations of a hot pixel, and of what may be a tail of the noise
-HOT_SHARE = 0.013  # more isolated pixels than this are events of a counting detector
-COUNTED = 48  # values that a frame of few counts a pixel holds at most
-MARK, THICK = 40, 9  # pixels of a burned-in mark at least, and what is too wide for one
+WHOLE = 0.9  # a line with at least this share of faulty pixels is faulty as a whole
+SMALLEST = 12  # least pixels of an area; smaller ones count as single pixels
+LEFT = 0.45  # least share of a frame, or of its lines, that must be left
+CHANCE = np.log(1e-6)  # log probability of a constant line or area by noise, in a frame
+FLYBACK, CROSS = 16, 24  # most noisy lines at an edge, and most constant lines inside
+HIGH, TAIL = 8.0, 5.0  # robust deviations of a hot pixel, and of a possible tail of the noise
+HOT_SHARE = 0.013  # a larger share of isolated pixels are events of a counting detector
+COUNTED = 48  # most distinct values of a frame with few counts per pixel
+MARK, THICK = 40, 9  # least pixels of a burned-in mark, and a width that is too large for one
 _ring = np.maximum(*np.abs(np.mgrid[-3:4, -3:4]))
 NEXT, SECOND = (_ring[1:-1, 1:-1].ravel() == i for i in (1, 2))  # of the 5x5 pixels around one
 FREE = _ring.ravel() > 1  # second differences around a pixel that do not contain it
@@ -31,13 +31,13 @@ FREE = _ring.ravel() > 1  # second differences around a pixel that do not contai
 
 @dataclass(frozen=True)
 class Faults:
-    """What in a frame is not the specimen."""
+    """The faults of a frame."""
 
-    missing: np.ndarray  # (height, width) bool: pixels that say nothing of the specimen
-    rows: tuple[int, ...]  # whole lines of them
-    columns: tuple[int, ...]
-    pixels: int  # single ones: hot, dead or not finite
-    areas: int  # connected ones that are not whole lines
+    missing: np.ndarray  # (height, width) bool: faulty pixels
+    rows: tuple[int, ...]  # whole faulty rows
+    columns: tuple[int, ...]  # whole faulty columns
+    pixels: int  # number of single pixels: hot, dead or not finite
+    areas: int  # number of connected areas that are not whole lines
 
     @property
     def any(self) -> bool:
@@ -46,7 +46,7 @@ class Faults:
 
     @property
     def told(self) -> str:
-        """The faults in a clause of plain English; empty if there are none."""
+        """The faults in words; empty if there are none."""
         parts = [
             (len(self.rows), "saturated or constant row", _spans(self.rows)),
             (len(self.columns), "saturated or constant column", _spans(self.columns)),
@@ -57,23 +57,23 @@ class Faults:
 
 
 def find_faults(frame: np.ndarray) -> Faults:
-    """Find what in a raw frame is not the specimen.
+    """Find the faults of a raw frame.
 
     Parameters
     ----------
     frame : (height, width) array of real numbers
-        As recorded. What is not finite is missing.
+        As recorded. Pixels that are not finite are missing.
 
     Returns
     -------
     Faults
-        Of a frame that would be lost for the most part, only what is not finite.
+        If more than 55 % of the frame would be faulty, lines and areas are not marked.
     """
     frame = np.asarray(frame)
     if frame.ndim != 2 or frame.dtype.kind not in "biuf" or not frame.size:
         raise InputError(
-            f"faults are found in one frame (height, width) of real numbers, not in an array of "
-            f"shape {frame.shape} and type {frame.dtype}"
+            f"an array of shape {frame.shape} and type {frame.dtype} was given; one frame "
+            "(height, width) of real numbers is expected"
         )
     image = frame.astype(np.result_type(frame, np.float32))
     unknown = ~np.isfinite(image)
@@ -101,7 +101,7 @@ def find_faults(frame: np.ndarray) -> Faults:
 
 
 def _find_constant_lines(image: np.ndarray, same: tuple[Any, Any], missing: np.ndarray) -> None:
-    """Mark the rows and columns that hold one value, where that is not chance or clipping."""
+    """Mark the rows and columns with one value, if that is neither chance nor clipping."""
     # Few lines of a noisy frame have equal neighbours.
     suspect = [np.mean(same[a], axis=1 - a) >= 0.8 for a in (0, 1)]
     if not any(s.any() for s in suspect):
@@ -109,11 +109,11 @@ def _find_constant_lines(image: np.ndarray, same: tuple[Any, Any], missing: np.n
     values = [np.zeros(len(s)) for s in suspect]
     for s, v, lines in zip(suspect, values, (image, image.T), strict=True):
         v[s] = np.median(lines[s], axis=1)
-        if s.mean() > 0.8:  # of a sparse frame: lines of its common value are nothing unusual
+        if s.mean() > 0.8:  # a sparse frame, in which lines of the common value are normal
             s &= v != np.median(v[s])
     for a, (lines, mask) in enumerate(((image, missing), (image.T, missing.T))):
         runs = _runs(suspect[a])
-        # Many runs are those of a clipped lattice, unless they are saturated.
+        # Many runs are a clipped lattice, unless they are saturated.
         inner = sum(i > 0 and j < len(lines) - 1 for i, j in runs)
         if len(runs) > 4 or np.mean(~suspect[a]) < LEFT:
             continue
@@ -128,24 +128,24 @@ def _find_constant_lines(image: np.ndarray, same: tuple[Any, Any], missing: np.n
 def _constant(
     lines: np.ndarray, value: float, good: np.ndarray, first: int, last: int, top: bool
 ) -> np.ndarray:
-    """Indices of the rows of a run that hold a value."""
+    """Indices of the rows of a run that have this one value."""
     height, width = lines.shape
     beside = [i for i in (first - 1, last + 1) if 0 <= i < height]
     held = lines == value
     share, more = held.mean(axis=1), (held[beside, 1:] & held[beside, :-1]).sum(axis=1)
     apart = np.abs(lines - value).mean(axis=1, dtype=np.float64)
     edge, wide = len(beside) < 2, last - first >= CROSS
-    # The beam has a width: a clipped part of the specimen ends in a slope. Of a sparse frame,
-    # the value is common beside the lines as well.
+    # The beam has a width: a clipped part of the specimen ends in a slope. In a sparse frame,
+    # the value is common next to the lines, too.
     least = 0.15 if edge and top and last - first < min(FLYBACK, height / 8) else 0.6
     most = 0.3 if (edge or wide) and not top else 0.8
-    # Equal neighbours beside it, too, are a picture without noise or with hardly any counts.
+    # If the pixels next to the run are equal, too, the frame has no noise or hardly any counts.
     flat = np.mean(lines[beside, 1:] == lines[beside, :-1], axis=1).max() > WHOLE
     clipped = apart[beside].min() < least * np.median(apart[good]) or share[beside].max() > most
     if clipped or (flat and not (top and last - first < 3)):
         return np.zeros(0, int)
-    # Equal values may come in runs: the chance of one more is that of going on. By Chernoff's
-    # bound, a share of them has the chance exp(-width * divergence).
+    # Equal values may come in runs: p is the probability that the next pixel is equal. By
+    # Chernoff's bound, a share s of equal pixels has the probability exp(-width * divergence).
     n = share[beside] * width
     p = np.where(n < 8, 0.3, (more + 1) / (n + 1)).max()
     s = np.clip(share[first : last + 1], p, 1 - 1e-9)
@@ -154,7 +154,7 @@ def _constant(
 
 
 def _find_far_lines(image: np.ndarray, missing: np.ndarray) -> None:
-    """Mark rows that are noisy, but far off all others: flyback, a line of lost beam."""
+    """Mark noisy rows with a mean far from all others: flyback, a line of lost beam."""
     good, kept = (np.flatnonzero(missing.mean(axis=a) < WHOLE) for a in (1, 0))
     part = image if not missing.any() else image[np.ix_(good, kept)]
     means = part.mean(axis=1, dtype=np.float64)
@@ -173,7 +173,7 @@ def _find_far_lines(image: np.ndarray, missing: np.ndarray) -> None:
             peak = np.abs(means[first : last + 1] - means[beside].mean()).max()
             low, high = np.quantile(part[beside], (0.25, 0.75))
             outside = run > high if means[end] > means[beside[0]] else run < low
-            # An edge of the specimen rises over more than a pixel, and not all along the frame.
+            # An edge of the specimen is wider than a pixel, and does not cross the whole frame.
             steep = np.abs(means[end] - means[beside[0]]) > 0.6 * peak
             if not steep or outside.mean(axis=1).min() < WHOLE:
                 break
@@ -186,7 +186,7 @@ def _find_areas(image: np.ndarray, same: tuple[Any, Any], missing: np.ndarray) -
     flat = same[0][:-1] & same[0][1:] & same[1][:, :-1] & ~missing[:-1, :-1]  # 2x2 pixels
     core = np.pad(flat[:-1, :-1] & flat[1:, :-1] & flat[:-1, 1:] & flat[1:, 1:], 1)
     values, counts = np.unique(image[core], return_counts=True)
-    if not 0 < len(values) <= 8:  # more are those of a picture without noise
+    if not 0 < len(values) <= 8:  # more values: a picture without noise
         return
     labels = np.zeros(image.shape, np.int32)
     for value in values[np.argsort(-counts)[:3]]:
@@ -212,7 +212,7 @@ def _find_areas(image: np.ndarray, same: tuple[Any, Any], missing: np.ndarray) -
         value = image[box][whole][0]
         sides = [s == label for s in (labels[0], labels[-1], labels[:, 0], labels[:, -1])]
         allowed = value in (lowest, 0) or any(s[0] or s[-1] or s.mean() > 0.5 for s in sides)
-        # Elsewhere, particles saturate in any shape, but fill no box.
+        # Saturated particles inside the frame may have any shape, but do not fill a box.
         if not allowed and whole.size >= (48 if value == image.max() else 100):
             allowed = ndimage.binary_fill_holes(whole).mean() > 0.95
         if not allowed:
@@ -227,11 +227,11 @@ def _find_areas(image: np.ndarray, same: tuple[Any, Any], missing: np.ndarray) -
         holes, _ = ndimage.label(~found)
         size = np.bincount(holes.ravel())
         size[[0, *holes[0], *holes[-1], *holes[:, 0], *holes[:, -1]]] = image.size
-        missing |= (size < 0.05 * found.sum())[holes]  # what is written on a bar belongs to it
+        missing |= (size < 0.05 * found.sum())[holes]  # text on a bar belongs to the bar
 
 
 def _find_marks(image: np.ndarray, missing: np.ndarray) -> None:
-    """Mark thin shapes at the highest value: characters, outlines and arrows that are burned in."""
+    """Mark thin shapes at the highest value: burned-in characters, outlines and arrows."""
     known = ~missing
     top = image[known].max()
     highest = (image == top) & known
@@ -241,13 +241,13 @@ def _find_marks(image: np.ndarray, missing: np.ndarray) -> None:
     size = np.bincount(labels.ravel())
     size[0] = 0
     marks = (size >= 5)[labels]
-    # Single pixels are noise that is clipped, and what is thick may be a particle.
+    # Single pixels are clipped noise, and thick shapes may be particles.
     if size.max() < MARK or marks.sum() < 0.8 * highest.sum():
         return
     if ndimage.binary_erosion(marks, np.ones((THICK, THICK))).any():
         return
     ring, middle = _grown(marks) & ~marks & known, np.median(image[known])
-    # The specimen saturates on a slope or in its bright parts; a mark stands anywhere.
+    # The specimen saturates on a slope or in its bright parts; a mark may be anywhere.
     if ring.any() and image[ring].mean(dtype=np.float64) < middle + 0.15 * (top - middle):
         missing |= marks
 
@@ -267,7 +267,7 @@ def _cut_out(area: np.ndarray, away: np.ndarray, missing: np.ndarray, least: flo
 
 
 def _find_pixels(image: np.ndarray, missing: np.ndarray) -> None:
-    """Mark single pixels far above or below all around them."""
+    """Mark single pixels far above or below all their neighbours."""
     n = max(1, int(np.sqrt(image.size / 4000)))
     known = (image[~missing] if missing.any() else image.ravel())[:: n * n]
     image = np.where(missing, np.median(known), image) if missing.any() else image
@@ -277,8 +277,9 @@ def _find_pixels(image: np.ndarray, missing: np.ndarray) -> None:
     if not noise.any():
         return
     scale = np.median(noise[noise > 0])
-    # Sparse counts and clipped noise stand alone, too: by as much as what is not common.
-    # Counts have few values, and no tail but that of Poisson's distribution.
+    # Sparse counts and clipped noise are isolated, too: the scale is at least the distance of
+    # rare values from the common one. Counts have few values and the tail of a Poisson
+    # distribution only.
     counts = len(np.unique(known)) <= COUNTED
     for value in (known.min(), np.median(known), known.max()):
         rare = known != value
@@ -290,18 +291,18 @@ def _find_pixels(image: np.ndarray, missing: np.ndarray) -> None:
         return padded[4 + y : 4 + y + height, 4 + x : 4 + x + width]
 
     pairs = [(at(y, x), at(-y, -x)) for y, x in ((0, 1), (1, 0), (1, 1), (1, -1))]
-    allowed = ~_grown(missing)  # an atom cut by an area looks sharp
+    allowed = ~_grown(missing)  # an atom that is cut by an area looks sharp
     score = np.zeros(image.shape, np.float32)
     for sign, first, then in ((1, np.maximum, np.minimum), (-1, np.minimum, np.maximum)):
         steps = image - reduce(then, (first(*pair) for pair in pairs))
         steps *= sign
         peaks = steps > (TAIL - 1) * scale
-        if np.count_nonzero(peaks) > 0.05 * image.size:  # mostly those of a smooth specimen
+        if np.count_nonzero(peaks) > 0.05 * image.size:  # mostly peaks of a smooth specimen
             peaks &= steps > np.quantile(steps[::n, ::n], 0.97)
         places = np.nonzero(peaks & allowed)
         if len(places[0]):
             score[places] = _isolation(sign * patches[places], scale)
-    # Where the noise has a long tail, what is hot lies farther out.
+    # If the noise has a long tail, hot pixels lie farther out.
     passed = np.count_nonzero(score > HIGH)
     tail = np.count_nonzero(score > TAIL) - passed
     hot = score > HIGH * (2 if tail > passed + 2 + 2e-5 * image.size else 1)
@@ -310,10 +311,10 @@ def _find_pixels(image: np.ndarray, missing: np.ndarray) -> None:
 
 
 def _isolation(patches: np.ndarray, scale: float) -> np.ndarray:
-    """Height of peaks in deviations of the noise around them, 0 of those that are not isolated."""
+    """Height of peaks in deviations of the noise around them; 0 for peaks that are not isolated."""
     near = patches[:, 2:7, 2:7].reshape(-1, 25)
     value, around, ring = near[:, 12], np.sort(near[:, NEXT]), np.sort(near[:, SECOND])
-    # One of the neighbours may be hot as well; of an atom or a scan line, more are bright.
+    # One neighbour may be hot, too; an atom or a scan line has more bright neighbours.
     height, second = value - (around[:, 3] + around[:, 4]) / 2, around[:, 6]
     low = second - ring[:, 3] < 0.3 * (value - ring[:, 3])
     some = low & (height > TAIL * scale) & (height > 2.8 * (second - around[:, 0]))
@@ -325,12 +326,12 @@ def _isolation(patches: np.ndarray, scale: float) -> np.ndarray:
 
 def _noise(images: np.ndarray) -> np.ndarray:
     """Mixed second differences of the last two axes; their median is the deviation of noise."""
-    # They hold little of a smooth specimen.
+    # These differences contain little of a smooth specimen.
     return np.abs(np.diff(np.diff(images, n=2, axis=-1), n=2, axis=-2)) * (1.4826 / 6)
 
 
 def _grown(mask: np.ndarray) -> np.ndarray:
-    """A mask with the four neighbours of each pixel; much faster than `scipy.ndimage`'s."""
+    """A mask and the four neighbours of each pixel; much faster than `scipy.ndimage`."""
     grown = mask.copy()
     grown[1:] |= mask[:-1]
     grown[:-1] |= mask[1:]
@@ -347,7 +348,7 @@ def _runs(chosen: np.ndarray) -> list[tuple[int, int]]:
 
 
 def _spans(lines: tuple[int, ...]) -> str:
-    """Indices as ranges in brackets, of which the first four are told."""
+    """Indices as ranges in brackets, the first four only."""
     chosen = np.isin(np.arange(max(lines, default=0) + 1), lines)
     spans = [f"{a} to {b}" if b > a else f"{a}" for a, b in _runs(chosen)]
     return f" ({', '.join(spans[:4] + ['...'] * (len(spans) > 4))})"

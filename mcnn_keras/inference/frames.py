@@ -1,8 +1,8 @@
-"""What a denoising network is given of each frame: its faults left out, its neighbours beside it.
+"""The input of a denoising network: a frame without its faults, and its neighbours in time.
 
 raw frame -> faults -> missing pixels -> neighbours that show the same field, moved onto the frame
 -> window of frames
-network's answer -> what it cannot know put back -> result
+network's result -> raw values in pixels that are not filled in -> result
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ from ..models import Frames, ModelCard
 from ..physics.motion import interpolated
 from .faults import Faults, find_faults
 
-# What is done with pixels that say nothing of the specimen, and with neighbours in time.
+# Treatment of faulty pixels, and of neighbours in time.
 FAULTS = ("mend", "keep")
 TEMPORAL = ("auto", "off")
-# Missing pixels farther than this from all others, in pixels, are not mended.
+# Missing pixels farther than this from all valid pixels, in pixels, are not filled in.
 MENDED = 12
-# Neighbours that moved farther than this, in pixels a frame, are not used.
+# Neighbours that moved farther than this, in pixels per frame, are not used.
 FARTHEST = 3
-# The standard deviation, in pixels, over which a correlation is smoothed to find its peak; and a
-# distance, in pixels, that is not worth interpolation.
+# The standard deviation, in pixels, of the smoothing of a correlation before its peak is found; and
+# the largest shift, in pixels, that is not interpolated.
 SMOOTH, NOTHING = 1.5, 0.03
-# The width, in pixels, of the box whose mean stands for a missing pixel in interpolation.
+# The width, in pixels, of the box whose mean replaces a missing pixel in interpolation.
 BOX = 4
 # Lags, in pixels, within which noise is correlated with itself.
 NEAR = 4
-# How far a correlation must stand above chance, in deviations, and from that of equal frames.
+# Least correlation of neighbours: in deviations above chance, and relative to that of equal frames.
 ABOVE_CHANCE, OF_EQUAL = 6.0, 0.5
-# Waves of more pixels than about twice this do not count.
+# Periods of more pixels than about twice this do not count.
 COARSE = 32.0
-# Axes along which frames show something else, not the same field at another time.
+# Names of axes along which frames do not show the same field at another time.
 NOT_TIME = (
     "z", "depth", "focus", "defocus", "channel", "c", "sample", "energy", "wavelength", "tilt",
     "angle", "output", "detector", "scan_y", "scan_x", "y", "x",
 )  # fmt: skip
 
 
-# Windows of frames, and what completes the network's answers to them.
+# Windows of frames, and the function that completes the network's results for them.
 Batch = tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]
 
 
@@ -61,7 +61,7 @@ class Series(NamedTuple):
 
 
 class _Frame(NamedTuple):
-    """A frame as it came, with its faulty pixels missing, and what comparisons need of it."""
+    """A raw frame, the frame with NaN in its faulty pixels, and its spectrum for comparisons."""
 
     raw: np.ndarray
     seen: np.ndarray
@@ -75,24 +75,24 @@ class FrameWindows:
     Parameters
     ----------
     read : callable
-        From the number of a frame to the frame, (height, width), float32.
+        Returns a frame, (height, width), float32, by its number.
     card : ModelCard
-        Of a model whose inputs are `Frames`.
+        Card of a model whose inputs are `Frames`.
     series : Series
         Which frames follow each other.
     temporal : {'auto', 'off'}
         Use neighbours that show the same field, or none.
     faults : {'mend', 'keep'}
-        What becomes of faulty pixels.
+        Fill in faulty pixels, or keep their raw values.
 
     Attributes
     ----------
     frames, with_neighbours : int
-        How many windows were made, and how many of them hold neighbours.
+        Number of windows that were made, and number of windows with neighbours.
     told : dict of int to str
-        Frames with faults.
+        The faults of each frame that has any.
     cuts : set of int
-        Frames that do not show the field of the one before.
+        Frames that do not show the field of the frame before.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class FrameWindows:
         self.cuts: set[int] = set()
 
     def batch(self, start: int, stop: int) -> Batch:
-        """Windows of the frames start..stop, and what completes the network's answers to them.
+        """Windows of the frames start..stop, and a function that completes the network's results.
 
         Returns
         -------
@@ -128,8 +128,8 @@ class FrameWindows:
             (frames, height, width, window), float32. Missing pixels, and all pixels of neighbours
             that are not used, are NaN.
         completed : callable
-            From the answers, (frames, height, width), to the results: faulty pixels are as they
-            came if they are to be kept, and so are those that lie deep within rims and masks.
+            Takes and returns results, (frames, height, width). It restores the raw values of
+            faulty pixels with faults='keep', and always of pixels deep within rims and masks.
         """
         shape = self._frame(start).raw.shape
         windows = np.moveaxis(np.empty((stop - start, self.window, *shape), np.float32), 1, -1)
@@ -152,7 +152,7 @@ class FrameWindows:
 
     def _window(self, number: int) -> np.ndarray:
         middle, own = self.window // 2, self._frame(number)
-        # Frame after frame in memory: each is worked on by itself.
+        # Frame after frame in memory, as each is processed by itself.
         window = np.full((self.window, *own.seen.shape), np.nan, np.float32)
         window[middle] = own.seen
         used = False
@@ -180,22 +180,22 @@ class FrameWindows:
 
     @property
     def mended(self) -> str:
-        """What becomes of faulty pixels, in words."""
-        return "kept as they came" if self._keep else "left out and mended"
+        """The treatment of faulty pixels, in words."""
+        return "left out, raw values kept" if self._keep else "left out and filled in"
 
     def summary(self) -> list[str]:
-        """What the user should know, a line each."""
+        """Lines for the user about faults and neighbours."""
         lines = []
         if self.told:
             numbers = list(self.told)
             shown = ", ".join(map(str, numbers[:5])) + ", ..." * (len(numbers) > 5)
             what = f"frame {numbers[0]} has {self.told[numbers[0]]}"
-            more = f"; so have others, {len(numbers)} in all ({shown})" if len(numbers) > 1 else ""
+            more = f"; frames with faults: {len(numbers)} in all ({shown})" * (len(numbers) > 1)
             lines.append(f"{what}{more}: {self.mended}")
         return lines + self.neighbours_told()
 
     def neighbours_told(self, name: Callable[[int], str] = str) -> list[str]:
-        """What was done with neighbours in time, a line each; frames go by their names."""
+        """Lines for the user about neighbours in time; `name` returns the name of a frame."""
         lines = []
         if self._uses and self.frames > 1:
             if self.with_neighbours == 0:
@@ -226,7 +226,7 @@ class FrameWindows:
         return self._cache[number]
 
     def _drift(self, first: int, second: int) -> np.ndarray | None:
-        """How far the field moved from a frame to the next; None if they show none in common."""
+        """How far the field moved from a frame to the next; None if they show different fields."""
         if second not in self._links:
             self._links[second] = _drift_between(self._frame(first), self._frame(second))
             if self._links[second] is None:
@@ -235,18 +235,18 @@ class FrameWindows:
 
 
 def series_of(names: Sequence[str], sizes: Sequence[int]) -> Series:
-    """Which frames follow each other in time, by the names of the axes that count them.
+    """Which frames follow each other in time, from the names of the axes that count them.
 
     Parameters
     ----------
     names, sizes : sequence
-        Of the axes outside of height and width, the innermost last.
+        Names and sizes of the axes other than height and width, the innermost last.
 
     Returns
     -------
     Series
-        Along the axis of time, or the innermost one if its name does not say that its images show
-        something else; of a single frame otherwise.
+        Along the time axis; else along the innermost axis, unless its name is in `NOT_TIME`; else
+        of a single frame.
     """
     place = _time(names)
     if place is None:
@@ -255,12 +255,12 @@ def series_of(names: Sequence[str], sizes: Sequence[int]) -> Series:
 
 
 def letters_of(names: Sequence[str]) -> str:
-    """Letters of axes, for `mcnn_keras.predict`, in which it sees the series of `series_of`.
+    """Letters of axes for `mcnn_keras.predict`, with which it finds the series of `series_of`.
 
     Parameters
     ----------
     names : sequence of str
-        Of the axes outside of height and width, the innermost last.
+        Names of the axes other than height and width, the innermost last.
     """
     letters = [chr(ord("n") - i) for i in range(len(names))]
     place = _time(names)
@@ -281,9 +281,10 @@ def _time(names: Sequence[str]) -> int | None:
 
 
 def _spectrum(frame: np.ndarray, missing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The transform of a frame's fine contrast, of deviation one, and its own correlation.
+    """The Fourier transform of a frame's fine contrast, and its autocorrelation.
 
-    Missing pixels have no contrast; the correlation is that at lags of up to `NEAR` pixels.
+    The contrast has a standard deviation of one, and is zero in missing pixels. The
+    autocorrelation is given for lags of up to `NEAR` pixels.
     """
     from scipy import fft
 
@@ -301,13 +302,13 @@ def _spectrum(frame: np.ndarray, missing: np.ndarray) -> tuple[np.ndarray, np.nd
 
 @functools.lru_cache(8)
 def _fine(shape: tuple[int, int]) -> np.ndarray:
-    """What is kept of each frequency: outlines of other objects may look alike at coarse ones."""
+    """Gain of each frequency: coarse ones are damped, as different objects look alike in them."""
     fy, fx = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None]
     return (1 - np.exp(-(fy**2 + fx**2) * COARSE**2)).astype(np.float32)
 
 
 def _drift_between(first: _Frame, second: _Frame) -> np.ndarray | None:
-    """How far down and to the right the field moved, in pixels; None without a common field."""
+    """How far down and to the right the field moved, in pixels; None for different fields."""
     shape, pixels = first.raw.shape, first.raw.size
     if first.spectrum is None or second.spectrum is None or shape != second.raw.shape:
         return None
@@ -317,9 +318,9 @@ def _drift_between(first: _Frame, second: _Frame) -> np.ndarray | None:
 
     cross = fft.irfft2(b * a.conj(), s=shape) / pixels
     peak = _around(cross, FARTHEST).max()
-    # Noise that is correlated with itself counts for fewer pixels.
+    # Correlated noise has fewer independent pixels.
     chance = np.sqrt(max((own_a * own_b).sum(), 1.0) / pixels)
-    # The share of what is not noise, from how alike pixels are that lie two apart.
+    # The share of the signal, from the correlation of pixels at a distance of two.
     alike = [np.mean([own[NEAR, NEAR + 2], own[NEAR + 2, NEAR]]) for own in (own_a, own_b)]
     equal = np.sqrt(max(alike[0], 0.0) * max(alike[1], 0.0))
     if not peak > max(ABOVE_CHANCE * chance, OF_EQUAL * equal):
@@ -336,7 +337,7 @@ def _drift_between(first: _Frame, second: _Frame) -> np.ndarray | None:
 
 
 def _top(values: np.ndarray) -> float:
-    """Where a parabola through three values, the middle one the highest, has its top."""
+    """The maximum of a parabola through three values, the middle one the highest."""
     before, at, after = values.tolist()
     bend = before - 2 * at + after
     return float(np.clip(0.5 * (before - after) / bend, -0.5, 0.5)) if bend < 0 else 0.0
@@ -348,7 +349,7 @@ def _around(lags: np.ndarray, reach: int) -> np.ndarray:
 
 
 def _moved(frame: np.ndarray, away: np.ndarray) -> np.ndarray:
-    """A frame moved down and to the right; what comes from outside of it is missing."""
+    """A frame moved down and to the right; pixels from outside of it are NaN."""
     whole = np.rint(away).astype(int)
     parts = away - whole
     if np.abs(parts).max() > NOTHING:
@@ -361,7 +362,7 @@ def _moved(frame: np.ndarray, away: np.ndarray) -> np.ndarray:
 
 
 def _filled(frame: np.ndarray, missing: np.ndarray) -> np.ndarray:
-    """A frame with the mean of what is near in place of missing pixels, or that of the frame."""
+    """A frame whose missing pixels are the mean of near ones, or else of the whole frame."""
     if missing.all():
         return np.zeros_like(frame)
     from scipy.ndimage import uniform_filter

@@ -1,4 +1,4 @@
-"""Dask arrays in, dask arrays out: nothing is computed until somebody asks for it."""
+"""Dask arrays in, dask arrays out: nothing is computed until its values are needed."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def predict_lazily(
     Parameters
     ----------
     model : keras.Model, OnnxModel, str or Path
-        On several machines, give the name of its file, which each of them then loads for itself;
-        a model that is in memory cannot travel.
+        On several machines, give the name of the model's file, which each machine loads; a model
+        in memory cannot be sent to other processes.
     images : dask.array.Array
         (..., height, width), for a model of one channel.
     axes : str, optional
@@ -50,15 +50,15 @@ def predict_lazily(
     Raises
     ------
     InputError
-        If the model takes several planes or any, or the array does not hold frames.
+        If the model takes several planes or any planes, or the array does not hold frames.
     """
     card = card_of(model)
     any_planes = isinstance(card.inputs, AnyPlanes)
     if card.image_channels != 1 or any_planes:
         taken = "images at any planes" if any_planes else f"{card.image_channels} planes"
         raise InputError(
-            f"the model takes {taken}, and a dask array is read as frames of one; load the frames "
-            "and call predict on each measurement"
+            f"the model takes {taken}, but a dask array is processed frame by frame; load the "
+            "frames and call predict for each measurement"
         )
     if images.ndim < 2 or images.dtype.kind not in "buif":
         raise InputError(
@@ -67,8 +67,8 @@ def predict_lazily(
         )
     if not frame_axes(images.shape, card, axes):
         raise InputError(
-            f"a dask array of shape {images.shape} is taken frame by frame; height and width must "
-            "be its last two axes: move them there"
+            f"a dask array of shape {images.shape} is processed frame by frame; move height and "
+            "width to the last two axes"
         )
     whole = images.rechunk({images.ndim - 2: -1, images.ndim - 1: -1})
     outputs = len(card.outputs)
@@ -99,7 +99,7 @@ def _frames(
 
 
 class Travelling:
-    """A model on its way into dask's graph: by its file's name where it has one."""
+    """A model in dask's graph: by the name of its file if it has one."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -112,8 +112,8 @@ class Travelling:
     def __getstate__(self) -> dict[str, Any]:
         if not isinstance(self.model, str):
             raise InputError(
-                "a model in memory cannot travel to other processes; give predict the name of its "
-                "file in place of the model"
+                "a model in memory cannot be sent to other processes; give predict the name of the "
+                "model's file instead"
             )
         return {"model": self.model}
 
@@ -122,5 +122,5 @@ def loaded(travelling: Travelling) -> Any:
     """The model, loaded once in each process."""
     if not isinstance(travelling.model, str):
         return travelling.model
-    with _lock:  # one of a scheduler's threads loads, the others wait
+    with _lock:  # one thread of a scheduler loads, the others wait
         return load_once(travelling.model)

@@ -1,4 +1,4 @@
-"""Measurements: what a network inverts, read from one or more recordings as it is needed."""
+"""Measurements: the input of a network, read from one or more recordings when needed."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from ..models import ModelCard, Planes
 
 
 class Measurements:
-    """What a network inverts, read from one or more recordings as it is needed.
+    """The measurements that a network inverts, read from one or more recordings when needed.
 
     Parameters
     ----------
     recordings : list of Recording
-        One; or one for each plane, of one image each.
+        One recording; or one for each plane, with one image each.
     card : ModelCard
-        Of the model.
+        Card of the model.
 
     Raises
     ------
     InputError
-        If the images do not make whole measurements.
+        If the number of images does not fit the model.
     """
 
     def __init__(self, recordings: list[Recording], card: ModelCard) -> None:
@@ -30,7 +30,7 @@ class Measurements:
         planes = self.planes
         first = recordings[0]
         outer, self.field = list(first.axes[:-2]), tuple(first.axes[-2:])
-        # The colours of a picture are its channels, if the model takes three.
+        # The colours of a picture are its channels if the model takes three.
         self.colours = len(recordings) == 1 and first.colour and card.takes_colours
         if planes > 1 and len(recordings) == 1 and not self.colours:
             if len(first) == planes:
@@ -41,7 +41,7 @@ class Measurements:
                 isinstance(card.inputs, Planes)
                 and len(first) % planes == 0
                 and ([a.name for a in outer] == ["frame"])
-            ):  # chosen and ordered by their planes, series after series
+            ):  # images were chosen and ordered by their planes, series after series
                 outer = [Axis("frame", len(first) // planes)]
             else:
                 raise InputError(
@@ -68,18 +68,18 @@ class Measurements:
 
     @property
     def dtype(self) -> np.dtype:
-        """Of the values in the first file."""
+        """Data type of the first file."""
         return self.recordings[0].dtype
 
     @property
     def title(self) -> str:
-        """Of the first file."""
+        """Title of the first file."""
         return self.recordings[0].title
 
     def frame(self, number: int) -> np.ndarray:
-        """One frame, (height, width), float32, for models that know of missing pixels.
+        """One frame, (height, width), float32, for models that accept missing pixels.
 
-        A frame that cannot be read, among others that can, is NaN.
+        If a frame cannot be read but a neighbour can, it is NaN.
         """
         recording = self.recordings[0]
         try:
@@ -92,13 +92,13 @@ class Measurements:
             raise
 
     def shown(self, number: int) -> np.ndarray:
-        """What stands for a measurement in a picture: its first plane, (height, width)."""
+        """The first plane of a measurement, (height, width), to show in a picture."""
         if self.planes == 1 and len(self.recordings) == 1 and not self.colours:
             return self.frame(number)
         return self.read(number, number + 1)[0, ..., 0]
 
     def read(self, start: int, stop: int) -> np.ndarray:
-        """(measurements, height, width, planes), float32."""
+        """The measurements start..stop, (measurements, height, width, planes), float32."""
         if len(self.recordings) > 1:
             return np.stack([r.read(0, 1)[0] for r in self.recordings], axis=-1)[None]
         if self.colours:

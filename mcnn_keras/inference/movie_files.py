@@ -1,4 +1,4 @@
-"""Frames of a movie that lie in files of their own, as many microscopes write them.
+"""Movies with each frame in its own file, as many microscopes write them.
 
 files whose names differ in one running number -> one series -> windows of frames that they share
 """
@@ -23,14 +23,14 @@ NUMBERED = re.compile(r"(.*?)(\d+)(\D*)")
 
 
 class MovieOfFiles:
-    """The windows of frames that lie in files of their own, in the order of their numbers.
+    """The windows of a movie with one file for each frame, in the order of their numbers.
 
     Parameters
     ----------
     jobs : list of Job
-        One file each.
+        One job for each file.
     card : ModelCard
-        Of a model whose inputs are `Frames`.
+        Card of a model whose inputs are `Frames`.
     temporal, faults : str
         As for `FrameWindows`.
     """
@@ -40,12 +40,12 @@ class MovieOfFiles:
         self.windows = FrameWindows(self._read, card, Series(len(jobs)), temporal, faults)
 
     def batch(self, number: int) -> Batch:
-        """What `FrameWindows.batch` gives of one file's frame."""
+        """`FrameWindows.batch` for the frame of one file."""
         self._own = number
         return self.windows.batch(number, number + 1)
 
     def summary(self) -> list[str]:
-        """What the user should know of all frames together, a line each."""
+        """Lines for the user about all frames together."""
         names = [job.source.name for job in self.jobs]
         lines = self.windows.neighbours_told(lambda number: names[number])
         return [f"{names[0]} to {names[-1]}: {line}" for line in lines]
@@ -60,22 +60,22 @@ class MovieOfFiles:
         except InputError:
             if number == self._own:
                 raise
-        # A neighbour that is none: no frame is like it.
+        # An unusable neighbour: it is not similar to any frame.
         return np.full((1, 1), np.nan, np.float32)
 
 
 class FileOfMovie(NamedTuple):
-    """A file's place in a movie; it gives the file's one frame as `FrameWindows` gives a file's."""
+    """The place of a file in a movie, with the methods of `FrameWindows` for its one frame."""
 
     movie: MovieOfFiles
     number: int
 
     def batch(self, start: int, stop: int) -> Batch:
-        """As `FrameWindows.batch`, of the only frame."""
+        """As `FrameWindows.batch`, for the only frame."""
         return self.movie.batch(self.number)
 
     def summary(self) -> list[str]:
-        """The faults of the frame, a line; of neighbours the movie tells."""
+        """A line about the faults of the frame; neighbours are reported by the movie."""
         windows = self.movie.windows
         told = windows.told.get(self.number)
         source = self.movie.jobs[self.number].source

@@ -39,7 +39,7 @@ def expanded(name: str | Path, say: Callable[[str], Any] = lambda text: None) ->
     found = [Path(p) for p in sorted(glob(_pattern(file)))]
     kept = [str(p) + f":{image}" * bool(image) for p in inputs_among(found, say)]
     if not kept:
-        raise InputError(f"no file is called {name}")
+        raise InputError(f"no file matches {name}")
     return kept
 
 

@@ -1,4 +1,4 @@
-"""Which images of a focal series are a model's planes: one to one, within its focus error."""
+"""Match the images of a focal series to a model's planes, one to one, within its focus error."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from ..models import Planes
 
 
 def match_planes(planes: Planes, there: Sequence[float], source: str = "") -> list[int]:
-    """The image of each of a model's planes.
+    """The index of the image for each plane of a model.
 
     Parameters
     ----------
     planes : Planes
-        Of the model.
+        Planes of the model.
     there : sequence of float
-        Of each image, in the model's unit.
+        Plane of each image, in the model's unit.
     source : str
-        The series, for messages.
+        Name of the series, for messages.
 
     Returns
     -------
     list of int
-        A different image for each of the model's planes, in their order.
+        A different image for each plane of the model, in the order of the planes.
 
     Raises
     ------
     InputError
-        If a plane has no image of its own within the focus error that the model was trained for.
+        If a plane has no image of its own within the focus error of the model's training.
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -45,23 +45,23 @@ def match_planes(planes: Planes, there: Sequence[float], source: str = "") -> li
         )
     apart = np.abs(np.asarray(there, np.float64)[None] - np.asarray(planes.defocus)[:, None])
     apart = apart / np.asarray(planes.tolerance)[:, None]
-    # What lies outside must never be taken to bring others nearer.
+    # The large cost of images outside the tolerance prevents that one is used to improve others.
     rows, columns = linear_sum_assignment(np.where(apart <= 1, apart, 1e6 + apart))
     for plane, image in zip(rows, columns, strict=True):
         if apart[plane, image] > 1:
             z, nearest = planes.defocus[plane], int(np.argmin(apart[plane]))
-            taken = " and is another plane's" if apart[plane, nearest] <= 1 else ""
+            taken = " and belongs to another plane" if apart[plane, nearest] <= 1 else ""
             raise InputError(
                 f"the model was trained for {wanted} {planes.unit}, and the image{of} nearest to "
-                f"{z:g} {planes.unit} lies at {there[nearest]:g}{taken}, where "
-                f"{planes.tolerance[plane]:.3g} {planes.unit} of error are allowed; give other "
-                "images, or train a model for these planes"
+                f"{z:g} {planes.unit} lies at {there[nearest]:g}{taken}; the allowed error is "
+                f"{planes.tolerance[plane]:.3g} {planes.unit}; give other images, or train a model "
+                "for these planes"
             )
     return [int(i) for i in columns]
 
 
 def require_out_of_focus(planes: ArrayLike) -> None:
-    """Refuse planes that show nothing of a phase.
+    """Raise InputError if no plane shows the phase.
 
     Raises
     ------

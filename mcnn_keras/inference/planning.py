@@ -1,6 +1,6 @@
-"""Which files make which results: inputs -> jobs, in the model's order, before a network is loaded.
+"""Plan which files make which results, before a network is loaded.
 
-names -> files -> groups, one for each measurement or recording -> planes matched -> Job
+names -> files -> groups, one for each measurement or recording -> matched planes -> Job
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ class Job:
     Attributes
     ----------
     inputs : tuple of str
-        Names of its files; of several, each holds one image of a measurement.
+        Names of its files; if there are several, each holds one image of a measurement.
     output : Path
     frames : list of int or None
         Which images of each file, in the model's order; None for all of them.
     failed : str
-        Why it cannot be made.
+        The reason why it cannot be made, or empty.
     note : str
-        What the user should know of the choice of images.
+        A line for the user about the chosen images.
     force : bool
         Whether what is no image is treated as one.
     """
@@ -80,23 +80,23 @@ def plan(
     force: bool = False,
     say: Callable[[str], Any] = lambda text: None,
 ) -> list[Job]:
-    """Sort inputs into results, and give each its file.
+    """Group the inputs into results, and choose the file of each result.
 
     Parameters
     ----------
     model : str or Path
         The model's file, which no result may replace.
     card : ModelCard
-        Of the model.
+        Card of the model.
     inputs : sequence of str
         Files, folders and patterns.
     output : str or Path
-        A file, or a folder where there are several results.
+        A file, or a folder for several results.
     frames : list of int, optional
         Which images of each file to use.
     defocus : sequence of float, optional
-        The plane of each image of a focal series, or of each of `frames`, for a model of phases;
-        by default what each file, or a text file beside it, tells.
+        The plane of each image of a focal series, or of each of `frames`, for a phase model; by
+        default from each file, or from a text file next to it.
     force : bool
         Treat as images what a file says is none.
     say : callable
@@ -105,20 +105,20 @@ def plan(
     Returns
     -------
     list of Job
-        Those that cannot be done have `failed` set to the reason.
+        Jobs that cannot be done have the reason in `failed`.
 
     Raises
     ------
     InputError
-        If nothing can be done.
+        If no job can be done.
     """
     if isinstance(card.inputs, AnyPlanes):
         raise InputError(
-            f"the model {model} answers for any planes and optics, which it must be told; use "
-            f"mcnn-keras phase INPUT --model {model}"
+            f"the model {model} takes any planes and needs the planes and optics of the images; "
+            f"use mcnn-keras phase INPUT --model {model}"
         )
     if defocus and not isinstance(card.inputs, Planes):
-        raise InputError("--defocus names the planes of a phase model; leave it out")
+        raise InputError("--defocus is for phase models only; leave it out")
     names = [name for given in inputs for name in expanded(given, say)]
     tell_of_own(inputs, say)
     found, failed = _measured(names, card, frames, list(defocus or ()), force)
@@ -136,12 +136,14 @@ def plan(
         outputs = [output]
     elif is_file or output.is_file():
         raise InputError(
-            f"{len(groups)} results are to be written and {output} is one file; name a folder"
+            f"there are {len(groups)} results, but {output} is one file; name a folder"
         )
     else:
         outputs = [output / name for name in _result_names(groups)]
     if len(set(outputs)) < len(outputs):
-        raise InputError("two inputs have the same name; their results would have, too")
+        raise InputError(
+            "two inputs have the same name, and so would their results; rename one, or use two runs"
+        )
     jobs = [
         Job(group, out, chosen, failed.get(group, ""), note, force)
         for (group, chosen, note), out in zip(found, outputs, strict=True)
@@ -173,7 +175,7 @@ def _measured(
     defocus: list[float],
     force: bool,
 ) -> tuple[list[tuple[tuple[str, ...], list[int] | None, str]], dict[tuple[str, ...], str]]:
-    """The files and images that make each result, with a note; and why some cannot be made."""
+    """The files and images of each result, with a note; and the reasons of those that fail."""
     groups = _groups(names, card, frames, bool(defocus), force)
     taken: dict[Path, int] = {}
     found: list[tuple[tuple[str, ...], list[int] | None, str]] = []
@@ -216,7 +218,7 @@ def _groups(
     planes_given: bool,
     force: bool,
 ) -> list[tuple[str, ...]]:
-    """The names that make each result: one recording, or a file for each image of one object."""
+    """The names for each result: one recording, or a file for each image of one object."""
     images = card.image_channels
     several = images > 1 or (planes_given and isinstance(card.inputs, Planes))
     if several and len(names) > 1:
@@ -227,13 +229,13 @@ def _groups(
                     whole = recording.colour and card.takes_colours
                     count = len(recording) if frames is None else len(frames)
                     counts.append(images if whole and images > 1 else count)
-            except InputError:  # reported when its turn comes
+            except InputError:  # reported later, with this input
                 counts.append(images)
         if max(counts) == 1:
             if not isinstance(card.inputs, Planes) and len(names) != images:
                 raise InputError(
                     f"{len(names)} images given, but the model was trained on {images}; give "
-                    f"{images}, in the order of its training"
+                    f"{images}, in the order of the training"
                 )
             return [tuple(names)]
     return [(name,) for name in names]
@@ -246,7 +248,7 @@ def _in_order(
     defocus: list[float],
     force: bool,
 ) -> tuple[tuple[str, ...], list[int] | None]:
-    """The files and images of a focal series that are the model's planes, in its order."""
+    """The files and images of a focal series at the model's planes, in the model's order."""
     if len(group) > 1:  # one image each
         told = defocus or _told_by_each(group, planes.unit)
         if len(told) != len(group):
@@ -258,10 +260,10 @@ def _in_order(
     outer = [a.size for a in axes]
     chosen = list(range(images)) if frames is None else frames
     if any(not 0 <= i < images for i in chosen):
-        return group, frames  # what is not there is told of when it is read
+        return group, frames  # missing images are reported when they are read
     own = instrument_of(name, planes.unit, strict=False, axes=axes).defocus
     told = defocus or list(own or ())
-    # A recording in time of focal series: the planes are those of each of its measurements.
+    # A recording of focal series in time: the planes are those of each series.
     if frames is None and len(outer) > 1 and len(told) == outer[-1] != images:
         order = match_planes(planes, told, name)
         return group, [start + i for start in range(0, images, outer[-1]) for i in order]
@@ -277,13 +279,13 @@ def _in_order(
             match_planes(planes, told, name)
             return group, frames
         return group, [chosen[i] for i in match_planes(planes, told, name)]
-    if planes.count == 1:  # every image is taken at the model's plane, and a line says so
+    if planes.count == 1:  # each image is taken to be at the model's plane; a line says so
         return group, frames
     raise InputError(_not_told(name, planes, len(chosen), len(told)))
 
 
 def _told_by_each(group: tuple[str, ...], unit: str) -> list[float]:
-    """The planes that files of one image each tell, or the text beside the first of them all."""
+    """The planes of files with one image each, or those of all in the text next to the first."""
     each = [instrument_of(name, unit, strict=False).defocus for name in group]
     if each[0] is not None and len(each[0]) == len(group):
         return list(each[0])
@@ -292,16 +294,16 @@ def _told_by_each(group: tuple[str, ...], unit: str) -> list[float]:
 
 def _not_told(name: str, planes: Planes, images: int, told: int) -> str:
     wanted = ", ".join(f"{z:g}" for z in planes.defocus)
-    known = f"{told} are told" if told else "none are told"
     return (
-        f"the planes of {name} are not known ({counted(images, 'image')}, {known}), and the model "
-        f"needs to know which images are at {wanted} {planes.unit}; give --defocus for each, "
-        f"or write a number for each into {Path(split_name(name)[0]).with_suffix('.txt').name}"
+        f"the planes of {name} are not known ({counted(images, 'image')}, "
+        f"{counted(told, 'plane')}), and the model needs the images at {wanted} {planes.unit}; "
+        "give --defocus for each image, or write a number for each into "
+        f"{Path(split_name(name)[0]).with_suffix('.txt').name}"
     )
 
 
 def _result_names(groups: Sequence[tuple[str, ...]]) -> list[str]:
-    """Names for results in a folder; inputs that differ in their endings alone keep these."""
+    """Names for results in a folder; inputs that differ only in extension keep it in the name."""
     names = [result_name(group) for group in groups]
     stems = [Path(name).stem for name in names]
     return [
@@ -311,14 +313,14 @@ def _result_names(groups: Sequence[tuple[str, ...]]) -> list[str]:
 
 
 def result_name(group: tuple[str, ...], whole: bool = False) -> str:
-    """The input's own name where such files can be written, a TIFF's else.
+    """The name of the input, with the extension .tif if the input's format cannot be written.
 
     Parameters
     ----------
     group : tuple of str
         The inputs of the result.
     whole : bool
-        Keep the ending of the first input before the result's own.
+        Keep the extension of the first input before that of the result.
     """
     name, image = split_name(group[0])
     path = Path(name)
@@ -331,18 +333,18 @@ def result_name(group: tuple[str, ...], whole: bool = False) -> str:
 
 
 def _keep_what_is_there(jobs: Sequence[Job], model: str | Path) -> None:
-    """No result may replace an input, nor its picture one of the user's."""
+    """Raise InputError if a result would replace an input, or its preview another picture."""
     inputs = [split_name(name)[0] for job in jobs for name in job.inputs]
     require_free([job.output for job in jobs], [model_path(model), *inputs])
 
 
 def require_free(outputs: Sequence[Path], inputs: Sequence[str | Path]) -> None:
-    """Refuse results that would replace what they are made from, or a picture of the user's.
+    """Raise InputError if a result would replace an input, or its preview another picture.
 
     Parameters
     ----------
     outputs : sequence of Path
-        A picture of the same name is written beside each.
+        A .png preview with the same name is written next to each.
     inputs : sequence of str or Path
     """
     sources = {Path(name).resolve() for name in inputs}
@@ -353,6 +355,6 @@ def require_free(outputs: Sequence[Path], inputs: Sequence[str | Path]) -> None:
                 raise InputError(f"the result {path} would replace an input; name another output")
         if picture.exists() and not output.exists() and not made_here(picture):
             raise InputError(
-                f"{picture} is there already, and the picture beside the result would replace it; "
-                "name another output"
+                f"{picture} is there already, and the preview of the result would replace it; name "
+                "another output"
             )

@@ -1,4 +1,4 @@
-"""Prediction from arrays: their axes, and planes in order, then `mcnn_keras.inference.stack`."""
+"""Prediction from arrays: axes and planes are put in order for `mcnn_keras.inference.stack`."""
 
 from __future__ import annotations
 
@@ -39,55 +39,53 @@ def predict(
     Parameters
     ----------
     model : keras.Model
-        From `mcnn_keras.load` or a training run's ``run.model``; or the name of a model's file,
-        which is loaded once and kept.
+        From `mcnn_keras.load` or a training run's ``run.model``; or the name of a model file,
+        which is loaded once and kept in memory.
     images : (..., height, width, channels) array, or (..., height, width) for one channel
-        One measurement or any number of them, of as many channels (planes) as the model was
-        trained for, in its order. Their unit does not matter to phase and denoising models, which
-        normalise each by itself; other models take the values that they were trained on. A dask
-        array, for a model of one channel, is answered by a dask array, computed frame by frame
-        when it is asked for.
+        One or more measurements, with the model's channels (planes), in the model's order. Phase
+        and denoising models take any unit, as they normalise each measurement. Other models take
+        the units of their training. For a dask array and a model of one channel, the result is a
+        dask array, computed frame by frame when it is needed.
     axes : str, optional
-        A letter for each axis, where the array has another layout or its shape can be read in two
-        ways: y and x for height and width, c for channels (or z, for the planes of a focal
-        series), any others for axes that count measurements: 'tyx', 'yxc', 'zyx'.
+        A letter for each axis, if the array has another layout or its shape is ambiguous: y and x
+        for height and width, c for channels (or z, for the planes of a focal series), any others
+        for axes that count measurements: 'tyx', 'yxc', 'zyx'.
     defocus : sequence of float, optional
-        Of each plane of a phase model's images, in any order and among others. A model of any
-        planes takes all of them.
+        For phase models: the plane of each image. The order is free, and there may be planes that
+        the model does not use. A model for any planes uses all of them.
     conditions : dict, optional
-        What the instrument says of the measurements, by name, for models that must be told it:
-        ``optics.conditions()`` of an `mcnn_keras.Optics` for a model of any planes.
+        Acquisition parameters of the measurements, by name, for models that need them:
+        ``optics.conditions()`` of an `mcnn_keras.Optics` for a model for any planes.
     tile_size, batch_size : int, optional
-        Height and width of the tiles of large images; how many images are computed together.
+        Height and width of the tiles of large images; number of images computed together.
     temporal : {'auto', 'off'}
-        Of a denoising model that sees neighbours in time: use those that show the same field, or
-        take each frame by itself. Frames follow each other along the axis 't', or the innermost
-        axis that counts them unless its letter is z. The frames of a dask array are taken by
-        themselves.
+        For denoising models that see neighbours in time: use neighbours that show the same field,
+        or process each frame by itself. Frames follow each other along the axis 't', else along
+        the innermost axis that counts them, unless its letter is z. The frames of a dask array are
+        processed one by one.
     faults : {'mend', 'keep'}
-        Of a denoising model: pixels that say nothing of the specimen (saturated and dead lines,
-        constant rims, hot pixels, NaN) count for no scale and no answer; they are mended, or come
-        back as they were. Rims and masks deeper than a few pixels always do.
+        For denoising models: faulty pixels (saturated and dead lines, constant rims, hot pixels,
+        NaN) do not affect the scale or the result of other pixels. 'mend' fills them in, 'keep'
+        returns their raw values. Pixels deep inside rims and masks always keep their raw values.
     average : bool
-        The mean over the image's eight mirrored and turned copies: a little better, in eight times
-        the time.
+        Average over the eight mirrored and rotated copies of the image: a little better, takes
+        eight times as long.
     progress : callable
-        Called with (done, number of all) after each batch, in images, or in tiles where images are
-        large. What it raises ends the prediction. Not called for a dask array.
+        Called with (done, total) after each batch; counts images, or tiles of large images. An
+        exception from it ends the prediction. Not called for a dask array.
 
     Returns
     -------
     numpy.ndarray
         float32, (..., height, width), or (..., height, width, channels) if the model has several
-        outputs; in the units of the model's outputs (``model.card.outputs``), or in the image's
-        own units from a denoising model.
+        outputs; in the units of the model's outputs (``model.card.outputs``), or for a denoising
+        model in the units of the image.
 
     Raises
     ------
     InputError
-        If the axes are not plain or the number of channels is not the model's, the planes are not
-        those of the model, or an image is constant, has values that are not finite (but for a
-        denoising model), or is smaller than the network can take.
+        If the axes are ambiguous, the channels or planes do not fit the model, or an image is
+        constant, smaller than the network can take, or not finite (except for a denoising model).
     """
     if type(images).__module__.startswith("dask."):
         return predict_lazily(
@@ -108,10 +106,10 @@ def predict(
         planes = own.pop("defocus", None) if defocus is None else defocus
         if planes is None:
             raise InputError(
-                "the model answers for any planes and must be told them; give defocus=[...] with "
+                "the model takes any planes and needs those of the images; give defocus=[...] with "
                 "the plane of each image, and conditions=optics.conditions()"
             )
-        # In one order, whatever the images' own, so that sums are rounded alike.
+        # In a fixed order, so that rounding does not depend on the order of the images.
         engine = with_planes(engine, sorted(planes))
         conditions = {**own, "defocus": np.sort(np.asarray(planes, np.float64))}
         image, axes = _taken(image, axes, planes, np.argsort(planes))
@@ -129,9 +127,9 @@ def predict(
 def _in_order(
     image: np.ndarray, card: ModelCard, axes: str | None, defocus: Sequence[float]
 ) -> tuple[np.ndarray, str]:
-    """The planes of a phase model, in its order, out of those that an array holds."""
+    """The images at the planes of a phase model, in its order."""
     if not isinstance(card.inputs, Planes):
-        raise InputError("defocus names the planes of a phase model; leave it out")
+        raise InputError("defocus is for phase models only; leave it out")
     return _taken(image, axes, defocus, match_planes(card.inputs, list(defocus)))
 
 
@@ -144,7 +142,7 @@ def _taken(
     plane = next((c for c in ("z", "c") if c in axes), None)
     if plane is None or image.ndim != len(axes) or image.shape[axes.index(plane)] != len(defocus):
         raise InputError(
-            f"{len(defocus)} planes were given for an array of shape {image.shape}; say with axes "
-            "which one counts the planes: axes='zyx'"
+            f"{len(defocus)} planes were given for an array of shape {image.shape}; say which axis "
+            "counts the planes, for example axes='zyx'"
         )
     return np.take(image, own, axis=axes.index(plane)), axes

@@ -1,4 +1,4 @@
-"""Results on their way to a file: frames appended as they are computed; a kill spoils none."""
+"""Unfinished results: frames are appended as they are computed, and survive a killed process."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from .planning import Job
 
 
 class Spool:
-    """A folder beside the result, with the frames that are done.
+    """A folder next to the result, with the frames that are done.
 
     Parameters
     ----------
     output : Path
         The result that is being made.
     shape : tuple of int
-        (frames, height, width), when all is done.
+        (frames, height, width) of the complete result.
     identity : dict
-        What the frames depend on: only a spool of the same is gone on with.
+        What the frames depend on: only a spool with the same identity is resumed.
     together : int
-        Frames of one measurement, which are made again together.
+        Number of frames of one measurement; they are computed together.
     resume : bool
-        Go on with what is there.
+        Continue with the frames that are there.
 
     Attributes
     ----------
     done : int
-        Frames that are there.
+        Number of frames that are there.
     foreign : bool
-        Whether there are frames of another model or input, which will be replaced.
+        Whether the folder holds frames of another model or input; they are replaced.
     """
 
     def __init__(
@@ -59,13 +59,13 @@ class Spool:
         if resume and told.is_file() and self.path.exists():
             self.foreign = told.read_text() != self.identity
             if not self.foreign:
-                # A measurement that a kill has cut short is made again.
+                # An incomplete measurement is computed again.
                 done = min(self.path.stat().st_size // self.frame, shape[0])
                 self.done = done // together * together
 
     def append(self, frames: np.ndarray) -> None:
         """Add the next frames, (frames, height, width)."""
-        if self._file is None:  # nothing is left behind by what fails before there is a result
+        if self._file is None:  # a failure before the first result leaves no folder
             self._open()
         np.ascontiguousarray(frames, np.float32).tofile(self._file)
         self.done += len(frames)
@@ -85,28 +85,28 @@ class Spool:
         return RawFrames(self.path, np.float32, self.shape)
 
     def leave(self) -> None:
-        """Keep what is done for another time."""
+        """Keep what is done for a later run."""
         if self._file is not None:
-            with contextlib.suppress(OSError):  # a full disk keeps what it has
+            with contextlib.suppress(OSError):  # a full disk keeps what is already written
                 self._file.flush()
                 os.fsync(self._file.fileno())
             with contextlib.suppress(OSError):
                 self._file.close()
 
     def remove(self) -> None:
-        """Forget it: the result is written, or never will be."""
+        """Delete the folder: the result is written, or never will be."""
         if self._file is not None:
             self._file.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def spool_folder(output: Path) -> Path:
-    """Where the frames of a result are kept until it is whole."""
+    """The folder for the frames of a result until it is complete."""
     return output.with_name(f".{output.name}.unfinished")
 
 
 def identity(job: Job, model: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What results depend on: the files as they are now, and how they are inverted.
+    """What results depend on: the present state of the files, and how they are inverted.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def identity(job: Job, model: str, settings: Mapping[str, Any]) -> dict[str, Any
     model : str
         The digest of the model's file.
     settings : dict
-        Whatever else changes the results.
+        All other settings that change the results.
     """
     files = [Path(split_name(name)[0]) for name in job.inputs]
     stamps = [(str(p.resolve()), *stamp(p)) for p in files]
@@ -123,12 +123,12 @@ def identity(job: Job, model: str, settings: Mapping[str, Any]) -> dict[str, Any
 
 
 def digest(path: str | Path) -> str:
-    """What tells one model's file from another."""
+    """A digest that identifies a model's file."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def settings_of(output: Path) -> dict[str, Any]:
-    """What the unfinished frames of a result depend on, as `identity` tells it; {} if none."""
+    """The `identity` of the unfinished frames of a result; {} if there are none."""
     try:
         return json.loads((spool_folder(output) / "identity.json").read_text())
     except (OSError, ValueError):
@@ -136,7 +136,7 @@ def settings_of(output: Path) -> dict[str, Any]:
 
 
 def stamp(path: Path) -> tuple[int, int]:
-    """Size and time of change of a file, or of all that is in a folder."""
+    """Size and modification time of a file, or of the whole content of a folder."""
     parts = [path, *path.rglob("*")] if path.is_dir() else [path]
     told = [part.stat() for part in parts]
     return sum(t.st_size for t in told), max(t.st_mtime_ns for t in told)

@@ -1,6 +1,6 @@
-"""Measurements of one size through the network: what `predict` and files share.
+"""Invert measurements of one size: the part that `predict` and files share.
 
-image (a frame: without its faults, among its neighbours) -> normalised -> padded -> fixed channels
+image (a frame: without its faults, with its neighbours) -> normalised -> padded -> fixed channels
 of the whole field -> network, in one piece or in tiles -> put together -> image's units
 """
 
@@ -44,9 +44,9 @@ def predict_stack(
     stack : (images, height, width, channels) array
         The measurements.
     batch_size : int, optional
-        How many at a time; by default as many as make a quarter of a million pixels.
+        How many at a time; by default as many as have a quarter of a million pixels.
     tile_size : int, optional
-        Height and width of the tiles of larger images; by default what the model's card says.
+        Height and width of the tiles of larger images; by default from the model's card.
     conditions : dict, optional
         As for `mcnn_keras.predict`.
     series : Series
@@ -54,7 +54,7 @@ def predict_stack(
     temporal, faults : str
         As for `mcnn_keras.predict`.
     say : callable
-        Takes what the user should know of the frames, a line at a time.
+        Called with each line for the user about the frames.
     progress : callable
         As for `mcnn_keras.predict`.
 
@@ -73,7 +73,7 @@ def predict_stack(
         raise InputError("no image was given; give at least one")
     for name, value in (("batch_size", batch_size), ("tile_size", tile_size)):
         if value is not None and value < 1:
-            raise InputError(f"{name} {value} is not positive; leave it out, or give more")
+            raise InputError(f"{name} {value} is not positive; give at least 1, or leave it out")
     told = engine.card.measured_conditions(conditions)
     for image in stack:
         check(image, engine.card)
@@ -123,24 +123,24 @@ def prepared(
     tick: Callable[[int], None] = lambda tiles: None,
     conditions: Mapping[str, Any] | None = None,
 ) -> tuple[Callable[[Any], np.ndarray], Any]:
-    """What can be done before the network has its turn, and a function that does the rest.
+    """Prepare a batch for the network, and return a function that does the rest.
 
     Parameters
     ----------
     engine : engine
     stack : (images, height, width, channels) array
-        Checked.
+        Already checked by `check`.
     tile_size : int, optional
         As for `predict_stack`.
     tick : callable
-        Told how many tiles of a large image are done each time that some are.
+        Called with the number of tiles of a large image that were done since the last call.
     conditions : dict, optional
-        Of the measurements, whole; the card's by default.
+        All conditions of the measurements; by default those of the card.
 
     Returns
     -------
     finish : callable
-        From the batch to the results, (images, height, width[, channels]).
+        Takes the batch and returns the results, (images, height, width[, channels]).
     batch : numpy.ndarray or list
     """
     card = engine.card
@@ -167,7 +167,7 @@ def _squeezed(answers: list[np.ndarray]) -> np.ndarray:
 
 
 def check(image: np.ndarray, card: ModelCard) -> None:
-    """Refuse an image, (height, width, channels), that the model of a card cannot take."""
+    """Raise InputError for an image, (height, width, channels), that the model cannot take."""
     channels = card.image_channels
     if image.ndim != 3 or image.shape[-1] != channels:
         raise InputError(
@@ -179,6 +179,6 @@ def check(image: np.ndarray, card: ModelCard) -> None:
             f"the image has {image.shape[0]}x{image.shape[1]} pixels; at least "
             f"{SMALLEST}x{SMALLEST} are needed"
         )
-    # Of a frame, pixels that are no numbers are missing.
+    # In a frame, NaN and infinite pixels count as missing.
     if not isinstance(card.inputs, Frames) and not np.isfinite(image).all():
         raise InputError("the image has pixels that are NaN or infinite; fill or cut them first")

@@ -2,7 +2,7 @@
 
     measurements -> batches (reading ahead) -> network -> spool (writing behind) -> result file
 
-A result appears when all of its frames are done. Until then they are kept in a spool beside it.
+A result file appears when all of its frames are done. Until then they are in a spool next to it.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from .spool import Spool, digest, identity, settings_of, spool_folder, stamp
 from .stack import check, prepared
 from .video import check_video, write_columns
 
-# Pixels in tiles from which on time and memory are estimated before they are spent.
+# From this number of pixels in tiles, time and memory are estimated first.
 WORTH_A_WORD = 2**24
-# Pixels across the picture beside a result, to look at.
+# Largest width of the preview picture of a result, in pixels.
 MOST_SHOWN = 2048
 
 
@@ -46,21 +46,21 @@ class Options:
     Parameters
     ----------
     dtype : str, optional
-        Of the results; by default that of the measurements where it holds the results well.
+        Data type of the results; by default that of the measurements if it can hold the results.
     batch_size, tile_size : int, optional
         See `predict_stack`.
     resume : bool
-        Go on with what an interrupted run has left.
+        Continue an interrupted run.
     precision : {'float32', 'bfloat16', 'auto'}
-        Of the network; 'auto' allows both.
+        Precision of the network; 'auto' allows both.
     temporal, faults, average :
-        Of a denoising model, as for `mcnn_keras.predict`.
+        For denoising models, as for `mcnn_keras.predict`.
     video : str or Path, optional
-        A .gif or .mp4 of input and result side by side, if there is one result.
+        A .gif or .mp4 of input and result side by side, for a single result.
     truth : str, optional
-        The file of the true answer, for two more columns of the video.
+        The file of the true result, for two more columns of the video.
     fps : float
-        Of the video, frames a second.
+        Frames per second of the video.
     """
 
     dtype: str | None = None
@@ -85,7 +85,7 @@ def predict_files(
     force: bool = False,
     **options: Any,
 ) -> list[Path]:
-    """Invert measured images in files: `plan` and `execute` in one; see there.
+    """Invert measured images in files; see `plan` and `execute` for the arguments.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def predict_files(
     Returns
     -------
     list of Path
-        The files written.
+        The written files.
 
     Raises
     ------
@@ -121,24 +121,24 @@ def execute(
     Parameters
     ----------
     model : str or Path
-        A model file, or the name of a shipped one.
+        A model file, or the name of a shipped model.
     jobs : list of Job
     say : callable
-        Takes what the user should know, a line at a time.
+        Called with each line for the user.
     engine : {'auto', 'tensorflow', 'onnxruntime'} or engine
-        What computes: 'auto' is the fastest of this machine, measured once and remembered, or what
-        a result that is gone on with was begun with. Or the model, where it is loaded already.
+        'auto' is the fastest on this machine, measured once and remembered, or the engine of the
+        run that is resumed. Or a loaded model.
     start : callable
         Called before TensorFlow is imported.
     wrote : callable
-        Takes each file when it is written: of some jobs, too, where others fail.
+        Called with each written file, also if other jobs fail.
     **options
         See `Options`.
 
     Returns
     -------
     list of Path
-        The files written, a picture to look at beside each.
+        The written files, including a preview picture for each result.
 
     Raises
     ------
@@ -169,7 +169,7 @@ def execute(
             stretched = engine.card.normalization.limits is None
             for path in files:
                 is_view = stretched and path.suffix == ".png"
-                say(f"wrote {path}" + is_view * ", to look at: its contrast is stretched")
+                say(f"wrote {path}" + is_view * ", a preview with stretched contrast")
                 wrote(path)
             written += files
         except InputError as error:
@@ -184,13 +184,13 @@ def execute(
             say(line)
     if failed:
         raise InputError(
-            f"{len(failed)} of {len(jobs)} inputs failed, the others are done: {failed[0]}"
+            f"{len(failed)} of {len(jobs)} inputs failed; the others are done: {failed[0]}"
         )
     return written
 
 
 def _is_done(job: Job) -> bool:
-    """Whether an earlier run has finished a job, and its inputs are older than its result."""
+    """Whether an earlier run finished a job, and its inputs are older than its result."""
     if spool_folder(job.output).exists() or not job.output.exists():
         return False
     newest = max(stamp(Path(split_name(name)[0]))[1] for name in job.inputs)
@@ -198,7 +198,7 @@ def _is_done(job: Job) -> bool:
 
 
 def _check(options: Options, jobs: Sequence[Job]) -> None:
-    """What can be known to be wrong before anything is computed."""
+    """Raise InputError for wrong options before anything is computed."""
     if options.dtype is not None:
         for job in jobs:
             require_type(job.output, options.dtype)
@@ -206,10 +206,10 @@ def _check(options: Options, jobs: Sequence[Job]) -> None:
         check_video(options.video)
         if len(jobs) > 1:
             raise InputError(
-                f"one video {options.video} was asked of {len(jobs)} results; invert one"
+                f"one video {options.video} was asked for {len(jobs)} results; give one input"
             )
     elif options.truth is not None:
-        raise InputError(f"the truth {options.truth} is for a video; name one with --video")
+        raise InputError(f"the truth {options.truth} is for a video; add --video FILE")
     if not options.fps > 0:
         raise InputError(f"fps {options.fps} must be positive")
 
@@ -236,7 +236,7 @@ def _result(
         compare_text(card, job.inputs[0], say)
         compare_sizes(card, measurements.field, job.source, say)
         if measurements.recordings[0].colour and not measurements.colours:
-            say(f"the colours of {job.source} are averaged to grey, as the model was trained on")
+            say(f"the colours of {job.source} are averaged to grey, as the model takes grey images")
         axes = measurements.result_axes(card)
         shape = (int(np.prod([a.size for a in axes[:-2]])), *(a.size for a in axes[-2:]))
         written = [job.output, job.output.with_suffix(".png")]
@@ -251,17 +251,17 @@ def _result(
             told = identity(job, model, {**settings, "engine": engine.name})
             spool = Spool(job.output, shape, told, outputs, options.resume)
             if spool.foreign:
-                say(f"{job.output.name} is begun anew: the input or the model has changed")
+                say(f"{job.output.name} starts again: the input or the model has changed")
             try:
                 place = place if len(measurements) == 1 else None
                 _fill(spool, measurements, engine, options, tile_size, say, place)
             except KeyboardInterrupt:
                 spool.leave()
                 raise KeyboardInterrupt(
-                    f"{spool.done} of {shape[0]} frames are done; the same command with --resume "
-                    "goes on"
+                    f"{spool.done} of {shape[0]} frames are done; add --resume to the same command "
+                    "to continue"
                 ) from None
-            except OSError:  # a full disk: what is there is kept
+            except OSError:  # a full disk: the finished frames are kept
                 spool.leave()
                 raise
             except BaseException:
@@ -279,7 +279,7 @@ def _result(
                         options.video, measurements, results, outputs, options.truth, options.fps
                     )
                     written.append(Path(options.video))
-            except BaseException:  # a full disk, say: what was computed is not lost
+            except BaseException:  # e.g. a full disk: the finished frames are kept
                 spool.leave()
                 raise
             spool.remove()
@@ -287,7 +287,7 @@ def _result(
             if isinstance(error, InputError):
                 raise
             left = spool_folder(job.output).exists()
-            kept = "; what was computed is kept for --resume" if left else ""
+            kept = "; the finished frames are kept for --resume" if left else ""
             raise InputError(f"{job.output} cannot be written: {reason(error)}{kept}") from None
     return written
 
@@ -297,13 +297,13 @@ def _check_truth(name: str, shape: tuple[int, ...], outputs: int) -> None:
         expected = (shape[0] // outputs, *shape[1:])
         if (len(truth), *truth.size) != expected:
             raise InputError(
-                f"the truth {name} holds {len(truth)} images of {truth.size}; {expected[0]} of "
+                f"the truth {name} has {len(truth)} images of {truth.size}; {expected[0]} of "
                 f"{expected[1:]} are expected"
             )
 
 
 def _write_picture(path: Path, frames: np.ndarray, card: ModelCard, of: str) -> None:
-    """The first result, its outputs side by side, or in colour."""
+    """Write the first result, its outputs side by side, or in colour."""
     low, high = card.normalization.limits or (None, None)
     thin = -(-max(frames.shape[1:]) // MOST_SHOWN)
     frames = frames[:, ::thin, ::thin]
@@ -320,9 +320,9 @@ def _fill(
     say: Callable[[str], Any],
     place: FileOfMovie | None,
 ) -> None:
-    """Compute the frames that the spool lacks: one thread reads ahead, one writes behind.
+    """Compute the frames that the spool lacks; one thread reads ahead, one writes.
 
-    `place` is that of a file of one frame in a movie.
+    `place` is the place in a movie of a file with one frame.
     """
     channels, count = len(engine.card.outputs), len(measurements)
     each = options.batch_size or max(1, tiles.PIXELS // int(np.prod(measurements.size)))
@@ -332,13 +332,13 @@ def _fill(
         seconds, memory = tiles.estimate(engine, measurements.size, tiled)
         say(
             f"{parts} tiles of {tiled}x{tiled} for each of {count - first} images: about "
-            f"{duration((count - first) * seconds)} and {memory / 2**30:.1f} GiB beside the program"
+            f"{duration((count - first) * seconds)} and {memory / 2**30:.1f} GiB of memory"
         )
 
     def measured(start: int, stop: int) -> np.ndarray:
         try:
             stack = measurements.read(start, stop)
-        except OSError as error:  # a share that is gone, say
+        except OSError as error:  # e.g. a network share that is gone
             raise InputError(f"frame {start} cannot be read ({reason(error)})") from None
         for image in stack:
             check(image, engine.card)

@@ -1,10 +1,10 @@
-"""Images larger than the network takes at once.
+"""Tiles, for images larger than the network takes at once.
 
-A model that scales each frame by itself (denoising) sees tiles of its largest training size,
-each in its own scale, blended over 16 pixels: over 32 the SNR of the answers was 0.02 to 0.06 dB
-higher, in a quarter more time. For all others the field is normalised and its fixed channels are
-made as a whole; the network then sees tiles of a fixed size with as much around them as it looks.
-So the answer is that of the whole field, on every machine.
+A model that scales each frame by itself (denoising) gets tiles of its largest training size, each
+with its own scale, blended over 16 pixels. (Over 32 pixels, the signal-to-noise ratio of the
+results is 0.02 to 0.06 dB higher, in a quarter more time.) For all other models the whole field is
+normalised and gets its fixed channels. The network then gets tiles of a fixed size, with margins
+as wide as its receptive radius. So the result is that of the whole field, on every machine.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ from ..models import ModelCard
 from ..models.card import OVERLAP
 from .engines import measured_radius
 
-# Images or tiles that are computed together, in pixels.
+# Number of pixels of the images or tiles that are computed together.
 PIXELS = 2**18
-# Bytes that the light network needs for a pixel of a tile.
+# Bytes that the light network needs per pixel of a tile.
 BYTES = 400
 
 
 def choose_size(engine: Any, shape: Sequence[int], asked: int | None = None) -> int | None:
-    """The tiles' height and width for an image; None where it goes in one piece.
+    """The height and width of the tiles for an image; None for the image in one piece.
 
     Parameters
     ----------
     engine : engine
     shape : tuple of int
-        Of the image.
+        Shape of the image.
     asked : int, optional
-        By the user.
+        The size that the user gave.
 
     Raises
     ------
     InputError
-        If the tiles that were asked for are not a multiple of the network's stride.
+        If the given size is not a multiple of the network's stride.
     """
     if asked is not None and (asked < engine.stride or asked % engine.stride):
         raise InputError(
-            f"tile size {asked} is not a multiple of {engine.stride}, the network's stride; choose "
+            f"tile size {asked} is not a multiple of {engine.stride}, the network's stride; give "
             f"for example {max(1, asked // engine.stride) * engine.stride}"
         )
     size = asked or engine.card.tile.size
@@ -55,11 +55,11 @@ def choose_size(engine: Any, shape: Sequence[int], asked: int | None = None) -> 
 
 
 def pad(images: np.ndarray, stride: int, card: ModelCard) -> tuple[np.ndarray, tuple[slice, slice]]:
-    """Mirror the images up to the next size that the stride divides, and where to cut the answer.
+    """Mirror the images up to a multiple of the stride; also returns where to cut the result.
 
-    Of images larger than those in training at least one stride is mirrored on each side: there the
-    coarsest features just inside the border differ from those farther in, as they are made from
-    the network's own zero padding, and would draw a frame into the answer.
+    Images larger than those in training are extended by at least one stride on each side. Near the
+    border, the network's zero padding changes the coarsest features, which would draw a frame into
+    the result.
     """
     widths, inner, scale = [], [], card.scale
     margin = stride if max(images.shape[1:3]) > card.largest_trained else 0
@@ -81,21 +81,21 @@ def blended(
     tick: Callable[[int], None] = lambda tiles: None,
     conditions: Mapping[str, Any] | None = None,
 ) -> np.ndarray:
-    """Invert a large image in overlapping tiles of their own scale, a row of them at a time.
+    """Invert a large image in overlapping tiles with their own scales, a row at a time.
 
-    What the coarsest features see then is what they saw in training, and an image may hold regions
-    of any brightness.
+    The coarsest features then get fields of the same size as in training, and an image may contain
+    regions of any brightness.
 
     Parameters
     ----------
     engine : engine
     image : (height, width, channels) array
     size : int
-        Of the tiles.
+        Size of the tiles.
     tick : callable
-        Told how many tiles are done each time that some are.
+        Called with the number of tiles that were done since the last call.
     conditions : dict, optional
-        Of the measurement.
+        Conditions of the measurement.
 
     Returns
     -------
@@ -151,14 +151,14 @@ def blended(
 
 
 def tile_starts(length: int, tile: int, overlap: int = OVERLAP) -> np.ndarray:
-    """Where tiles begin that cover a length and overlap by so much or a little more.
+    """First pixels of tiles that cover a length with at least the given overlap.
 
     Parameters
     ----------
     length, tile : int
-        Of the image and of a tile along one axis, in pixels.
+        Length of the image and of a tile along one axis, in pixels.
     overlap : int
-        In pixels; an eighth of small tiles.
+        In pixels; at most an eighth of the tile.
     """
     count = 1 + -(-(length - tile) // (tile - min(overlap, tile // 8)))
     return np.linspace(0, length - tile, count).round().astype(int)
@@ -171,18 +171,18 @@ def joined(
     tick: Callable[[int], None] = lambda tiles: None,
     conditions: Mapping[str, Any] | None = None,
 ) -> np.ndarray:
-    """Invert a large image in tiles with halos as wide as the network looks.
+    """Invert a large image in tiles with halos as wide as the network's receptive radius.
 
     Parameters
     ----------
     engine : engine
     image : (height, width, channels) array
     size : int
-        Of the tiles, without their halos.
+        Size of the tiles, without halos.
     tick : callable
         As for `blended`.
     conditions : dict, optional
-        Of the measurement.
+        Conditions of the measurement.
 
     Returns
     -------
@@ -195,7 +195,7 @@ def joined(
     field = network_input(batch.astype(np.float32, copy=False), card.channels, conditions or {})[0]
     scale, halo = card.scale, _halo(engine)
     answer = np.empty((*(scale * n for n in field.shape[:2]), len(card.outputs)), np.float32)
-    # Tiles start at whole strides, as the network's own grid does.
+    # Tiles start at multiples of the stride, as the network's own grid does.
     for y in range(0, field.shape[0], size):
         for x in range(0, field.shape[1], size):
             around, within, place = [], [], []
@@ -216,7 +216,7 @@ def _halo(engine: Any) -> int:
 
 
 def overlap(engine: Any) -> int:
-    """How far the network looks, in pixels: as the card says, or measured once."""
+    """The receptive radius of the network in pixels: from the card, or measured once."""
     tile = engine.card.tile
     if tile.overlap is None:
         tile = dataclasses.replace(tile, overlap=measured_radius(engine))
@@ -240,7 +240,7 @@ def count(engine: Any, shape: Sequence[int], size: int) -> int:
 
 
 def estimate(engine: Any, shape: Sequence[int], size: int) -> tuple[float, float]:
-    """What an image in tiles will need.
+    """The time and memory that an image in tiles will need.
 
     Parameters
     ----------
@@ -253,9 +253,9 @@ def estimate(engine: Any, shape: Sequence[int], size: int) -> tuple[float, float
     Returns
     -------
     seconds : float
-        From the time of one batch of tiles.
+        Estimated from the time of one batch of tiles.
     memory : float
-        In bytes, beside the program itself: image, channels, answer, and the network's features.
+        In bytes, in addition to the program: image, channels, result and the network's features.
     """
     card = engine.card
     per_frame = card.normalization.per_frame

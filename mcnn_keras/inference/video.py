@@ -1,4 +1,4 @@
-"""Videos of what went in and what came out, side by side."""
+"""Videos of input and result, side by side."""
 
 from __future__ import annotations
 
@@ -14,31 +14,35 @@ from ..files import open_recording, replacing, to_grey
 from ..files.own import SOFTWARE
 
 SUFFIXES = (".gif", ".mp4")
-# Frames of a video at most; a longer recording is thinned out.
+# Most frames of a video; of a longer recording, frames are left out.
 MOST = 500
-# Pixels across each image in it.
+# Largest width of each image in it, in pixels.
 MOST_PIXELS = 640
 
 
 def check_video(path: str | Path) -> None:
-    """Refuse a video that cannot be written.
+    """Raise InputError for a video that cannot be written.
 
     Raises
     ------
     InputError
-        If its name ends in neither .gif nor .mp4, or .mp4 files need a further package.
+        If its name does not end in .gif or .mp4, or the package for .mp4 files is not installed.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
-        raise InputError(f"the video {path} ends in {suffix or 'nothing'}; choose .gif or .mp4")
+        raise InputError(
+            f"the video {path} has the extension {suffix or 'none'}; choose .gif or .mp4"
+        )
     if suffix == ".mp4" and not any(map(importlib.util.find_spec, ("imageio_ffmpeg", "av"))):
-        raise InputError("writing .mp4 needs a package; pip install imageio-ffmpeg, or name a .gif")
+        raise InputError(
+            "a package for .mp4 is missing; run pip install imageio-ffmpeg, or name a .gif"
+        )
 
 
 def write_video(
     path: str | Path, images: Any, results: Any, truth: Any = None, fps: float = 2.0
 ) -> None:
-    """Write input, result and, where it is known, truth and difference side by side.
+    """Write input and result side by side, and also truth and difference if the truth is given.
 
     Parameters
     ----------
@@ -47,7 +51,7 @@ def write_video(
     images, results, truth : array, or object with shape and slices
         (frames, height, width) each; images may be smaller than the results by a whole factor.
     fps : float
-        Frames a second.
+        Frames per second.
     """
     check_video(path)
     numbers = np.unique(np.linspace(0, len(results) - 1, min(len(results), MOST)).astype(int))
@@ -75,7 +79,7 @@ def write_video(
 def write_columns(
     path: str, measurements: Any, results: Any, outputs: int, truth: str | None, fps: float
 ) -> None:
-    """A video of the first plane and the first output of each measurement.
+    """Write a video of the first plane and the first output of each measurement.
 
     Parameters
     ----------
@@ -83,10 +87,10 @@ def write_columns(
         As for `write_video`.
     measurements : Measurements
     results : array
-        (frames, height, width), all outputs of each measurement after one another.
+        (frames, height, width), all outputs of each measurement one after another.
     outputs : int
     truth : str or None
-        The file of the true answer, for two more columns.
+        The file of the true result, for two more columns.
     fps : float
     """
     images = _Column(len(measurements), measurements.shown)
@@ -100,7 +104,7 @@ def write_columns(
 
 
 class _Column:
-    """Images that are made when they are asked for, one at a time."""
+    """Images that are made when they are needed, one at a time."""
 
     def __init__(self, count: int, get: Callable[[int], np.ndarray]) -> None:
         self.get, self.shape = get, (count, *get(0).shape)
@@ -120,7 +124,7 @@ def _as_large(frame: np.ndarray, results: Any) -> np.ndarray:
 def _write(path: Path, video: list[np.ndarray], fps: float) -> None:
     import imageio.v3 as iio
 
-    # In colours: of grey GIFs with frames that leave out what does not change, not all can be read.
+    # In colour: some readers fail on grey GIFs whose frames leave out unchanged parts.
     shown = np.repeat(np.stack(video)[..., None], 3, axis=3)
     with replacing(path) as part:
         if path.suffix.lower() == ".gif":
@@ -129,7 +133,7 @@ def _write(path: Path, video: list[np.ndarray], fps: float) -> None:
             plugin = "FFMPEG" if importlib.util.find_spec("imageio_ffmpeg") else "pyav"
             codec = {"codec": "libx264", "macro_block_size": 1} if plugin == "FFMPEG" else {
                 "codec": "libx264"}  # fmt: skip
-            # The codec wants even numbers of pixels.
+            # The codec needs even numbers of pixels.
             height, width = (n // 2 * 2 for n in shown.shape[1:3])
             shown = np.ascontiguousarray(shown[:, :height, :width])
             iio.imwrite(part, shown, plugin=plugin, fps=fps, **codec)

@@ -1,4 +1,4 @@
-"""Files that a microscope is writing: each is inverted once it is whole."""
+"""Watch a folder for files that a microscope writes: each is inverted when it is complete."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .engines import engine_of
 from .planning import plan, result_name
 from .stream import execute
 
-# A file is whole when it has not changed for so long, and can be read.
+# A file is complete when it has not changed for this time, in seconds, and can be read.
 REST = 2.0
 PAUSE = 0.5
 
@@ -36,33 +36,35 @@ def watch(
     engine: Any = None,
     **options: Any,
 ) -> None:
-    """Invert the images in a folder, and those that are added, until interrupted.
+    """Invert the images in a folder, and new images, until interrupted.
 
     Parameters
     ----------
     model : str or Path
     card : ModelCard
-        Of the model.
+        Card of the model.
     folder, output : Path
-        Where images appear, and where their results go. Results that are newer than their images
-        are not made again.
+        Folders of the images and of the results. Results that are newer than their images are not
+        made again.
     frames : list of int, optional
         Which images of each file to use.
     defocus : sequence of float, optional
-        The plane of each, for a model of phases.
+        The plane of each image, for a phase model.
     force : bool
         Treat as images what a file says is none.
     stop : callable
-        Asked in each round whether to end.
+        Called in each round; True ends the watch.
     say : callable
-        Takes what the user should know.
+        Called with each line for the user.
     engine : engine, optional
-        That computes; by default TensorFlow.
+        By default TensorFlow.
     **options
-        Of `execute`.
+        Options of `execute`.
     """
     if output.resolve() == folder.resolve():
-        raise InputError(f"results cannot go where the images come from, {folder}; name another")
+        raise InputError(
+            f"the output folder is the folder of the images, {folder}; name another output"
+        )
     engine = engine or engine_of(load(model, options.get("precision", "float32")))
     seen: dict[Path, tuple[Any, float]] = {}
     done: dict[Path, Any] = {}
@@ -90,24 +92,24 @@ def watch(
                 _require_whole(path, force)
                 jobs = plan(model, card, [str(path)], result, frames, defocus, force)
                 execute(model, jobs, engine=engine, **options)
-                # Of the image as it was when it was read: it may have grown since.
+                # The time of the image when it was read; it may have grown since.
                 os.utime(result, ns=(stamp[1], stamp[1]))
                 say(f"wrote {result}")
             except (InputError, OSError) as error:
-                say(f"failed: {error}; it is tried again when it changes")
+                say(f"failed: {error}; the next try is when the file changes")
         time.sleep(PAUSE)
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
     try:
         told = path.stat()
-    except OSError:  # gone again
+    except OSError:  # the file was removed
         return None
     return told.st_size, told.st_mtime_ns
 
 
 def _require_whole(path: Path, force: bool) -> None:
-    """Fail unless all that the file announces is there."""
+    """Raise an error unless the last image of the file can be read."""
     with open_recording(path, force) as recording:
         recording.read(len(recording) - 1, len(recording))
 
@@ -125,7 +127,7 @@ def _images_in(folder: Path, known: dict[Path, tuple[Any, bool]]) -> list[Path]:
 
 
 def _name(path: Path, images: Sequence[Path], output: Path) -> str:
-    """The result's name; files that differ in their endings alone keep these.
+    """The name of the result; files that differ only in extension keep it in the name.
 
     A result that was there before the second of them keeps its name: it bears its image's time.
     """

@@ -1,4 +1,4 @@
-"""The card of a model: what it takes, what it gives, and what it was made of. Checked when read.
+"""The card of a model: its input, its output, and how it was made. Checked when it is read.
 
 problem -> ModelCard -> JSON in the model's file -> ModelCard -> prediction, evaluation, reports
 """
@@ -19,9 +19,9 @@ from .normalization import Normalization
 
 FORMAT = 2
 ROLES = ("phase", "amplitude", "image", "colour", "value")
-# Of tiles that are cut from a field that is normalised as a whole, in pixels, without their halos.
+# Size of the tiles of a field that is normalised as a whole, in pixels, without halos.
 TILE = 1024
-# By how much neighbouring tiles of a scale of their own overlap, in pixels.
+# Overlap of neighbouring tiles that have their own scales, in pixels.
 OVERLAP = 16
 
 
@@ -32,11 +32,11 @@ class Planes:
     Parameters
     ----------
     defocus : tuple of float
-        Of each image, positive downstream, in the network's order.
+        Defocus of each image, positive downstream, in the network's order.
     tolerance : tuple of float
-        How far a measured plane may lie from each of these: the focus error of the training.
+        Largest distance of a measured plane from each of these: the focus error of the training.
     unit : {'um', 'A'}
-        Of all lengths.
+        Unit of all lengths.
     """
 
     kind: ClassVar[str] = "planes"
@@ -48,7 +48,7 @@ class Planes:
         object.__setattr__(self, "defocus", tuple(float(z) for z in self.defocus))
         object.__setattr__(self, "tolerance", tuple(float(t) for t in self.tolerance))
         if len(self.defocus) != len(self.tolerance) or not self.defocus:
-            raise ValueError("a card's planes need a tolerance each")
+            raise ValueError("each plane of a card needs a tolerance")
         if self.unit not in ("um", "A"):
             raise ValueError(f"a card's unit of length is 'um' or 'A', not {self.unit!r}")
 
@@ -60,7 +60,7 @@ class Planes:
 
 @dataclass(frozen=True)
 class AnyPlanes:
-    """Images of one object at any planes, in any order; prediction is told the planes and optics.
+    """Images of one object at any planes, in any order; prediction needs the planes and optics.
 
     Parameters
     ----------
@@ -87,9 +87,9 @@ class Channels:
 
 @dataclass(frozen=True)
 class Frames:
-    """A frame of one channel; a network of a `window` above one sees its neighbours in time, too.
+    """A frame with one channel; with a `window` above one, the network also sees its neighbours.
 
-    The answer is the middle frame's. Neighbours that are not there count as missing.
+    The result is for the middle frame. Neighbours that do not exist are missing (NaN).
     """
 
     kind: ClassVar[str] = "frames"
@@ -97,13 +97,13 @@ class Frames:
 
     @property
     def count(self) -> int:
-        """The number of images that a measurement consists of; neighbours come from its series."""
+        """The number of images of a measurement; neighbours come from its series."""
         return 1
 
 
 Inputs = Planes | AnyPlanes | Channels | Frames
 INPUTS: dict[str, Any] = {cls.kind: cls for cls in (Planes, AnyPlanes, Channels, Frames)}
-# What may be left out of the optics: without an aperture all waves pass.
+# Conditions that may be left out: without an aperture all waves pass.
 OPTIONAL = ("numerical_aperture",)
 
 
@@ -115,9 +115,9 @@ class Output:
     ----------
     name : str
     unit : str
-        'rad' for a phase, '' where there is none.
+        'rad' for a phase, '' without a unit.
     role : {'phase', 'amplitude', 'image', 'colour', 'value'}
-        What it means to the program: colours are shown together, an image has the input's unit.
+        How the program treats it: colours are shown together, an image has the input's unit.
     """
 
     name: str
@@ -131,15 +131,15 @@ class Output:
 
 @dataclass(frozen=True)
 class Tile:
-    """How images larger than a network takes at once are cut.
+    """The tiles of images that are larger than a network takes at once.
 
     Parameters
     ----------
     size : int
-        Height and width of a tile, without what is seen around it.
+        Height and width of a tile, without its halo.
     overlap : int or None
-        Pixels that are seen around each tile, or shared by two tiles of a scale of their own;
-        None where the network's layers do not tell it, and it is measured when it is needed.
+        Width of the halo of each tile in pixels, or overlap of two tiles with their own scales.
+        None if the network's layers do not determine it; it is then measured when needed.
     """
 
     size: int = TILE
@@ -148,38 +148,39 @@ class Tile:
 
 @dataclass
 class ModelCard:
-    """What a model file tells of itself.
+    """The description of a model, stored in its file.
 
     Attributes
     ----------
     problem : str
         The problem's name.
     config : dict
-        The problem's arguments, its ranges among them.
+        The problem's arguments, including its ranges.
     inputs : Planes, AnyPlanes, Channels or Frames
-        What a measurement is.
+        The kind of measurement.
     outputs : tuple of Output
-        What each channel of the result is.
+        Description of each channel of the result.
     normalization : Normalization
-        Between measurements and the network.
+        Normalisation between measurements and the network.
     network : dict
         Arguments of `mcnn_keras.MCNN`.
     training : dict
-        Settings of the run; ``image_size`` is always there.
+        Settings of the run; ``image_size`` is always included.
     channels : dict or None
-        Name and arguments of the fixed channels beside the image, see `mcnn_keras.channels`.
+        Name and arguments of the fixed channels in addition to the image, see
+        `mcnn_keras.channels`.
     conditions : dict
-        What the instrument says of a measurement, by name: the number that all samples shared, or
-        None where it differed and prediction has to be told it.
+        Acquisition parameters by name: the number that all samples shared, or None if it varied
+        and must be given for prediction.
     tile : Tile
     pixel_size : float or None
-        Of the images that the model was trained for, in um.
+        Pixel size of the images that the model was trained for, in um.
     calibration : dict
-        What is known of the answers' uncertainty.
+        The uncertainty of the results, if it is known.
     metrics : dict
-        What was measured of the model.
+        Measured quality of the model.
     versions : dict
-        Of the packages that made it.
+        Versions of the packages that made it.
     created, command, description : str
         When and how it was made; a line for lists.
     """
@@ -206,7 +207,9 @@ class ModelCard:
         self.outputs = tuple(self.outputs)
         outputs = self.network["output_channels"]
         if len(self.outputs) != outputs:
-            raise ValueError(f"the card names {len(self.outputs)} outputs of {outputs}")
+            raise ValueError(
+                f"the card names {len(self.outputs)} outputs, but the network has {outputs}"
+            )
         in_place = (self.channels or {}).get("name") in IN_PLACE
         if not in_place and int(self.network["input_channels"]) < self.inputs.count:
             raise ValueError("the network takes fewer channels than a measurement has images")
@@ -219,7 +222,7 @@ class ModelCard:
 
     @property
     def scale(self) -> int:
-        """Size of a result in image sizes."""
+        """Size of a result relative to the image."""
         return int(self.network["scale"])
 
     @property
@@ -239,12 +242,12 @@ class ModelCard:
 
     @property
     def ranges(self) -> dict[str, Any]:
-        """What varied between the samples of the training, within which limits."""
+        """Limits of the quantities that varied between training samples."""
         return dict(self.config.get("ranges", {}))
 
     @property
     def error_unit(self) -> str:
-        """The unit of the mean absolute error over all outputs, to print behind it."""
+        """The unit of the mean absolute error over all outputs, to print after it."""
         own = self.normalization.error_unit
         if own is not None:
             return own
@@ -253,19 +256,19 @@ class ModelCard:
         return f"(mean over {' and '.join(o.name for o in self.outputs)})"
 
     def measured_conditions(self, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """The conditions of a measurement: the training's, and those that are given for the others.
+        """The conditions of a measurement: those fixed in training, and the given ones.
 
         Raises
         ------
         InputError
-            If one that differed in training is not given, or one is given that the model does
-            not take.
+            If a condition that varied in training is missing, or the model does not take a given
+            one.
         """
         given = dict(given or {})
         unknown = [n for n in given if self.conditions.get(n, 0) is not None]
         if unknown:
             free = [n for n, value in self.conditions.items() if value is None]
-            offered = f"give {', '.join(free)} alone" if free else "leave the conditions out"
+            offered = f"give only {', '.join(free)}" if free else "leave the conditions out"
             raise InputError(f"the model takes no {unknown[0]} at prediction; {offered}")
         found = {n: given.get(n, value) for n, value in self.conditions.items()}
         for name in OPTIONAL:
@@ -274,7 +277,7 @@ class ModelCard:
         missing = [n for n, value in found.items() if value is None]
         if missing:
             raise InputError(
-                f"the model must be told the {missing[0]} of the measurement; give conditions="
+                f"the model needs the {missing[0]} of the measurement; give conditions="
                 f"{{{missing[0]!r}: ...}}"
             )
         return found
@@ -284,7 +287,7 @@ class ModelCard:
         return json.dumps(self.asdict())
 
     def asdict(self) -> dict[str, Any]:
-        """The card as JSON can hold it."""
+        """The card as JSON values."""
         told: dict[str, Any] = {"format": FORMAT}
         for f in dataclasses.fields(self):
             value = getattr(self, f.name)
@@ -304,22 +307,22 @@ class ModelCard:
 
 
 def card_from(told: Mapping[str, Any]) -> ModelCard:
-    """The card that JSON tells; those of earlier versions are brought to this one.
+    """The card from JSON values; cards of earlier formats are converted.
 
     Parameters
     ----------
     told : dict
-        From `ModelCard.asdict`, or of an earlier version.
+        From `ModelCard.asdict`, also of an earlier version.
 
     Raises
     ------
     InputError
         If it was written by a newer version of this package.
     KeyError, TypeError, ValueError
-        If it is not whole.
+        If it is not complete.
     """
     if told["format"] > FORMAT:
-        raise InputError("it was written by a newer mcnn-keras; upgrade this one")
+        raise InputError("it was written by a newer mcnn-keras; upgrade mcnn-keras")
     if told["format"] == 1:
         from .format_1 import upgraded
 
@@ -334,12 +337,12 @@ def card_from(told: Mapping[str, Any]) -> ModelCard:
 
 
 def parsed_card(text: str, path: str | Path) -> ModelCard:
-    """The card that a file's text tells.
+    """The card from the text in a file.
 
     Raises
     ------
     InputError
-        If it is not whole, or of a newer version.
+        If it is not complete, or of a newer version.
     """
     try:
         return card_from(json.loads(text))

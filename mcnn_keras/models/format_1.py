@@ -1,7 +1,7 @@
-"""Cards of format 1, brought to the present one: model files are read for ever.
+"""Convert cards of format 1 to the present format, so that old model files can still be read.
 
-What such a card does not say is what every model of its time had, and is written out here. None of
-it follows later changes.
+Values that such a card does not contain were the same for all models of its time. They are listed
+here, and do not follow later changes.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ REFLECTION_RANGES = {
     "vibration": [0.0, 1.0], "delay": [0.0, 0.02],
 }  # fmt: skip
 RANGES = {"phase": PHASE_RANGES, "denoise": DENOISE_RANGES, "reflection": REFLECTION_RANGES}
-# Of the arguments of a problem that were called otherwise.
+# Arguments of a problem with an old name.
 RENAMED = {"images": "pictures"}
-# What the fixed first layer of a phase network was told of the instrument.
+# Arguments of the fixed first layer of a phase network that are conditions now.
 INSTRUMENT = (
     "defocus", "wavelength", "pixel_size", "numerical_aperture", "refractive_index",
     "spherical_aberration",
@@ -46,11 +46,11 @@ def upgraded(told: Mapping[str, Any]) -> dict[str, Any]:
     Raises
     ------
     KeyError, TypeError, ValueError
-        If it is not whole.
+        If it is not complete.
     """
     name, config = told["problem"]["name"], problem_config(told["problem"])
     network = dict(told["network"])
-    # A card that tells nothing of its last layer is from before there were two.
+    # A card without this entry is older than the second kind of last layer.
     network.setdefault("head_kernel", 2)
     first, images = network.pop("first_layer", None), network["input_channels"]
     channels, conditions = _channels(first)
@@ -84,7 +84,7 @@ def upgraded(told: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def problem_config(problem: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a problem, {'name', 'config'}, by their present names, with its ranges."""
+    """The arguments of a problem, {'name', 'config'}, with their present names and its ranges."""
     name = problem["name"]
     config = {RENAMED.get(k, k): v for k, v in problem["config"].items()}
     if name in RANGES and "ranges" not in config:

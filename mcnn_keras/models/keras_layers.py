@@ -1,7 +1,7 @@
-"""The fixed first layers of model files of format 1, for Keras to open these by itself.
+"""The fixed first layers of model files of format 1, so that Keras can open these files.
 
-`mcnn_keras.load` needs none of them. After ``import mcnn_keras.models.keras_layers``,
-``keras.models.load_model(path, compile=False)`` opens such a file with its first layer in it.
+`mcnn_keras.load` does not need them. After ``import mcnn_keras.models.keras_layers``,
+``keras.models.load_model(path, compile=False)`` opens such a file with its first layer.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class FixedLayer(keras.layers.Layer):
         return CHANNELS[self.channels](image, conditions, **arguments).astype(np.float32)
 
     def compute_output_shape(self, input_shape: Any) -> tuple:
-        """The input's shape with the fixed channels in place of its own."""
+        """The input's shape, with the number of fixed channels."""
         further = FIRST_LAYER_CHANNELS.get(self.channels, 2 * input_shape[-1] + 1)
         return (*input_shape[:-1], further)
 

@@ -1,11 +1,11 @@
-"""How a measurement becomes a network's input, and a network's output a result in its units.
+"""Normalisation: from a measurement to a network's input, and from its output to a result.
 
-One object does both, in training (tensors) and in prediction (NumPy). The problem makes it and the
-model's card keeps it:
+One object does both, in training (tensors) and in prediction (NumPy). The problem creates it, and
+the model's card stores it:
 
-    apply    measurement -> network's input, and the scale that was taken out of it
-    target   truth -> what the network is to answer, in that scale         (training)
-    restore  network's answer -> result, in that scale                     (prediction)
+    apply    measurement -> network's input, and the scale that was removed
+    target   truth -> network's target in that scale         (training)
+    restore  network's output -> result in original units    (prediction)
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ PIXELS = (-3, -2)
 
 
 class Normalization:
-    """Values pass as they are; the base of the other normalisations.
+    """No change of values; the base class of the other normalisations.
 
     Attributes
     ----------
     kind : str
-        What a card calls it.
+        Its name in a card.
     limits : (float, float) or None
-        The least and the most that a result can be.
+        Lowest and highest possible value of a result.
     mean_free : bool
-        Whether the answers' means are free, so that zero is the best constant answer.
+        Whether targets have a mean of zero, so that zero is the best constant answer.
     per_frame : bool
-        Whether each frame has a scale of its own. Tiles of a large one then have theirs, too.
+        Whether each frame has its own scale; then each tile of a large frame has one, too.
     """
 
     kind: ClassVar[str] = "none"
@@ -46,7 +46,7 @@ class Normalization:
         self.limits = None if limits is None else (float(limits[0]), float(limits[1]))
 
     def apply(self, image: Array) -> tuple[Array, Any]:
-        """The network's input, (height, width, channels), and the scale taken out of it.
+        """The network's input, (height, width, channels), and the scale that was removed.
 
         Raises
         ------
@@ -56,24 +56,24 @@ class Normalization:
         return image, None
 
     def target(self, target: Array, scale: Any) -> Array:
-        """What the network is to answer, (height, width, outputs)."""
+        """The network's target, (height, width, outputs)."""
         return target
 
     def restore(self, answer: np.ndarray, scale: Any) -> np.ndarray:
-        """The result that an answer, (height, width, outputs), stands for."""
+        """The result in original units for a network's output, (height, width, outputs)."""
         return answer if self.limits is None else answer.clip(*self.limits)
 
     def error_scale(self, outputs: int) -> np.ndarray:
-        """By what errors of the network's outputs are multiplied to be in the results' units."""
+        """Factors that convert errors of the network's outputs to the units of the results."""
         return np.ones(outputs)
 
     @property
     def error_unit(self) -> str | None:
-        """In what the network's errors are, where that is not the results' unit."""
+        """The unit of the network's errors, if it is not that of the results."""
         return None
 
     def config(self) -> dict[str, Any]:
-        """As a card holds it; `from_config` takes it back."""
+        """The values for a card, which `from_config` reads."""
         return {"kind": self.kind, **({"limits": list(self.limits)} if self.limits else {})}
 
     def __eq__(self, other: object) -> bool:
@@ -83,12 +83,12 @@ class Normalization:
 
 
 class Contrast(Normalization):
-    """Intensities as contrasts, image / mean - 1 of each channel; answers about a wave.
+    """Contrasts, image / mean - 1 of each channel, as input; phase and amplitude as output.
 
     Parameters
     ----------
     roles : sequence of {'phase', 'amplitude'}
-        Of each output. A phase is mean-free; an amplitude belongs to a mean intensity of one.
+        Role of each output. A phase is mean-free; an amplitude has a mean square of one.
     """
 
     kind = "contrast"
@@ -99,7 +99,7 @@ class Contrast(Normalization):
         self.roles = tuple(roles)
 
     def apply(self, image: Array) -> tuple[Array, Any]:
-        """Contrasts, and the means that were taken out."""
+        """Contrasts, and the means that were removed."""
         xp = arrays.of(image)
         mean = xp.mean(image, axis=PIXELS)
         if xp is arrays.Numbers:
@@ -107,7 +107,7 @@ class Contrast(Normalization):
         return image / mean - 1.0, mean
 
     def target(self, target: Array, scale: Any) -> Array:
-        """Phases less their means; amplitudes of a mean square of one."""
+        """Phases minus their means; amplitudes with a mean square of one."""
         xp = arrays.of(target)
         channels = []
         for i, role in enumerate(self.roles):
@@ -119,21 +119,21 @@ class Contrast(Normalization):
         return xp.concat(channels, axis=-1)
 
     def restore(self, answer: np.ndarray, scale: Any) -> np.ndarray:
-        """Phases without a mean; amplitudes as they are."""
+        """Phases minus their means; amplitudes unchanged."""
         free = [role == "phase" for role in self.roles]
         return answer - np.where(free, answer.mean((0, 1)), np.float32(0)).astype(np.float32)
 
     def config(self) -> dict[str, Any]:
-        """As a card holds it."""
+        """The values for a card."""
         return {"kind": self.kind, "roles": list(self.roles)}
 
 
 class ScaledContrast(Contrast):
-    """As `Contrast`, with answers in units of the contrasts' root mean square over all planes.
+    """As `Contrast`, with outputs in units of the contrasts' root mean square over all planes.
 
-    So weak objects and strong ones are alike to a network; its fixed channels must be divided by
-    the same number, as `mcnn_keras.channels.wave_estimates` are. Of an amplitude the network
-    answers what it differs from one.
+    So weak and strong objects look alike to a network. The fixed channels must be divided by the
+    same number, as in `mcnn_keras.channels.wave_estimates`. For an amplitude, the network's output
+    is its difference from one.
     """
 
     kind = "scaled_contrast"
@@ -144,16 +144,16 @@ class ScaledContrast(Contrast):
         return contrast, contrast_scale(contrast)
 
     def target(self, target: Array, scale: Any) -> Array:
-        """Phases less their means, amplitudes less one, both in the contrast's scale."""
+        """Phases minus their means, amplitudes minus one, both in the contrast's scale."""
         return (super().target(target, None) - self._ones) / scale
 
     def restore(self, answer: np.ndarray, scale: Any) -> np.ndarray:
-        """Phases without a mean, in rad; amplitudes."""
+        """Phases minus their means, in rad; amplitudes."""
         return super().restore(answer * scale + self._ones, None)
 
     @property
     def error_unit(self) -> str | None:
-        """Answers are in the contrast's scale."""
+        """Outputs are in the contrast's scale."""
         return "of the contrast"
 
     @property
@@ -162,24 +162,24 @@ class ScaledContrast(Contrast):
 
 
 class FrameScale(Normalization):
-    """Each frame less its mean, in its own deviations, outlying pixels drawn in.
+    """Each frame minus its mean, divided by its standard deviation, with outliers clipped.
 
-    The deviation is that between the quantiles at `outliers` from either end. Pixels that lie
-    more than twice as far from the middle as these quantiles, and six deviations at least, are
-    drawn in to that distance: hot ones, but hardly ever a pixel of an atom. The answer is the
-    clean frame in the same scale; its mean is set to the frame's, as noise changes it by less than
-    any network can know.
+    The standard deviation is that of values clipped to the quantiles at `outliers` from either end.
+    Pixels are clipped to twice the distance of these quantiles from the middle, and to at least six
+    deviations: this affects hot pixels, but hardly ever a pixel of an atom. The target is the clean
+    frame in the same scale. The mean of a result is set to the frame's mean, as noise changes the
+    mean by less than the error of a network.
 
-    Pixels that are not numbers say nothing of the specimen: they count for no scale and become
-    zero, the mean. Of several frames the middle one gives the deviation; it becomes the first
-    channel, its neighbours follow in their order, each less its own mean.
+    NaN and infinite pixels do not affect the scale, and become zero, the mean. If there are several
+    frames, the middle one gives the deviation. It becomes the first channel; its neighbours follow
+    in their order, each minus its own mean.
 
     Parameters
     ----------
     outliers : float
-        The share of the highest and of the lowest pixels that say nothing of a frame's scale.
+        The share of the highest and of the lowest pixels that do not affect the scale.
     missing : bool
-        Whether a last channel tells where pixels of the middle frame are missing.
+        Whether a last channel marks missing pixels of the middle frame.
     """
 
     kind = "frame"
@@ -191,17 +191,17 @@ class FrameScale(Normalization):
         self.outliers, self.missing = float(outliers), bool(missing)
 
     def apply(self, image: Array) -> tuple[Array, Any]:
-        """The scaled frames, and the middle one's mean, deviation, least and most."""
+        """The scaled frames, and the scale of the middle one."""
         xp = arrays.of(image)
         image = xp.cast(image, "float32")
         middle_of = int(image.shape[-1]) // 2
         order = [middle_of, *(k for k in range(int(image.shape[-1])) if k != middle_of)]
         channels = [_seen(image[..., k : k + 1]) for k in order]
         frame, seen = channels[0]
-        # A frame without a single pixel is as empty as one of a single value.
+        # A frame without valid pixels is treated like a constant frame.
         share = xp.maximum(xp.mean(seen), 1e-12)
         mean = xp.mean(frame) / share
-        # Missing pixels lie at the mean of the others, among the quantiles and without weight.
+        # Missing pixels get the mean of the others, which does not change the quantiles.
         frame = xp.where(seen > 0, frame, xp.cast(mean, "float32"))
         values = xp.reshape(frame, [-1])
         count = max(1, int(self.outliers * int(values.shape[0])))
@@ -210,13 +210,13 @@ class FrameScale(Normalization):
         whole = _moments(values)[1]
         reach = [xp.maximum(abs(q - middle), 3 * deviation) for q in (low, high)]
         ends = middle - 2 * reach[0], middle + 2 * reach[1]
-        # Where nearly all pixels are empty, the few counts are no outliers but all there is.
+        # If nearly all pixels are empty, the few counts are the signal, not outliers.
         sparse = deviation <= 1e-6 * whole
         frame = xp.where(sparse, frame, xp.clip(frame, *ends))
         deviation = xp.where(sparse, whole, deviation)
         mean = _moments(xp.reshape(frame, [-1]))[0]
         deviation = deviation / xp.sqrt(share)
-        # Nothing can be told from an empty frame, and nothing is to be learned from it.
+        # A constant frame contains no information and becomes zero.
         varies = deviation > 1e-6 * abs(mean)
         factor = xp.where(varies, 1.0 / xp.maximum(deviation, 1e-12), 0.0)
         scaled = xp.cast((frame - mean) * factor, "float32")
@@ -225,7 +225,7 @@ class FrameScale(Normalization):
             if xp is arrays.Numbers and not there.any():
                 parts.append(neighbour)
                 continue
-            # Less its own mean, as the beam may have flickered, and drawn in likewise.
+            # Minus its own mean, as the beam may have flickered, and clipped in the same way.
             own = xp.mean(neighbour) / xp.maximum(xp.mean(there), 1e-12)
             away = neighbour - xp.cast(own, "float32")
             drawn = xp.where(sparse, away, xp.clip(away, ends[0] - mean, ends[1] - mean))
@@ -238,19 +238,19 @@ class FrameScale(Normalization):
         }  # fmt: skip
 
     def target(self, target: Array, scale: Any) -> Array:
-        """The clean frame in the noisy one's scale; what is drawn in there is drawn in here."""
+        """The clean frame in the noisy frame's scale, clipped to its extremes."""
         xp = arrays.of(target, scale["scaled"])
         target = (target - xp.mean(target * scale["seen"], axis=PIXELS)) * scale["factor"]
         low, high = xp.extent(scale["scaled"])
         return xp.clip(xp.cast(target, "float32"), low, high)
 
     def restore(self, answer: np.ndarray, scale: Any) -> np.ndarray:
-        """The answer in the frame's own scale."""
+        """The result in the frame's own scale."""
         deviation, mean = float(scale["deviation"]), float(scale["mean"])
         return (answer - (answer * scale["seen"]).mean((0, 1))) * deviation + mean
 
     def config(self) -> dict[str, Any]:
-        """As a card holds it."""
+        """The values for a card."""
         return {"kind": self.kind, "outliers": self.outliers, "missing": self.missing}
 
 
@@ -260,11 +260,11 @@ class Fixed(Normalization):
     Parameters
     ----------
     input_mean, input_deviation : sequence of float
-        Of each channel of the image; one number serves all of them.
+        For each channel of the image; one number is for all channels.
     output_mean, output_deviation : sequence of float
-        Of each output; by default results are what the network answers.
+        For each output; by default outputs are not changed.
     limits : (float, float), optional
-        The least and the most that a result can be.
+        Lowest and highest possible value of a result.
     """
 
     kind = "fixed"
@@ -292,7 +292,7 @@ class Fixed(Normalization):
         return (target - _f32(self.output_mean)) / _f32(self.output_deviation)
 
     def restore(self, answer: np.ndarray, scale: Any) -> np.ndarray:
-        """The answer in the scale of the targets."""
+        """The result in the scale of the targets."""
         own = answer * _f32(self.output_deviation) + _f32(self.output_mean)
         return super().restore(own, scale)
 
@@ -302,11 +302,11 @@ class Fixed(Normalization):
 
     @property
     def error_unit(self) -> str | None:
-        """Deviations of the targets, where they are scaled."""
+        """Deviations of the targets, if they are scaled."""
         return "of the targets' deviation" if set(self.output_deviation) != {1.0} else None
 
     def config(self) -> dict[str, Any]:
-        """As a card holds it."""
+        """The values for a card."""
         names = ("input_mean", "input_deviation", "output_mean", "output_deviation")
         return {**super().config(), **{name: getattr(self, name) for name in names}}
 
@@ -322,7 +322,7 @@ def from_config(config: Mapping[str, Any]) -> Normalization:
     Raises
     ------
     KeyError, TypeError
-        If it is of no known kind, or its values are not those of its kind.
+        If its kind is not known, or its values do not fit the kind.
     """
     values = dict(config)
     return KINDS[values.pop("kind")](**values)
@@ -340,14 +340,14 @@ def _require_light(image: np.ndarray, mean: np.ndarray) -> None:
 
 
 def _seen(frame: Array) -> tuple[Array, Array]:
-    """A frame with zero for what is not a number, and one where it is a number."""
+    """A frame with zero in pixels that are not finite, and a mask with one in finite pixels."""
     xp = arrays.of(frame)
     seen = xp.cast(xp.isfinite(frame), "float32")
     return xp.where(seen > 0, frame, xp.zeros_like(frame)), seen
 
 
 def _moments(values: Array) -> tuple[Array, Array]:
-    """Mean and deviation of one-dimensional values."""
+    """Mean and standard deviation of one-dimensional values."""
     xp = arrays.of(values)
     if arrays.is_tensor(values):
         mean = xp.mean(values)

@@ -1,6 +1,6 @@
-"""Models as ONNX files: to export them, and to run them without TensorFlow.
+"""Models as ONNX files: export them, and run them without TensorFlow.
 
-A .onnx file holds the network, to the full-size output alone, and the model's card in its metadata.
+A .onnx file contains the network up to the full-size output, and the model's card in its metadata.
 Normalisation and fixed channels are computed outside, as for every engine.
 """
 
@@ -18,7 +18,7 @@ from .card import parsed_card
 
 KEY, STRIDE_KEY = "mcnn_keras", "mcnn_keras_stride"
 OPSET = 21
-# Keras activations that ONNX knows under names of its own.
+# Keras activations, and their names in ONNX.
 ACTIVATIONS = {"sigmoid": "Sigmoid", "relu": "Relu", "tanh": "Tanh", "softsign": "Softsign"}
 
 
@@ -35,12 +35,12 @@ class OnnxModel:
     Parameters
     ----------
     source : str, Path or bytes
-        A file, or what `serialized` made.
+        A file, or the result of `serialized`.
 
     Attributes
     ----------
     notes : dict
-        The file's metadata, card included.
+        The file's metadata, including the card.
 
     Raises
     ------
@@ -58,7 +58,7 @@ class OnnxModel:
         try:
             import onnxruntime
         except ImportError:
-            raise InputError(f"{path} needs ONNX Runtime; pip install onnxruntime") from None
+            raise InputError(f"{path} needs ONNX Runtime; run pip install onnxruntime") from None
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = usable_cores()
         try:
@@ -68,8 +68,8 @@ class OnnxModel:
                 providers=onnxruntime.get_available_providers(),
             )
             self.notes = dict(self._session.get_modelmeta().custom_metadata_map)
-        except Exception as error:  # ONNX Runtime's own kinds are not public
-            raise InputError(f"{path} is damaged or no ONNX file ({reason(error)})") from None
+        except Exception as error:  # ONNX Runtime's exception classes are not public
+            raise InputError(f"{path} is damaged or not an ONNX file ({reason(error)})") from None
         if KEY not in self.notes:
             raise InputError(
                 f"{path} was not written by mcnn-keras (it has no card); give a .onnx that "
@@ -78,7 +78,7 @@ class OnnxModel:
         self.card, self.stride = parsed_card(self.notes[KEY], path), int(self.notes[STRIDE_KEY])
 
     def compute(self, batch: np.ndarray) -> np.ndarray:
-        """(batch, height, width, channels), float32, to the same of the network's output."""
+        """The network's output for a batch; both (batch, height, width, channels), float32."""
         return self._session.run(None, {"input": np.asarray(batch, np.float32)})[0]
 
 
@@ -90,7 +90,7 @@ def export(model: Any, path: str | Path) -> None:
     model : keras.Model
         From `mcnn_keras.load` or a training run, in float32.
     path : str or Path
-        A name ending in .onnx; the file appears whole or not at all.
+        A name ending in .onnx; the file is written completely or not at all.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def export(model: Any, path: str | Path) -> None:
     """
     path = Path(path)
     if path.suffix != ".onnx":
-        raise InputError(f"{path} does not end in .onnx; name the file like denoise.onnx")
+        raise InputError(f"{path} does not end in .onnx; give a name like denoise.onnx")
     from ..files import replacing
 
     content = serialized(model)
@@ -108,7 +108,7 @@ def export(model: Any, path: str | Path) -> None:
 
 
 def serialized(model: Any, **notes: str) -> bytes:
-    """What `export` writes.
+    """The content of the file that `export` writes.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def serialized(model: Any, **notes: str) -> bytes:
     try:
         import onnx
     except ImportError:
-        raise InputError("exporting needs the package onnx; pip install onnx") from None
+        raise InputError("exporting needs the package onnx; run pip install onnx") from None
     from ..network import stride
 
     file = onnx.helper.make_model(
@@ -231,7 +231,7 @@ class _Graph:
         self._node(_activation_kind(layer), inputs, layer.name)
 
     def _activated(self, layer: Any) -> None:
-        """The activation that a layer of another kind ends with."""
+        """Add the activation at the end of a layer of another kind."""
         kind = _activation_kind(layer)
         if kind != "Identity":
             self.names[id(layer.output)] = f"{layer.name}_activated"
@@ -279,7 +279,7 @@ def _activation_kind(layer: Any) -> str:
 
 
 def _needed(output: Any, stop: Any) -> set[Any]:
-    """The layers that a tensor is made of, back to one that is not counted."""
+    """The layers that compute a tensor, back to `stop`, which is not included."""
     found, waiting = set(), [output]
     while waiting:
         layer = waiting.pop()._keras_history.operation

@@ -1,4 +1,4 @@
-"""Model files: one .h5 that explains itself, read back as data and never as code."""
+"""Model files: an .h5 file with weights and card, read as data and never as code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PRECISIONS = ("float32", "bfloat16")
 
 
 def shipped() -> dict[str, Path]:
-    """The models that come with the package, by the names that `load` knows.
+    """The models that come with the package, by their names for `load`.
 
     Returns
     -------
@@ -33,12 +33,12 @@ def shipped() -> dict[str, Path]:
 
 
 def model_path(name: str | Path) -> Path:
-    """The file of a model: a shipped one by its name, or any by its path."""
+    """The file of a model: of a shipped model by its name, of others by the path."""
     return shipped().get(str(name), Path(name))
 
 
 def versions() -> dict[str, str]:
-    """Of the packages that make a model."""
+    """Versions of the packages that make a model."""
     return {name: version_of(name) for name in PACKAGES}
 
 
@@ -50,7 +50,7 @@ def save(model: Any, path: str | Path) -> None:
     model : keras.Model
         From `mcnn_keras.train` or `mcnn_keras.load`.
     path : str or Path
-        A name ending in .h5; the file appears whole or not at all.
+        A name ending in .h5; the file is written completely or not at all.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def save(model: Any, path: str | Path) -> None:
     """
     path = Path(path)
     if path.suffix != ".h5":
-        raise InputError(f"{path} does not end in .h5; name the model file like phase.h5")
+        raise InputError(f"{path} does not end in .h5; give a name like phase.h5")
     if not hasattr(model, "card"):
         raise InputError("the model has no card; save models that mcnn_keras trained or loaded")
     with replacing(path) as part:
@@ -74,17 +74,16 @@ def load(path: str | Path, precision: str = "float32") -> Any:
     Parameters
     ----------
     path : str or Path
-        The .h5 file, a .onnx file that `mcnn_keras.models.onnx.export` made, or a shipped model's
-        name, such as "denoise".
+        The .h5 file, a .onnx file that `mcnn_keras.models.onnx.export` made, or the name of a
+        shipped model, such as "denoise".
     precision : {'float32', 'bfloat16'}
-        What it computes in; bfloat16 is faster on processors that know it, and good to two
-        digits.
+        bfloat16 is faster on processors that support it, and accurate to two digits.
 
     Returns
     -------
     keras.Model
-        Rebuilt from the card; nothing in the file is run. Of a .onnx file an
-        `mcnn_keras.models.onnx.OnnxModel`, which `mcnn_keras.predict` takes just as well.
+        Rebuilt from the card; no code in the file is run. For a .onnx file an
+        `mcnn_keras.models.onnx.OnnxModel`, which `mcnn_keras.predict` takes, too.
 
     Raises
     ------
@@ -119,9 +118,9 @@ def load(path: str | Path, precision: str = "float32") -> Any:
 
 
 def load_once(path: str | Path, precision: str = "float32") -> Any:
-    """As `load`, but a file that was loaded before and has not changed since is not read again.
+    """As `load`, but an unchanged file is not read again.
 
-    The models of the last four files are kept.
+    The models of the last four files are kept in memory.
     """
     file = model_path(path)
     changed = file.stat().st_mtime_ns if file.is_file() else None
@@ -139,7 +138,7 @@ def read_card(path: str | Path) -> ModelCard:
     Parameters
     ----------
     path : str or Path
-        The .h5 file, or a shipped model's name.
+        The .h5 or .onnx file, or the name of a shipped model.
 
     Raises
     ------
@@ -172,7 +171,7 @@ def card_of(model: Any) -> ModelCard:
 
 
 def _write_keras_file(model: Any, path: Path) -> None:
-    # Keras logs a line in praise of its other format for each .h5; this format is the contract.
+    # For each .h5 file, Keras logs advice to use its other format; here .h5 is intended.
     from absl import logging
 
     level = logging.get_verbosity()

@@ -1,4 +1,4 @@
-"""What image layers tell of their axes and planes, and layers that lie on others.
+"""Axes, planes and optics of image layers, and result layers that are placed like other layers.
 
 layer -> array, axes, planes, optics; layer + result -> arguments of ``viewer.add_image``
 """
@@ -15,7 +15,7 @@ from ..files.instrument import FOCUS_AXES, OPTICS
 from ..files.recording import Axis, axis, pixel_length
 from ..files.units import LENGTHS, spelled
 
-# What of a layer places it in the viewer, by axis.
+# Properties of a layer that define its place in the viewer, by axis.
 PLACED = ("scale", "translate", "units", "axis_labels")
 
 
@@ -28,7 +28,7 @@ def array_of(layer: Any) -> Any:
         If there is no layer, or it does not hold real images of one channel.
     """
     if layer is None:
-        raise InputError("no image is there; add or choose an image layer")
+        raise InputError("there is no image; add or choose an image layer")
     if layer.rgb:
         raise InputError(f"the layer {layer.name} is in colour; split it into channels first")
     array = layer.data[0] if layer.multiscale else layer.data
@@ -38,7 +38,7 @@ def array_of(layer: Any) -> Any:
 
 
 def axes_of(layer: Any) -> list[Axis]:
-    """The axes of a layer, height and width last; napari's own labels (-1, -2, ...) are no names.
+    """The axes of a layer, height and width last; napari's labels (-1, -2, ...) are not used.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def axes_of(layer: Any) -> list[Axis]:
 
 
 def pixel_size_of(layer: Any, unit: str) -> float | None:
-    """The size of a layer's pixels in a unit; None where its units are no lengths.
+    """The size of a layer's pixels in a unit; None if its units are not lengths.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def pixel_size_of(layer: Any, unit: str) -> float | None:
 
 
 def planes_of(layer: Any, unit: str) -> list[float] | None:
-    """The planes that a layer tells, in a unit.
+    """The planes of a layer, in a unit.
 
     Parameters
     ----------
@@ -76,8 +76,8 @@ def planes_of(layer: Any, unit: str) -> list[float] | None:
     Returns
     -------
     list of float or None
-        Those of ``layer.metadata["defocus"]``, in the unit already or in ``metadata["unit"]``;
-        or those of its first axis, where this is named z or defocus and has a unit of length.
+        From ``layer.metadata["defocus"]``, in the unit or in ``metadata["unit"]``; or from its
+        first axis, if this is named z or defocus and has a unit of length.
     """
     told = layer.metadata.get("defocus")
     if told is not None:
@@ -90,7 +90,7 @@ def planes_of(layer: Any, unit: str) -> list[float] | None:
 
 
 def optics_of(layer: Any, unit: str) -> dict[str, float]:
-    """The optics that a layer's metadata tell, by the names of `mcnn_keras.Optics`, in a unit."""
+    """The optics in a layer's metadata, by the names of `mcnn_keras.Optics`, in a unit."""
     factor = _factor(layer, unit)
     return {
         name: float(layer.metadata[name]) * factor**power
@@ -100,16 +100,18 @@ def optics_of(layer: Any, unit: str) -> dict[str, float]:
 
 
 def _factor(layer: Any, unit: str) -> float:
-    """From the unit of the layer's metadata to another."""
+    """The factor from the unit of the layer's metadata to another."""
     own = str(layer.metadata.get("unit", unit))
     own = spelled(own)
     if own not in LENGTHS:
-        raise InputError(f"the layer's metadata name the unit {own!r}; use {', '.join(LENGTHS)}")
+        raise InputError(
+            f"the unit {own!r} in the layer's metadata is not known; use {', '.join(LENGTHS)}"
+        )
     return LENGTHS[own] / LENGTHS[unit]
 
 
 def placed_like(layer: Any, suffix: str, facts: dict[str, Any], without: int | None = None) -> dict:
-    """Arguments of ``viewer.add_image`` for a result that lies on a layer.
+    """Arguments of ``viewer.add_image`` for a result that is placed like a layer.
 
     Parameters
     ----------
@@ -117,9 +119,9 @@ def placed_like(layer: Any, suffix: str, facts: dict[str, Any], without: int | N
     suffix : str
         Of the result's name.
     facts : dict
-        What was done, for the result's metadata.
+        A record of the processing, for the result's metadata.
     without : int, optional
-        An axis that the result lacks.
+        An axis that the result does not have.
     """
 
     def kept(values: Sequence[Any]) -> list[Any]:

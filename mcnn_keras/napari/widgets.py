@@ -1,4 +1,4 @@
-"""The plugin's two widgets: an image layer is chosen, and its result becomes a new layer."""
+"""The plugin's two widgets: the user chooses an image layer, and the result is a new layer."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ REFINE = {"from two planes on": None, "always": True, "never": False}
 
 
 class _WorkWidget(Container):
-    """An image layer to choose, a button that begins, one that cancels, and how far it is.
+    """A choice of image layers, buttons to start and cancel, and the progress.
 
     Parameters
     ----------
     viewer : napari.components.ViewerModel
     action : str
-        On the button.
+        Text on the start button.
     own : list of Widget
-        Between the layer and the buttons.
+        Widgets between the layer and the buttons.
     """
 
     def __init__(self, viewer: Any, action: str, own: list[Widget]) -> None:
@@ -55,11 +55,11 @@ class _WorkWidget(Container):
         self._layers_changed()
 
     def compute(self) -> Callable[[Progress], list[Result]]:
-        """What runs in the other thread, with all that it needs to know of layers and widgets."""
+        """The function for the other thread, with all values from layers and widgets."""
         raise NotImplementedError
 
     def tell(self, text: str) -> None:
-        """A line in the viewer's status and in the widget."""
+        """Show a line in the viewer's status and in the widget."""
         self.message.value = text
         self.viewer.status = text
 
@@ -80,17 +80,17 @@ class _WorkWidget(Container):
             self.tell(str(error))
             return
         self._busy(True)
-        self.tell("loads the network, which takes some ten seconds the first time")
+        self.tell("loading the network; this takes about ten seconds the first time")
         self.worker = work.begin(compute, self._show, self._returned, self._failed)
 
     def _cancel(self) -> None:
         if self.worker is not None:
             self.cancel.enabled = False
-            self.tell("ends after this batch")
+            self.tell("stopping after this batch")
             self.worker.quit()
 
     def _closed(self) -> None:
-        """With the viewer. What comes from the thread after this finds no windows."""
+        """Called when the viewer closes; later calls from the thread find no windows."""
         self._gone = True
         if self.worker is not None:
             self.worker.quit()
@@ -132,7 +132,7 @@ class _WorkWidget(Container):
 
 
 class DenoiseWidget(_WorkWidget):
-    """Restore the frames of an image layer.
+    """Denoise the frames of an image layer.
 
     Parameters
     ----------
@@ -204,7 +204,7 @@ class PhaseWidget(_WorkWidget):
         self._fill()
 
     def _fill(self, _: Any = None) -> None:
-        """What the layer tells; what it does not tell stays empty, or as it was typed."""
+        """Fill the fields from the layer; fields without a value stay empty, or as typed."""
         layer = self.image.value
         if layer is None:
             return
@@ -215,7 +215,7 @@ class PhaseWidget(_WorkWidget):
         except (InputError, TypeError, ValueError) as error:
             self.tell(str(error))
             return
-        # Of another layer, a pixel size or planes would be wrong without a sign of it.
+        # Pixel size and planes of another layer would be wrong without any sign.
         self.defocus.value = "" if planes is None else ", ".join(f"{z:.6g}" for z in planes)
         self.pixel_size.value = f"{told['pixel_size']:.6g}" if told["pixel_size"] else ""
         for field, name in ((self.wavelength, "wavelength"), (self.aperture, "numerical_aperture")):
@@ -269,14 +269,14 @@ def _number(text: str, what: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise InputError(f"{_shown(text)} is no number; give the {what}") from None
+        raise InputError(f"{_shown(text)} is not a number; give the {what}") from None
 
 
 def _numbers(text: str, what: str) -> list[float]:
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
-        raise InputError(f"{_shown(text)} is no list of numbers; give the {what}") from None
+        raise InputError(f"{_shown(text)} is not a list of numbers; give the {what}") from None
 
 
 def _shown(text: str) -> str:

@@ -1,8 +1,9 @@
-"""Work in a thread of its own, which tells how far it is and can be ended between batches.
+"""Computation in a separate thread, which reports progress and can be stopped between batches.
 
-Networks are computed by ONNX Runtime. TensorFlow must not come into napari's process: both it and
-Mesa's OpenGL bring LLVM, and where Mesa draws in software the process ends with a segmentation
-fault, whichever of them is loaded first. It would also hold up the windows for seconds.
+ONNX Runtime computes the networks. TensorFlow must not be imported in napari's process: both
+TensorFlow and Mesa's OpenGL contain LLVM, and if Mesa renders in software, the process ends with a
+segmentation fault, whichever of them is loaded first. TensorFlow would also block the windows for
+seconds.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ Result = tuple[Any, dict[str, Any]]
 Progress = Callable[[int, int], None]
 
 
-# What another process runs, to leave the exported network in the user's cache.
+# Code for another process, which writes the exported network into the user's cache.
 EXPORT = (
     "import sys; from mcnn_keras.inference.fastest import engine_for; "
     "engine_for(sys.argv[1], 'onnxruntime')"
@@ -33,7 +34,7 @@ EXPORT = (
 
 
 class Cancelled(Exception):
-    """The user does not want the result any more."""
+    """The user cancelled the computation."""
 
 
 class _NotExported(Exception):
@@ -42,7 +43,7 @@ class _NotExported(Exception):
 
 @functools.lru_cache(4)
 def engine(model: str) -> Any:
-    """A network for ONNX Runtime; where the cache has none yet, another process exports it.
+    """A network for ONNX Runtime; if it is not in the cache yet, another process exports it.
 
     Parameters
     ----------
@@ -90,16 +91,16 @@ def begin(
     Parameters
     ----------
     compute : callable
-        Is given a function to call with (done, number of all) after each batch.
+        Takes a function that it calls with (done, total) after each batch.
     progress : callable
-        Called with the same, in the thread of the windows.
+        Called with the same values, in the thread of the windows.
     returned, failed : callable
         Called with what `compute` returns or raises, in the thread of the windows.
 
     Returns
     -------
     napari.qt.threading.FunctionWorker
-        Its ``quit()`` makes `compute` end with `Cancelled` after the batch that it is at.
+        Its ``quit()`` ends `compute` with `Cancelled` after the current batch.
     """
     show = ensure_main_thread(progress)
 

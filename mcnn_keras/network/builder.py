@@ -48,8 +48,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 
-# Of a gate: pixels over which it judges what the answer removes, and the mean square, in the
-# input's scale, at which it starts half open.
+# Of a gate: width of its averages in pixels, and the mean squared difference between input and
+# answer, in the input's scale, at which it starts half open.
 GATE_POOL, GATE_OPENS = 9, 0.02
 
 
@@ -99,11 +99,11 @@ def MCNN(
         contributions of neighbouring features overlap.
     gated : bool
         The full-size output is answer + gate (input - answer): the gate, 0 to 1 at each pixel,
-        lets through what needs no mending. The input that passes is a learned sum of the input's
-        channels, which starts as the first one.
+        passes the input where it needs no correction. The passed input is a learned sum of the
+        input's channels, which starts as the first channel.
     scaled_by : sequence of int or None, optional
-        Of each channel of the target, the channel of the input that multiplies it; None for one
-        that is answered as it is. Such channels are the same number everywhere in a field.
+        For each channel of the target, the channel of the input that multiplies the output; None
+        for no scaling. Such an input channel is constant over a field.
 
     Returns
     -------
@@ -158,7 +158,7 @@ def MCNN(
             features = convolve(x, 8 * output_channels, normalization, "decoder_1")
             outputs[1] = _sub_pixel_head(features, output_channels, head_kernel)
             if gated:
-                # From all features: those of the answer do not tell how good the image is.
+                # From all features, as those of the answer do not show how good the image is.
                 x = convolve(x, 8 * output_channels, normalization, "gate_2")
                 gate = layers.Conv2DTranspose(
                     output_channels, head_kernel, strides=2, padding="same", **_gate_start()
@@ -179,7 +179,7 @@ def MCNN(
 
 
 def preset_settings(preset: str, **overrides: Any) -> dict[str, Any]:
-    """The arguments of `MCNN` that a preset stands for; given arguments replace them.
+    """The arguments of `MCNN` for a preset; given arguments replace them.
 
     A model file stores these arguments, so that it does not depend on a preset that may change.
     """
@@ -250,7 +250,7 @@ def _sub_pixel_head(x: Any, channels: int, kernel: int) -> Any:
 def _scaled(
     image: Any, outputs: Mapping[int, Any], scaled_by: Sequence[int | None]
 ) -> dict[int, Any]:
-    """The outputs times channels of the input, which are the same number everywhere."""
+    """The outputs times channels of the input that are constant over a field."""
     pick = layers.Conv2D(len(scaled_by), 1, dtype="float32", name="scales_1", trainable=False)
     scales = pick(image)
     kernel = [[float(k == channel) for k in scaled_by] for channel in range(image.shape[-1])]
@@ -277,12 +277,13 @@ def _gate_start() -> dict[str, Any]:
 def _gated(
     image: Any, answer: Any, logit: Any, scaled_by: Sequence[int | None] | None = None
 ) -> Any:
-    """Let through what needs no mending: answer + gate (input - answer).
+    """Pass the input where it needs no correction: answer + gate (input - answer).
 
-    Where the answer removes little in the mean over some pixels, the input is good, and what is
-    removed is about the network's own error: the gate starts open there. Where it removes much,
-    that is noise. Learned features shift where it opens. Of scaled answers the first channels are
-    estimates, good or bad: there the gate starts half open at least, and zero passes for others.
+    If the answer removes little on average over some pixels, the input is good, and the difference
+    is about the network's own error: there the gate starts open. If it removes much, this is noise.
+    Learned features change where the gate opens. For scaled answers, the first channels are
+    estimates of unknown quality: there the gate starts at least half open, and passes zero for the
+    other channels.
     """
     channels = answer.shape[-1]
     passed = layers.Conv2D(channels, 1, dtype="float32", name="passed_1")
@@ -292,7 +293,7 @@ def _gated(
     passed.kernel.assign(kernel[None, None])
     change = layers.Subtract(dtype="float32", name="gate_1_change")([through, answer])
     removed = layers.Multiply(dtype="float32", name="gate_1_square")([change, change])
-    # Down, then across: one pool of so many pixels takes a fifth of the network's time.
+    # Down, then across: a single square pool of this size takes a fifth of the network's time.
     for name, pool in (("down", (GATE_POOL, 1)), ("across", (1, GATE_POOL))):
         mean = layers.AveragePooling2D(
             pool, 1, padding="same", dtype="float32", name=f"gate_1_mean_{name}"

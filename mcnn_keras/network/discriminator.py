@@ -1,4 +1,4 @@
-"""The discriminator of the adversarial loss. It tells answers from targets at each scale."""
+"""The discriminator of the adversarial loss. It distinguishes answers and targets at each scale."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ class _Reach(NamedTuple):
 
 
 def receptive_radius(model: Any) -> int | None:
-    """How far away an input pixel can be and still affect a pixel of the full-size answer.
+    """The largest distance at which an input pixel affects a pixel of the full-size answer.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The physics of the instruments: waves, probes, light on walls, and what detectors add."""
+"""The physics of the instruments: waves, probes, light on walls, and noise of detectors."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ _MODULES = (
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:  # imported when first used: some bring TensorFlow
+    if name in _MODULES:  # imported when first used, as some import TensorFlow
         return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

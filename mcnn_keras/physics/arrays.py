@@ -1,8 +1,8 @@
-"""Array code that is written once and runs on NumPy arrays and on TensorFlow's tensors.
+"""Functions for code that runs both on NumPy arrays and on TensorFlow tensors.
 
-`of(*values)` gives the functions for what it is shown: TensorFlow's if any value is a tensor, those
-of NumPy and SciPy otherwise. So a formula that is used inside tf.data, on files and with ONNX
-Runtime has one implementation, and TensorFlow is never imported where there are no tensors.
+`of(*values)` returns the functions for the given values: TensorFlow's if any value is a tensor,
+those of NumPy and SciPy otherwise. So a formula has one implementation for tf.data, files and ONNX
+Runtime, and TensorFlow is not imported if there are no tensors.
 
 Images are (..., channels, height, width) here: transforms go over the last two axes.
 """
@@ -40,7 +40,7 @@ def channels_last(images: Array) -> Array:
 
 
 def _threads(value: np.ndarray) -> int:
-    """Of a Fourier transform: a second one where fields are large enough to be worth its start."""
+    """Threads of a Fourier transform: two for large fields, else one."""
     return 2 if value.size >= 2**18 else 1
 
 
@@ -84,20 +84,20 @@ class Numbers:
 
     @staticmethod
     def mean(value: Array, axis: Any = None) -> Array:
-        """The mean over axes, which stay with a length of one; summed in float64."""
+        """The mean over axes, which are kept with a length of one; summed in float64."""
         total = np.mean(value, axis=axis, keepdims=axis is not None, dtype=np.float64)
         return total.astype(np.asarray(value).dtype) if axis is not None else total
 
     @staticmethod
     def pad(value: Array, widths: Any, mode: str = "symmetric") -> Array:
-        """Values beyond the borders."""
+        """Pad with values outside the borders."""
         return np.pad(value, widths, mode=mode)  # type: ignore[call-overload]
 
     @staticmethod
     def weighted(value: Array, weights: list[Array], axis: int) -> Array:
         """Each pixel's weighted sum with its neighbours along an axis, mirrored at the borders.
 
-        Weights are numbers, or of the shape of the axes behind height and width.
+        Weights are numbers, or have the shape of the axes after height and width.
         """
         if np.ndim(weights[0]) == 0:
             from scipy.ndimage import correlate1d
@@ -142,12 +142,12 @@ class Numbers:
 
     @staticmethod
     def extent(values: Array) -> tuple[Array, Array]:
-        """The least and the most of all values."""
+        """The lowest and the highest of all values."""
         return values.min(), values.max()
 
 
 class Tensors:
-    """TensorFlow's functions by the same names; TensorFlow is imported when one is called."""
+    """TensorFlow's functions with the same names; TensorFlow is imported when one is called."""
 
     @staticmethod
     def cast(value: Array, dtype: str) -> Array:
@@ -165,14 +165,14 @@ class Tensors:
 
     @staticmethod
     def mean(value: Array, axis: Any = None) -> Array:
-        """The mean over axes, which stay with a length of one."""
+        """The mean over axes, which are kept with a length of one."""
         import tensorflow as tf
 
         return tf.reduce_mean(value, axis=axis, keepdims=axis is not None)
 
     @staticmethod
     def pad(value: Array, widths: Any, mode: str = "symmetric") -> Array:
-        """Values beyond the borders."""
+        """Pad with values outside the borders."""
         import tensorflow as tf
 
         return tf.pad(value, widths, mode=mode.upper())
@@ -198,7 +198,7 @@ class Tensors:
 
     @staticmethod
     def extent(values: Array) -> tuple[Array, Array]:
-        """The least and the most of all values."""
+        """The lowest and the highest of all values."""
         import tensorflow as tf
 
         return tf.reduce_min(values), tf.reduce_max(values)

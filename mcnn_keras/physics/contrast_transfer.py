@@ -1,16 +1,16 @@
-"""Contrast transfer: how a weak object's phase and absorption show in each defocused image.
+"""Contrast transfer: from a weak object's phase and absorption to each defocused image.
 
-For a wave 1 + a + i phase with small a and phase, the contrast of the image behind a kernel K is
+For a wave 1 + a + i phase with small a and phase, the contrast of the image for a kernel K is
 
     contrast(f) = phase_transfer(f) phase(f) + absorption_transfer(f) a(f),
     phase_transfer = -2 Im K envelope,  absorption_transfer = 2 Re K envelope,
 
 linear in each spatial frequency, so that all planes together can be inverted by least squares. All
-take NumPy arrays and TensorFlow's tensors alike. Spectra are those of real images, over the last
+functions take NumPy arrays or TensorFlow tensors. Spectra are those of real images, over the last
 two axes, with the planes before them.
 
 References: Cloetens et al., Applied Physics Letters 75, 2912 (1999); Schiske, Optik 29 (1969);
-for strong, slowly changing phases the logarithm of the intensity takes the contrast's place
+for strong, slowly changing phases the logarithm of the intensity replaces the contrast
 (Rytov's approximation; Gureyev et al., Optics Communications 231, 53 (2004)).
 """
 
@@ -30,12 +30,12 @@ from .waves import squared_frequencies
 FALL = 3.0
 # Power at radii beyond this many cycles per pixel, in the corners of a spectrum, is noise.
 CORNER = 0.5
-# The variance of the absorption as a share of that of the phase: where planes tell them apart, and
-# where a single plane does not.
+# The variance of the absorption relative to that of the phase: for several planes, which separate
+# the two, and for a single plane, which does not.
 ABSORPTION, FAINT = 0.1, 0.01
-# What the model of a weak object in a bounded field leaves unexplained, at 1 cycle per pixel, as a
-# share of the contrast's mean power; it grows towards low frequencies as 1 / f, since what crosses
-# the border is not known. Found on simulated objects (experiments/phase_any.py).
+# The power that the model of a weak object in a bounded field does not explain, at 1 cycle per
+# pixel, as a share of the contrast's mean power. It grows towards low frequencies as 1 / f, as
+# light that crosses the border is unknown. From simulated objects (experiments/phase_any.py).
 UNEXPLAINED = 0.05
 
 
@@ -45,7 +45,7 @@ def transfers(kernels: Array, envelope: Array) -> tuple[Array, Array]:
     Parameters
     ----------
     kernels : (planes, height, width // 2 + 1) complex64
-        From `mcnn_keras.physics.waves.imaging_kernels`, a half of them.
+        From `mcnn_keras.physics.waves.imaging_kernels`, with half=True.
     envelope : (planes, height, width // 2 + 1) float32
         From `mcnn_keras.physics.waves.coherence_envelope`.
 
@@ -59,7 +59,7 @@ def transfers(kernels: Array, envelope: Array) -> tuple[Array, Array]:
 
 
 def imaginary(values: Array) -> Array:
-    """The imaginary part, as the real part of a product: `arrays` needs one function less."""
+    """The imaginary part, as the real part of a product, so that `arrays` needs no function."""
     return arrays.of(values).real(values * np.complex64(-1j))
 
 
@@ -69,7 +69,7 @@ def simulated(phase: Array, absorbed: Array, kernels: Array, envelope: Array) ->
     Parameters
     ----------
     phase, absorbed : (..., height, width) array or tensor
-        In rad, and what the amplitude differs from one; it is kept above zero.
+        The phase in rad, and amplitude minus one; the amplitude is kept above zero.
     kernels, envelope : (planes, height, width // 2 + 1) array
         As for `transfers`.
 
@@ -82,7 +82,7 @@ def simulated(phase: Array, absorbed: Array, kernels: Array, envelope: Array) ->
     shape = tuple(int(n) for n in phase.shape[-2:])
     amplitude = xp.maximum(1.0 + absorbed, np.float32(0.05))
     wave = xp.complex(amplitude * xp.cos(phase), amplitude * xp.sin(phase))
-    # Kernels are symmetric: what a half leaves out is mirrored.
+    # Kernels are symmetric: the missing half is mirrored.
     whole = xp.concat([kernels, kernels[..., (shape[1] - 1) // 2 : 0 : -1]], axis=-1)
     waves = xp.ifft2(xp.fft2(wave)[..., None, :, :] * whole)
     intensity = xp.real(waves * xp.conj(waves))
@@ -90,12 +90,12 @@ def simulated(phase: Array, absorbed: Array, kernels: Array, envelope: Array) ->
 
 
 def power_law(shape: Sequence[int]) -> np.ndarray:
-    """How the power of an object's phase is taken to fall: 1 / f^3 of f in cycles per pixel.
+    """The assumed power of an object's phase: 1 / f^3, with f in cycles per pixel.
 
     Returns
     -------
     numpy.ndarray
-        (height, width // 2 + 1), float32; zero at zero, as a mean phase shows in no image.
+        (height, width // 2 + 1), float32; zero at f = 0, as a mean phase shows in no image.
     """
     squared = squared_frequencies(shape, 1.0, half=True)
     squared[0, 0] = np.inf
@@ -129,7 +129,7 @@ def power(spectra: Array) -> Array:
 
 
 def unexplained(spectra: Array, shape: Sequence[int], share: float = UNEXPLAINED) -> Array:
-    """The power in each plane's contrast that is neither noise nor a weak object's.
+    """The power in each plane's contrast that is neither noise nor a weak object.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def unexplained(spectra: Array, shape: Sequence[int], share: float = UNEXPLAINED
     shape : tuple of int
         Height and width of the images, in pixels.
     share : float
-        Of the mean power, at one cycle per pixel.
+        Share of the mean power, at one cycle per pixel.
 
     Returns
     -------
@@ -153,7 +153,7 @@ def unexplained(spectra: Array, shape: Sequence[int], share: float = UNEXPLAINED
 
 
 def object_power(spectra: Array, transfer: Array, noise: Array, prior: np.ndarray) -> Array:
-    """How strong the phase is, in units of the `power_law`: what the contrast has beyond the noise.
+    """The power of the phase in units of `power_law`, from the contrast's power above the noise.
 
     Parameters
     ----------
@@ -173,8 +173,8 @@ def object_power(spectra: Array, transfer: Array, noise: Array, prior: np.ndarra
     """
     xp = arrays.of(spectra, transfer)
     whole = power(spectra)
-    # Each element of a spectrum weighs as much as is expected of it: a fit by least squares. What
-    # an uneven illumination adds lies where a phase hardly shows.
+    # A least-squares fit: the weight of each element is its expected power. So uneven illumination
+    # has little effect, as it lies at frequencies where a phase hardly shows.
     expected = transfer * transfer * prior
     seen = xp.sum(expected * (whole - noise), axis=(-3, -2, -1))
     least = 1e-6 * xp.sum(expected * whole, axis=(-3, -2, -1))
@@ -184,8 +184,8 @@ def object_power(spectra: Array, transfer: Array, noise: Array, prior: np.ndarra
 class LeastSquares:
     """The most probable phase and absorption of a weak object, given the contrasts of all planes.
 
-    Normal noise of a known variance in each plane, and normal phase and absorption of known power:
-    Wiener's filter of several images, which is least squares with a damping that the noise sets.
+    Assumes normal noise with a known variance in each plane, and normal phase and absorption with
+    known power. This is a Wiener filter for several images: least squares, damped by the noise.
 
     Parameters
     ----------
@@ -205,8 +205,8 @@ class LeastSquares:
         by_phase = weight * phase_transfer
         self.prior = prior
         self.phases = xp.sum(by_phase * phase_transfer, axis=-3)
-        # What of the absorption's transfer no phase can imitate: the normal equations by
-        # themselves are differences of large numbers.
+        # The part of the absorption's transfer that a phase cannot imitate. The plain normal
+        # equations would be differences of large numbers.
         self.mixed = xp.sum(by_phase * absorption_transfer, axis=-3)
         self.ratio = self.mixed / xp.maximum(self.phases, 1e-30)
         own = absorption_transfer - self.ratio[..., None, :, :] * phase_transfer
@@ -222,7 +222,7 @@ class LeastSquares:
         spectra : (..., planes, height, width // 2 + 1) complex64
             Of the contrasts.
         absorption : float
-            Power of the absorption as a share of the phase's; 0 for an object of phase alone.
+            Power of the absorption relative to that of the phase; 0 for a pure phase object.
 
         Returns
         -------
@@ -251,7 +251,7 @@ class LeastSquares:
 
 
 def contrast_scale(contrast: Array) -> Array:
-    """The root mean square of the contrasts of all planes: how strongly an object shows.
+    """The root mean square of the contrasts of all planes.
 
     Parameters
     ----------
@@ -270,8 +270,8 @@ def contrast_scale(contrast: Array) -> Array:
 def dimensionless(defocus: Array, optics: Optics) -> Array:
     """Each defocus in pixels squared: wavelength defocus / (index pixel_size^2).
 
-    It alone tells how an image differs from one in focus, where angles are small: a phase of
-    spatial frequency f, in cycles per pixel, shows as sin(pi times it times f^2).
+    For small angles, the effect of defocus depends on this number only: the contrast of a phase
+    with spatial frequency f, in cycles per pixel, is proportional to sin(pi times it times f^2).
     """
     xp = arrays.of(defocus, *optics.conditions().values())
     scale = xp.cast(optics.wavelength, "float64") / xp.cast(optics.refractive_index, "float64")
@@ -279,7 +279,7 @@ def dimensionless(defocus: Array, optics: Optics) -> Array:
 
 
 def aperture_radius(optics: Optics) -> Array:
-    """The aperture in cycles per pixel; what passes all that pixels resolve counts as 0.75."""
+    """The aperture in cycles per pixel, at most 0.75: this passes all that the pixels resolve."""
     if optics.numerical_aperture is None:
         return 0.75
     xp = arrays.of(optics.numerical_aperture, optics.pixel_size, optics.wavelength)

@@ -1,9 +1,8 @@
-"""The transport-of-intensity equation in Fourier space: what a network's channels and the classical
-methods share.
+"""The transport-of-intensity equation in Fourier space, for fixed channels and classical methods.
 
 dI/dz = -wavelength / (2 pi n) laplacian(phase) at unit intensity, so that a pure phase of spatial
 frequency f changes the intensity by 2 pi (wavelength / n) f^2 for each rad and um (Teague, JOSA 73,
-1434 (1983)); solved with Tikhonov's regularisation (Paganin and Nugent, PRL 80, 2586 (1998)).
+1434 (1983)); solved with Tikhonov regularisation (Paganin and Nugent, PRL 80, 2586 (1998)).
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from .optics import Optics
 
 
 def slope_weights(defocus: Array) -> Array:
-    """Weights of the planes in the slope along the axis of a line through their contrasts.
+    """Weights of the planes in the axial slope of a line through their contrasts.
 
     Parameters
     ----------
@@ -31,21 +30,21 @@ def slope_weights(defocus: Array) -> Array:
     xp = arrays.of(defocus)
     z = xp.cast(defocus, "float64")
     centred = z - xp.mean(z)
-    # One plane, or several at one place, have no slope of their own.
+    # One plane, or several at one position, do not determine a slope.
     spread, whole = xp.sum(centred * centred), xp.sum(z * z)
     z = xp.where(spread > 1e-9 * whole, centred, z)
     return z / xp.sum(z * z)
 
 
 def slope_gain(squared: Array, optics: Optics) -> Array:
-    """From the spectrum of the phase to that of the intensity's slope along the axis.
+    """Gain from the spectrum of the phase to that of the axial derivative of the intensity.
 
     Parameters
     ----------
     squared : array
         Squared spatial frequencies, float64, in 1 / um^2.
     optics : Optics
-        Of which wavelength and refractive index count here.
+        Wavelength and refractive index are used.
 
     Returns
     -------
@@ -60,16 +59,16 @@ def slope_gain(squared: Array, optics: Optics) -> Array:
 
 
 def phase_gain(squared: Array, optics: Optics, cutoff: Array) -> Array:
-    """From the spectrum of the intensity's slope along the axis to that of the phase.
+    """Gain from the spectrum of the axial derivative of the intensity to that of the phase.
 
     Parameters
     ----------
     squared : array
         Squared spatial frequencies, float64, in 1 / um^2.
     optics : Optics
-        Of which wavelength and refractive index count here.
+        Wavelength and refractive index are used.
     cutoff : float or tensor
-        Spatial frequency, in 1 / um, below which the answer is damped.
+        Spatial frequency, in 1 / um, below which the solution is damped.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Frames moved by parts of a pixel."""
+"""Move frames by fractions of a pixel."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import numpy as np
 from . import arrays
 from .arrays import Array
 
-# Pixels on either side that an interpolated one depends on. White noise stays nearly white: a
-# shorter kernel would take most of its high frequencies away, by which noise is known.
+# Number of pixels on each side that interpolation uses. With this, white noise stays nearly white;
+# a shorter kernel would remove most of its high frequencies, from which noise is measured.
 REACH = 4
 
 
 def interpolated(frames: Array, down: Array, right: Array) -> Array:
-    """Frames moved by half a pixel at most, by Lanczos interpolation; mirrored at their rims.
+    """Frames moved by at most half a pixel, by Lanczos interpolation; mirrored at their borders.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def interpolated(frames: Array, down: Array, right: Array) -> Array:
 
 
 def _weight(distance: Array) -> Array:
-    """Lanczos's kernel; zero from `REACH` on."""
+    """The Lanczos kernel; zero from a distance of `REACH`."""
     xp = arrays.of(distance)
     x = xp.maximum(abs(distance), 1e-6) * np.pi
     kernel = REACH * xp.sin(x) * xp.sin(x / REACH) / x**2

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from .arrays import Array
 
-# Pixels to which a slow detector's signal is passed on.
+# Length of the tail of a slow detector's signal, in pixels.
 TAIL = 24
 
 
@@ -104,7 +104,7 @@ def afterglow(image: Array, decay: Array, taps: int = 10) -> Array:
     decay : float or tensor
         Signal of the previous pixel in a pixel, relative to its own signal: 0 to 0.7.
     taps : int
-        Length of the smear in pixels, the pixel itself included. With 2, the signal reaches the
+        Length of the smear in pixels, including the pixel itself. With 2, the signal reaches the
         next pixel only, and the decay may be up to 1.
 
     Returns
@@ -127,7 +127,7 @@ def hot_pixels(image: Array, share: Array, height: Array, seed: Array) -> Array:
     share : float or tensor
         Share of the pixels that are hot.
     height : float or tensor
-        Value that the brightest of them adds; the others add less.
+        Value added to the brightest hot pixel; the others get less.
     seed : (2,) int tensor
     """
     u = tf.random.stateless_uniform(tf.shape(image), seed)
@@ -135,16 +135,16 @@ def hot_pixels(image: Array, share: Array, height: Array, seed: Array) -> Array:
 
 
 def filtered(image: Array, down: Array, across: Array, decay: Array) -> Array:
-    """Correlate noise, of mean zero, between pixels; its variance stays if it was white.
+    """Correlate noise with mean zero between pixels; the variance of white noise is kept.
 
     Parameters
     ----------
     image : (height, width) tensor
-        Noise alone.
+        Noise only.
     down, across : float or tensor
         Standard deviations of a Gaussian point spread, in pixels, up to 3.
     decay : float or tensor
-        Of what a pixel passes to the next one along the scan, as a slow detector does: 0 to 0.95.
+        Share that a pixel passes to the next one along the scan, as in a slow detector: 0 to 0.95.
 
     Returns
     -------
@@ -155,7 +155,7 @@ def filtered(image: Array, down: Array, across: Array, decay: Array) -> Array:
     t = np.arange(-reach, reach + 1, dtype=np.float32)
     column = tf.exp(-(t**2) / (2 * tf.maximum(down, 0.05) ** 2))
     row = tf.exp(-(t**2) / (2 * tf.maximum(across, 0.05) ** 2))
-    # Noise has no direction: the order in time of a pixel's followers does not matter.
+    # The direction of the tail does not matter for noise.
     tail = decay ** np.arange(TAIL, dtype=np.float32)
     image = tf.pad(image, ((reach, reach), (reach + TAIL - 1, reach)), mode="SYMMETRIC")
     for kernel, shape in ((column, (-1, 1, 1, 1)), (row, (1, -1, 1, 1)), (tail, (1, -1, 1, 1))):
@@ -168,23 +168,23 @@ def filtered(image: Array, down: Array, across: Array, decay: Array) -> Array:
 
 
 def resampled(image: Array, factor: Array, turn: Array, cubic: Array) -> Array:
-    """Noise of a frame that was enlarged, or turned, after it was recorded.
+    """Noise of a frame that was enlarged or rotated after it was recorded.
 
     Parameters
     ----------
     image : (size, size) tensor
-        Noise alone, of deviation one.
+        Noise only, with a standard deviation of one.
     factor : float or tensor
-        By which it was enlarged, 1 to 3.
+        Factor of the enlargement, 1 to 3.
     turn : float or tensor
-        In rad, by linear interpolation.
+        Rotation in rad, by linear interpolation.
     cubic : bool tensor
         Whether it was enlarged by cubic interpolation, or by linear.
 
     Returns
     -------
     tf.Tensor
-        (size, size), float32, of deviation one.
+        (size, size), float32, with a standard deviation of one.
     """
     size = image.shape[0]
     kept = tf.cast(tf.math.ceil(size / factor), tf.int32)
@@ -199,7 +199,7 @@ def resampled(image: Array, factor: Array, turn: Array, cubic: Array) -> Array:
 
 
 def moved(picture: Array, away: Array, turn: Array) -> Array:
-    """A picture shifted and turned about its middle, mirrored at its rims.
+    """A picture shifted and rotated about its middle, mirrored at its borders.
 
     Parameters
     ----------
@@ -234,7 +234,7 @@ def moved(picture: Array, away: Array, turn: Array) -> Array:
 
 
 def missing_places(seed: Array, size: int) -> Array:
-    """Pixels of a frame that say nothing of the specimen: lines, crosses, rims, burned-in marks.
+    """Missing pixels of a frame: lines, crosses, rims, or burned-in marks.
 
     Parameters
     ----------
@@ -245,7 +245,7 @@ def missing_places(seed: Array, size: int) -> Array:
     Returns
     -------
     tf.Tensor
-        (size, size), bool, of one kind of fault.
+        (size, size), bool, with one kind of fault.
     """
     u = tf.unstack(tf.random.stateless_uniform((8,), seed))
     y, x = np.mgrid[:size, :size].astype(np.float32)
@@ -263,7 +263,7 @@ def missing_places(seed: Array, size: int) -> Array:
         # Flyback at the left, or a few columns or rows anywhere.
         lambda: tf.where(u[7] < 0.5, x < width, tf.where(u[7] < 0.8, across, down)),
         lambda: across | down,
-        lambda: side > (0.42 + 0.25 * u[5]) * size,  # the corner of a turned frame
-        lambda: (y < width * u[5]) | (x < width * u[6]),  # the rims of a shifted one
+        lambda: side > (0.42 + 0.25 * u[5]) * size,  # the corner of a rotated frame
+        lambda: (y < width * u[5]) | (x < width * u[6]),  # the rims of a shifted frame
         lambda: tf.where(u[7] < 0.6, box, round_),
     ])  # fmt: skip

@@ -21,13 +21,13 @@ from .electrons import electron_wavelength
 PLAUSIBLE = {
     "um": {
         "wavelength": (0.01, 20.0, "um (0.65 for red light)"),
-        "pixel_size": (0.005, 100.0, "um in the object (0.31, say)"),
+        "pixel_size": (0.005, 100.0, "um in the object (for example 0.31)"),
         "refractive_index": (1.0, 4.0, "a refractive index, 1 to 4"),
         "coherence_angle": (0.0, 0.3, "rad (0.005 for 5 mrad)"),
     },
     "A": {
         "wavelength": (0.003, 0.2, "Angstrom (0.0197 at 300 keV; energies are in eV)"),
-        "pixel_size": (0.01, 100.0, "Angstrom in the object (0.2, say)"),
+        "pixel_size": (0.01, 100.0, "Angstrom in the object (for example 0.2)"),
         "coherence_angle": (0.0, 0.02, "rad (0.0002 for 0.2 mrad)"),
         "spherical_aberration": (-1e9, 1e9, "Angstrom (1.2e7 for 1.2 mm)"),
     },
@@ -36,7 +36,7 @@ PLAUSIBLE = {
 
 @dataclass(frozen=True)
 class Optics:
-    """The imaging system. Each value is a number, or a tensor where it differs between samples.
+    """The imaging system. Each value is a number, or a tensor if it varies between samples.
 
     Parameters
     ----------
@@ -47,14 +47,14 @@ class Optics:
     numerical_aperture : float, tensor or None
         Of the objective; None lets every propagating wave pass.
     refractive_index : float or tensor
-        Of the medium through which the defocus is taken.
+        Of the medium in which the defocus is measured.
     coherence_angle : float or tensor
         Half-angle, in rad, at which the source's angular brightness has fallen to 1/e. 0 is a
         fully coherent source.
     spherical_aberration : float or tensor
-        Of the lens, in the unit of length; positive where marginal rays meet too early.
+        Of the lens, in the unit of length; positive if marginal rays meet too early.
     unit : {'um', 'A'}
-        Of all lengths: micrometre for light, Angstrom for electrons (see `electron`).
+        Unit of all lengths: micrometre for light, Angstrom for electrons (see `electron`).
 
     Raises
     ------
@@ -103,7 +103,7 @@ class Optics:
         Returns
         -------
         Optics
-            Whose defocus is in Angstrom, negative for underfocus.
+            Defocus is then in Angstrom, negative for underfocus.
         """
         _require_positive("energy", energy)
         return cls(
@@ -113,12 +113,12 @@ class Optics:
 
     @classmethod
     def from_conditions(cls, conditions: Mapping[str, Array], unit: str = "um") -> Optics:
-        """The optics that the conditions of a measurement tell; what they leave out is default.
+        """The optics from the conditions of a measurement; missing values are the defaults.
 
         Parameters
         ----------
         conditions : dict
-            Values by the names of the parameters; others, such as ``defocus``, are passed over.
+            Values by the names of the parameters; others, such as ``defocus``, are ignored.
             Without a ``numerical_aperture`` there is no aperture.
         unit : {'um', 'A'}
         """
@@ -127,7 +127,7 @@ class Optics:
         return cls(**{"unit": unit, "numerical_aperture": None, **given})
 
     def conditions(self) -> dict[str, Array]:
-        """The values by name, without the unit; where there is no aperture, without one."""
+        """The values by name, without the unit, and without an aperture of None."""
         found = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "unit"}
         return {name: value for name, value in found.items() if value is not None}
 
@@ -140,7 +140,7 @@ class Optics:
             if not (arrays.is_tensor(aperture) or arrays.is_tensor(index)) and aperture > index:
                 raise InputError(
                     f"numerical_aperture {aperture} is larger than the refractive index {index}; "
-                    "give the index of the immersion medium, too"
+                    "give also the index of the immersion medium"
                 )
         angle = self.coherence_angle
         if not arrays.is_tensor(angle) and not (math.isfinite(angle) and angle >= 0):
@@ -149,7 +149,7 @@ class Optics:
             raise InputError(f"unit {self.unit!r} is not known; choose 'um' or 'A'")
         aberration = self.spherical_aberration
         if not arrays.is_tensor(aberration) and not math.isfinite(aberration):
-            raise InputError("spherical_aberration must be a number, 0 for none")
+            raise InputError("spherical_aberration must be a number; give 0 for none")
         self._warn_of_units()
 
     def _warn_of_units(self) -> None:

@@ -42,7 +42,7 @@ def probe_transfer(
     defocus: Array = 0.0,
     spherical_aberration: Array = 0.0,
 ) -> Array:
-    """Fourier transform of the intensity, of sum one, of the probe of a round lens.
+    """Fourier transform of the intensity, with sum one, of the probe of a round lens.
 
     Parameters
     ----------

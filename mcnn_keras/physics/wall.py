@@ -1,4 +1,4 @@
-"""Light from a screen on a wall that faces it, as seen by a camera beside the screen.
+"""Light from a screen on a wall that faces it, as seen by a camera next to the screen.
 
     screen's radiance -> [Lambert, inverse squares, fall-off] -> wall -> [diffuse, glossy] -> camera
 
@@ -63,7 +63,7 @@ class Scene(NamedTuple):
         ------
         InputError
             If a length is not positive, another value is negative, or the wall reflects more light
-            than it gets.
+            than it receives.
         """
         for name in ("width", "height", "distance", "view"):
             if not getattr(self, name) > 0:
@@ -73,8 +73,8 @@ class Scene(NamedTuple):
                 raise InputError(f"the scene's {name} {getattr(self, name)} is negative")
         if self.diffuse + self.glossy > 1:
             raise InputError(
-                f"the wall reflects {self.diffuse} and {self.glossy} of its light, more than it "
-                "gets; give shares whose sum is at most 1"
+                f"the shares of reflected light, diffuse {self.diffuse} and glossy {self.glossy}, "
+                "have a sum above 1; give shares whose sum is at most 1"
             )
         return self
 

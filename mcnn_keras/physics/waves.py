@@ -1,9 +1,9 @@
 """Scalar wave optics: from a wave at focus to the intensities that a camera sees out of focus.
 
-Making a kernel (`transfer_function`, `pupil`, `coherence_envelope`) is apart from applying it
-(`propagate`, `defocus_stack`). All take NumPy arrays and TensorFlow's tensors alike and answer in
-kind (see `mcnn_keras.physics.arrays`). Each parameter of the instrument may be a tensor, so that it
-can differ from sample to sample; with plain numbers the kernels are constants, made once.
+Some functions make kernels (`transfer_function`, `pupil`, `coherence_envelope`), others apply them
+(`propagate`, `defocus_stack`). All take NumPy arrays or TensorFlow tensors and return the same kind
+(see `mcnn_keras.physics.arrays`). Each parameter of the instrument may be a tensor, so that it can
+vary between samples; with plain numbers the kernels are constants, computed once.
 
 Lengths are in um (light) or Angstrom (electrons), angles and phases in rad. Positive defocus is
 downstream of focus, and a denser object has positive phase.
@@ -34,7 +34,7 @@ def squared_frequencies(shape: Sequence[int], pixel_size: Array, half: bool = Fa
     pixel_size : float or tensor
         In um.
     half : bool
-        Of the transform of a real image, which leaves out the negative frequencies along the rows.
+        For the transform of a real image, without the negative frequencies along the rows.
 
     Returns
     -------
@@ -60,14 +60,14 @@ def transfer_function(
     defocus : (planes,) array or tensor
         Distances in um, positive downstream.
     optics : Optics
-        Of which wavelength, pixel size and refractive index count here.
+        Wavelength, pixel size and refractive index are used.
     half : bool
-        Of the transform of a real image, see `squared_frequencies`.
+        For the transform of a real image, see `squared_frequencies`.
 
     Returns
     -------
     array
-        (planes, height, width) or, of a half, (planes, height, width // 2 + 1); complex64.
+        (planes, height, width) or, with `half`, (planes, height, width // 2 + 1); complex64.
 
     References
     ----------
@@ -77,10 +77,9 @@ def transfer_function(
     squared = squared_frequencies(shape, optics.pixel_size, half)
     k = xp.cast(optics.refractive_index, "float64") / xp.cast(optics.wavelength, "float64")
     passed = squared < k**2
-    # k - sqrt(k^2 - f^2) without the cancellation: the turns that the wave loses in each um.
+    # k - sqrt(k^2 - f^2), computed without cancellation: lost turns of the wave per um.
     root = xp.sqrt(xp.where(passed, k**2 - squared, xp.cast(0.0, "float64")))
-    # The phase reaches thousands of radians: count its turns in float64 and drop the whole ones
-    # before float32.
+    # The phase reaches thousands of radians: whole turns are removed in float64, before float32.
     turns = xp.cast(defocus, "float64")[:, None, None] * (squared / (root + k))
     angle = xp.cast(turns - xp.floor(turns), "float32") * np.float32(-2 * math.pi)
     passed = xp.cast(passed, "float32")
@@ -95,7 +94,7 @@ def pupil(shape: Sequence[int], optics: Optics, half: bool = False) -> Array:
     shape : tuple of int
         Height and width in pixels.
     optics : Optics
-        Of which wavelength, pixel size and numerical aperture count here.
+        Wavelength, pixel size and numerical aperture are used.
     half : bool
         As for `transfer_function`.
 
@@ -116,14 +115,14 @@ def pupil(shape: Sequence[int], optics: Optics, half: bool = False) -> Array:
 
 
 def lens_kernel(shape: Sequence[int], optics: Optics, half: bool = False) -> Array:
-    """What the spherical aberration C does to a wave's spectrum: exp(-i pi / 2 C wavelength^3 f^4).
+    """The factor of spherical aberration C for a wave's spectrum: exp(-i pi/2 C wavelength^3 f^4).
 
     Parameters
     ----------
     shape : tuple of int
         Height and width in pixels.
     optics : Optics
-        Of which wavelength, pixel size and spherical aberration count here.
+        Wavelength, pixel size and spherical aberration are used.
     half : bool
         As for `transfer_function`.
 
@@ -146,14 +145,14 @@ def lens_kernel(shape: Sequence[int], optics: Optics, half: bool = False) -> Arr
 
 
 def has_aberration(optics: Optics) -> bool:
-    """Whether there is a spherical aberration to reckon with."""
+    """Whether the spherical aberration is a tensor, or not zero."""
     return arrays.is_tensor(optics.spherical_aberration) or optics.spherical_aberration != 0
 
 
 def imaging_kernels(
     shape: Sequence[int], defocus: Array, optics: Optics, half: bool = False
 ) -> Array:
-    """What aperture, lens and free space do to the spectrum of the wave at focus.
+    """Factors of aperture, lens and free space for the spectrum of the wave at focus.
 
     Parameters
     ----------
@@ -181,11 +180,12 @@ def imaging_kernels(
 
 
 def coherence_envelope(shape: Sequence[int], defocus: Array, optics: Optics) -> Array:
-    """What an extended source leaves of each spatial frequency of a defocused intensity.
+    """The factor of an extended source for each spatial frequency of a defocused intensity.
 
     A source whose angular brightness is exp(-theta^2 / angle^2) shifts the image at distance z by
     theta z, so that the intensity's spectrum is multiplied by exp(-(pi angle z f)^2). With a
-    spherical aberration C the slope of the whole phase shift counts: z f + C wavelength^2 f^3
+    spherical aberration C, z f is replaced by z f + C wavelength^2 f^3, the slope of the phase
+    shift
     (Frank, Optik 38, 1973).
 
     Parameters
@@ -195,7 +195,7 @@ def coherence_envelope(shape: Sequence[int], defocus: Array, optics: Optics) -> 
     defocus : (planes,) array or tensor
         Distances in um.
     optics : Optics
-        Of which coherence angle, pixel size, wavelength and spherical aberration count here.
+        Coherence angle, pixel size, wavelength and spherical aberration are used.
 
     Returns
     -------
@@ -217,7 +217,7 @@ def coherence_envelope(shape: Sequence[int], defocus: Array, optics: Optics) -> 
 
 
 def propagate(wave: Array, defocus: Array, optics: Optics) -> Array:
-    """Propagate a wave through free space; there and back gives the wave (evanescent part aside).
+    """Propagate a wave through free space, without evanescent waves.
 
     Parameters
     ----------
@@ -268,14 +268,14 @@ def defocus_stack(wave: Array, defocus: Array, optics: Optics) -> Array:
 
 
 def spread(defocus: Sequence[float], optics: Optics) -> int:
-    """How far, in pixels, light of the highest passed frequency travels sideways.
+    """The sideways distance, in pixels, of light of the highest passed frequency.
 
     Parameters
     ----------
     defocus : sequence of float
-        Distances in um; the farthest counts.
+        Distances in um; the farthest is used.
     optics : Optics
-        Of plain numbers; without an aperture the pixel size limits the angle.
+        With plain numbers; without an aperture the pixel size limits the angle.
     """
     sine = optics.wavelength / (2 * optics.pixel_size) / optics.refractive_index
     if optics.numerical_aperture is not None:

@@ -1,8 +1,8 @@
-"""The inverse problems. A new one is one new file here, or another package's entry point.
+"""The inverse problems. Add one as a new file here, or as an entry point of another package.
 
-A file ``NAME.py`` in this folder holds the problem called NAME: a class derived from `Problem`
-whose `name` is NAME. Nothing else names it: `names` finds the files, `kind` imports the one that is
-asked for, and the command line, `mcnn_keras.evaluate` and model files know it from there.
+A file ``NAME.py`` in this folder contains the problem NAME: a class derived from `Problem` with the
+`name` NAME. There is no other list of problems: `names` finds the files, and `kind` imports one of
+them for the command line, `mcnn_keras.evaluate` and model files.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from ..models import ModelCard
     from .base import Problem
 
-# Files here that hold no problem.
+# Files here that are not problems.
 OTHERS = ("base", "ranges", "recipes")
-# Under which other packages offer problems of theirs.
+# The entry-point group for problems of other packages.
 ENTRY_POINTS = "mcnn_keras.problems"
 _CLASSES = {
     "Denoise": "denoise", "Laplacian": "laplacian", "Paired": "paired", "Phase": "phase",
@@ -34,13 +34,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _CLASSES:  # imported when first used, as all of them bring TensorFlow
+    if name in _CLASSES:  # imported when first used, as all of them import TensorFlow
         return getattr(importlib.import_module(f".{_CLASSES[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def names() -> list[str]:
-    """The problems of this package; none of them is imported."""
+    """The names of this package's problems; none of them is imported."""
     return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in OTHERS)
 
 
@@ -55,7 +55,7 @@ def kind(name: str) -> Any:
     Raises
     ------
     InputError
-        If it is not known, or another package's cannot be imported.
+        If the problem is not known, or the package of the problem cannot be imported.
     """
     if name in names():
         module = importlib.import_module(f".{name}", __name__)
@@ -77,29 +77,29 @@ def kind(name: str) -> Any:
 
 
 def make(name: str, **arguments: Any) -> Problem:
-    """A problem by its name: one of this package's, or one that another package offers.
+    """A problem by its name, from this package or another package.
 
     Parameters
     ----------
     name : str
     **arguments
-        Of its constructor.
+        Arguments of its constructor.
 
     Raises
     ------
     InputError
-        If it is not known, or cannot be made.
+        If the problem is not known, or cannot be made.
     """
     return _made(name, kind(name), arguments)
 
 
 def from_config(name: str, config: dict[str, Any]) -> Problem:
-    """The problem that a configuration, as `Problem.config` tells it, describes.
+    """The problem that a configuration from `Problem.config` describes.
 
     Raises
     ------
     InputError
-        If it is not known, or cannot be made.
+        If the problem is not known, or cannot be made.
     """
     found = kind(name)
     if not hasattr(found, "from_config"):
@@ -113,7 +113,7 @@ def from_card(card: ModelCard) -> Problem:
     Raises
     ------
     InputError
-        If it is a problem of the user's own, which only the user's code knows.
+        If it is the user's own problem, which only the user's code defines.
     """
     return from_config(card.problem, card.config)
 

@@ -1,4 +1,4 @@
-"""Phase retrieval from a focal series of any planes and optics, which each sample draws anew."""
+"""Phase retrieval from a focal series with any planes and optics; each sample draws new ones."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ RANGES = {
     "focus_offset": (-0.1, 0.1),  # of the least defocus, the same for all, mostly small
     "shift": (0.0, 0.5),  # pixels, of each plane
     "illumination": (0.0, 0.03),  # unevenness of the intensity over the field, at most
-    "uneven_contrast": (0.0, 0.5),  # the same, of the contrast: who sees little corrects for it
-    "dust": (0.0, 0.3),  # of the light that a grain on the camera takes; of a third
+    "uneven_contrast": (0.0, 0.5),  # the same, at most this share of the contrast
+    "dust": (0.0, 0.3),  # share of the light that a grain on the camera absorbs; in a third
     "noise": (0.02, 1.0),  # deviation of counting noise, of the contrast's, log-uniform
     "least_noise": (0.0005, 0.005),  # of the mean intensity, log-uniform
-    "most_noise": (0.005, 0.1),  # the same: a strong object has no more noise than a weak one
+    "most_noise": (0.005, 0.1),  # the same, at most: limits the noise of strong objects
 }
 MARGIN = 48
 GRAINS = 6
-# Numbers of planes, and how often each is drawn.
+# Numbers of planes, and the probability of each.
 COUNTS = {1: 0.32, 2: 0.32, 3: 0.12, 4: 0.12, 5: 0.04, 8: 0.05, 12: 0.01, 16: 0.01, 32: 0.01}
-# The share of the samples with a real amplitude; the others absorb a little.
+# The share of samples whose amplitude is an independent picture; the others absorb a little.
 ABSORBING = 0.3
 NO_APERTURE = 100.0
 
@@ -54,17 +54,17 @@ NO_APERTURE = 100.0
 class AnyPhase(Problem):
     """Phase and amplitude from images at any planes, for any optics; see `Phase` for given planes.
 
-    A sample's planes, wavelength, aperture, aberration and coherence are drawn, in units of its
-    pixels; the network is told them by its channels.
+    Planes, wavelength, aperture, aberration and coherence of each sample are random, in units of
+    its pixels. The network receives them through its fixed channels.
 
     Parameters
     ----------
     ranges : dict of str to (float, float), optional
-        What varies between samples, where it differs from `RANGES`.
+        Limits of quantities that vary between samples, replacing those in `RANGES`.
     pictures : str or Path, optional
         A folder of target pictures instead of the bundled ones.
     pictures_seed : int
-        Of the procedural target pictures.
+        Seed of the procedural target pictures.
     """
 
     name = "any_phase"
@@ -98,9 +98,9 @@ class AnyPhase(Problem):
         pictures = self._pictures[split]
         shape = pictures.draw_object(seeds[0], size)
         u = tf.unstack(tf.random.stateless_uniform((6,), seeds[2]))
-        # Weak objects are all alike but for their scale, so strong ones are drawn more often.
+        # Weak objects differ only in scale, so strong ones are drawn more often.
         span = between(tf.sqrt(u[0]), *self.ranges["phase_span"], logarithmic=True)
-        # A camera resolves no steps of many radians: what is strong is smooth over some pixels.
+        # A camera cannot resolve steps of many radians: strong objects are smooth over some pixels.
         smooth = u[1] < tf.minimum(span / 8.0, 1.0)
         blur = tf.where(smooth, 4.0 * u[2] * tf.minimum(span / 4.0, 1.0), 0.0)
         shape = tf.cond(blur > 0.3, lambda: _blurred(shape, blur), lambda: shape)
@@ -118,7 +118,7 @@ class AnyPhase(Problem):
         return tf.stack([span * shape, 1.0 - absorbed], axis=-1)
 
     def _measured(self, target: Array, size: int, *others: Any) -> Any:
-        """From one plane phase and absorption are not told apart: its objects hardly absorb."""
+        """One plane cannot separate phase and absorption: then objects hardly absorb."""
         phase, amplitude = target[..., 0], target[..., 1]
         alone = tf.equal(tf.size(others[-1]["defocus"]), 1)
         most = self.ranges["absorption"][1]
@@ -128,7 +128,7 @@ class AnyPhase(Problem):
         return super()._measured(target, size, *others)
 
     def conditions(self, seed: Array) -> dict[str, Array]:
-        """The planes and the optics that the instrument says, without their errors."""
+        """The nominal planes and optics, without their errors."""
         return drawn_instrument(seed, self.ranges)
 
     def observe(self, target: Array, seed: Array, **conditions: Array) -> Array:
@@ -139,7 +139,7 @@ class AnyPhase(Problem):
         defocus = tf.cast(conditions["defocus"], tf.float32)
         least = tf.reduce_min(tf.where(tf.abs(defocus) > 0, tf.abs(defocus), np.inf))
         defocus = defocus * (1.0 + between(u[0], *self.ranges["focus_error"]))
-        # Most users know where focus is: the third power of a uniform draw.
+        # The focus is usually well known: third power of a uniform random number.
         offset = 0.5 + 0.5 * (2.0 * u[1] - 1.0) ** 3
         defocus += least * between(offset, *self.ranges["focus_offset"])
         optics = Optics.from_conditions(conditions)
@@ -148,7 +148,7 @@ class AnyPhase(Problem):
         wave = tf.complex(amplitude * tf.cos(phase), amplitude * tf.sin(phase))
         waves = tf.signal.ifft2d(tf.signal.fft2d(wave) * kernels)
         intensity = tf.math.real(waves * tf.math.conj(waves))
-        # How far each plane is off the others, and the blur of an extended source.
+        # The shift of each plane, and the blur of an extended source.
         reach = u[2] * self.ranges["shift"][1] * tf.cast(u[2] > 0.5, tf.float32)
         away = reach * tf.random.stateless_normal((tf.shape(defocus)[0], 2, 1, 1), seeds[1])
         fy, fx = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None]
@@ -159,10 +159,10 @@ class AnyPhase(Problem):
         return tf.transpose(intensity, (1, 2, 0))
 
     def detect(self, image: Array, seed: Array) -> Array:
-        """Uneven illumination, dust and counting noise, in keeping with the object's contrast.
+        """Uneven illumination, dust and counting noise, in proportion to the object's contrast.
 
-        Whoever looks at a weak object takes more light and corrects for uneven light; noise that
-        hides the object in every pixel teaches nothing.
+        Weak objects are recorded with more light and corrected for uneven light. A network learns
+        nothing from noise that hides the object completely.
         """
         seeds = tf.unstack(tf.random.split(seed, 3))
         u = tf.unstack(tf.random.stateless_uniform((6,), seeds[0]))
@@ -184,7 +184,7 @@ class AnyPhase(Problem):
         return noise.camera(image, 1.0 / deviation**2, 0.0, seeds[2])
 
     def config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON can hold them."""
+        """The constructor's arguments as JSON values."""
         return {
             "ranges": {name: list(limits) for name, limits in self.ranges.items()},
             "pictures": self.pictures_from,
@@ -193,7 +193,7 @@ class AnyPhase(Problem):
 
 
 def drawn_instrument(seed: Array, ranges: Mapping[str, tuple[float, float]]) -> dict[str, Array]:
-    """Planes and optics, in units of the pixels.
+    """Random planes and optics, in units of the pixels.
 
     Parameters
     ----------
@@ -204,7 +204,7 @@ def drawn_instrument(seed: Array, ranges: Mapping[str, tuple[float, float]]) -> 
     Returns
     -------
     dict
-        The conditions of a measurement; ``defocus`` of as many planes as are drawn.
+        The conditions of a measurement; ``defocus`` has a random number of planes.
     """
     seeds = tf.unstack(tf.random.split(seed, 3))
     u = iter(tf.unstack(tf.random.stateless_uniform((14,), seeds[0])))
@@ -213,19 +213,19 @@ def drawn_instrument(seed: Array, ranges: Mapping[str, tuple[float, float]]) -> 
     steps = np.cumsum(list(counts.values())) / sum(counts.values())
     which = tf.searchsorted(np.float32(steps), next(u)[None])[0]
     count = tf.gather(list(counts), tf.minimum(which, len(counts) - 1))
-    # Far planes are harder than near ones, so they are drawn somewhat more often.
+    # Far planes are harder than near ones, so they are drawn more often.
     farthest = between(next(u) ** 0.75, *ranges["defocus"], logarithmic=True)
     places = drawn_planes(count, farthest, seeds[1], next(u), next(u), next(u))
 
     wavelength = between(next(u), *ranges["wavelength"], logarithmic=True)
-    # A narrow aperture leaves little to learn: most are wide.
+    # Most apertures are wide, as little can be learned from narrow ones.
     radius = between(tf.sqrt(next(u)), *ranges["aperture"], logarithmic=True)
-    # No wave is wider than the medium lets pass.
+    # The aperture cannot exceed the refractive index.
     radius = tf.minimum(radius, 0.95 / wavelength)
     aperture = tf.where(next(u) < 0.67, radius * wavelength, NO_APERTURE)
     aberrated, strength = next(u) < 0.15, next(u)
     aberration = between(strength, *ranges["spherical_aberration"], logarithmic=True)
-    # Lenses of light are corrected; electrons of these have short waves.
+    # Only for short wavelengths, as of electrons; light lenses are corrected.
     aberration = tf.where(aberrated & (wavelength < 0.3), aberration / wavelength**3, 0.0)
     coherent, blur = next(u) < 0.67, between(next(u), *ranges["coherence"], logarithmic=True)
     defocus = places / wavelength
@@ -238,12 +238,12 @@ def drawn_instrument(seed: Array, ranges: Mapping[str, tuple[float, float]]) -> 
 
 
 def instrument_of(conditions: Mapping[str, Any]) -> tuple[list[float], Optics]:
-    """The planes and the optics of a sample, as a user would tell them.
+    """The planes and the optics of a sample, as a user would give them.
 
     Parameters
     ----------
     conditions : dict
-        Of a sample of this problem; numbers.
+        Conditions of a sample of this problem, as numbers.
     """
     told = {name: float(v) for name, v in conditions.items() if name != "defocus"}
     if told.get("numerical_aperture") == NO_APERTURE:
@@ -254,24 +254,24 @@ def instrument_of(conditions: Mapping[str, Any]) -> tuple[list[float], Optics]:
 def drawn_planes(
     count: Array, farthest: Array, seed: Array, way: Array, side: Array, turn: Array
 ) -> Array:
-    """Planes on one side of focus or both, spaced evenly, exponentially or anyhow, (count,)."""
+    """Planes on one or both sides of focus, with even, exponential or random spacing, (count,)."""
     u = tf.random.stateless_uniform((2, count), seed)
     number = tf.cast(count, tf.float32)
     steps = tf.range(number)
     least = tf.math.log(0.01 + 0.3 * turn)
 
     def spaced(rank: Array) -> tuple[Array, Array]:
-        """Evenly and exponentially, for ranks that go to one."""
+        """Even and exponential spacing, for ranks up to one."""
         return rank, tf.exp(least * (1.0 - rank))
 
-    # On both sides of focus: the planes of a pair take turns.
+    # On both sides of focus: planes alternate between the sides.
     signs = tf.where(tf.math.floormod(steps, 2.0) == 0, 1.0, -1.0)
     both = spaced((tf.floor(steps / 2) + 1.0) / tf.math.ceil(number / 2))
     one = spaced((steps + 1.0) / number)
     one_sided = side < 0.25
     even, exponential = (tf.where(one_sided, a, signs * b) for a, b in zip(one, both, strict=True))
     anyhow = tf.exp(-3.5 * u[0]) * tf.where((u[1] < 0.5) & ~one_sided, -1.0, 1.0)
-    # Evenly from end to end, focus among them where their number is odd.
+    # Even spacing from end to end; includes the focus if the number is odd.
     ends = tf.where(number > 1.5, 2.0 * steps / tf.maximum(number - 1.0, 1.0) - 1.0, 1.0)
     places = tf.where(
         way < 0.3, even, tf.where(way < 0.5, exponential, tf.where(way < 0.75, ends, anyhow))
@@ -281,14 +281,14 @@ def drawn_planes(
 
 
 def _blurred(picture: Array, deviation: Array) -> Array:
-    """A picture behind a Gaussian point spread, in pixels."""
+    """A picture blurred by a Gaussian; the deviation is in pixels."""
     squared = np.float32(squared_frequencies(picture.shape, 1.0, half=True))
     gain = tf.exp(-2 * math.pi**2 * deviation**2 * squared)
     return tf.signal.irfft2d(tf.signal.rfft2d(picture) * tf.cast(gain, tf.complex64), picture.shape)
 
 
 def _dust(size: int, depth: tuple[float, float], seed: Array) -> Array:
-    """What grains on the camera let through, (size, size)."""
+    """The transmission of dust grains on the camera, (size, size)."""
     u = tf.random.stateless_uniform((5, GRAINS), seed)
     y, x = (u[i] * size for i in (0, 1))
     width = between(u[2], 0.7, 5.0)

@@ -1,4 +1,4 @@
-"""What every inverse problem is: targets, and the forward model that turns them into images.
+"""The base class of inverse problems: targets, and the forward model that makes images of them.
 
 targets -> observe (conditions) -> detect -> Sample -> normalised, fixed channels -> network
 """
@@ -17,8 +17,8 @@ from ..models.normalization import KINDS
 from ..physics.arrays import Array
 from ..targets.pictures import SPLITS
 
-# Answers to set beside a network's: (images, targets), normalised, of a whole set -> answers in the
-# scale of the targets, and what was chosen for them.
+# Results to compare a network's with: (images, targets), normalised, of a whole set -> results in
+# the scale of the targets, and the settings that were chosen for them.
 Baseline = Callable[..., tuple[Any, dict[str, Any]]]
 
 
@@ -30,7 +30,7 @@ class Sample(NamedTuple):
     image : tensor
         (height, width, channels), float32.
     conditions : dict
-        What the instrument says of the measurement, by name: numbers that all samples share, or
+        Acquisition parameters of the measurement, by name: numbers that all samples share, or
         tensors.
     target : tensor
         (height, width, outputs), float32; it may be twice as large.
@@ -42,38 +42,38 @@ class Sample(NamedTuple):
 
 
 class Problem:
-    """An image-to-image inverse problem; derive from it to bring one of your own.
+    """An image-to-image inverse problem; derive from it to define your own.
 
-    A derived class gives a name, `targets` and `observe`, and `detect` where noise is a step of
-    its own: image = detect(observe(target)). All are TensorFlow code that runs inside tf.data,
-    and every random draw in them must come from the given seed, so that a sample is a pure
-    function of (seed, index).
+    A derived class defines a name, `targets` and `observe`, and also `detect` if noise is a
+    separate step: image = detect(observe(target)). All are TensorFlow code that runs inside
+    tf.data. All random numbers must come from the given seed, so that a sample is a pure function
+    of (seed, index).
 
     Attributes
     ----------
     name : str
-        What the problem is called in file names and reports.
+        Name of the problem in file names and reports.
     margin : int
-        Pixels simulated beyond each border and cut off again, for forward models that reach far.
+        Pixels simulated outside each border and then cut off, for forward models with a long range.
     normalization : Normalization
-        How a measurement becomes the network's input and its output a result; the same object
-        serves training and prediction. See `mcnn_keras.models.Fixed` to divide by a number.
+        Converts a measurement to the network's input, and its output to a result, in training and
+        in prediction. See `mcnn_keras.models.Fixed` to divide by a number.
     channels : dict or None
-        Name and arguments of fixed channels beside the image, see `mcnn_keras.channels`.
+        Name and arguments of fixed channels in addition to the image, see `mcnn_keras.channels`.
     outputs : sequence of Output
-        What each channel of the target is.
+        Description of each channel of the target.
     scaled_by : sequence of int or None, optional
-        Of each channel of the target, the channel of the network's input that its answer is in
-        units of, see `mcnn_keras.MCNN`.
+        For each channel of the target, the channel of the network's input that gives its unit, see
+        `mcnn_keras.MCNN`.
     inputs : Planes, Channels, Frames or None
-        What a measurement is; None for an image of as many channels as the samples have.
+        The kind of measurement; None for an image with the channels of the samples.
     pixel_size : float or None
-        Of the images, in um, where the model depends on it.
+        Pixel size of the images in um, if the model depends on it.
     recipe : dict
-        Settings of a training run that suit the problem, see `mcnn_keras.Settings`.
+        Default settings of a training run, see `mcnn_keras.Settings`.
     baselines : dict
-        Further answers that `mcnn_keras.evaluate` sets beside the network's, by name: functions
-        (images, targets) -> (answers, what was chosen for them), over a whole set, normalised.
+        Further results for comparison in `mcnn_keras.evaluate`, by name: functions (images,
+        targets) -> (results, chosen settings), over a whole set, normalised.
     """
 
     name: str = "problem"
@@ -99,7 +99,7 @@ class Problem:
         ----------
         seed : (2,) int tensor
         size : int
-            Height and width, the margins included.
+            Height and width, including the margins.
         split : {'train', 'test'}
 
         Returns
@@ -110,18 +110,18 @@ class Problem:
         raise NotImplementedError(f"{type(self).__name__} must define targets(seed, size, split)")
 
     def conditions(self, seed: Array) -> Mapping[str, Array]:
-        """What the instrument says of a measurement: none, fixed numbers, or draws by the seed."""
+        """Acquisition parameters of a measurement: none, fixed numbers, or random by the seed."""
         return {}
 
     def observe(self, target: Array, seed: Array, **conditions: Array) -> Array:
-        """The forward model: what is measured of a target.
+        """The forward model: the image of a target.
 
         Parameters
         ----------
         target : (size, size, channels) tensor
         seed : (2,) int tensor
         **conditions
-            Those of the measurement, from `conditions`.
+            The acquisition parameters from `conditions`.
 
         Returns
         -------
@@ -131,11 +131,11 @@ class Problem:
         raise NotImplementedError(f"{type(self).__name__} must define observe(target, seed)")
 
     def detect(self, image: Array, seed: Array) -> Array:
-        """The detector's noise, added once the margins are cut off; none by default."""
+        """The detector's noise, added after the margins are cut off; none by default."""
         return image
 
     def answer(self, target: Array) -> Array:
-        """What of a target the network is to find; all of it by default."""
+        """The part of a target that the network learns; all of it by default."""
         return target
 
     def sample(self, seed: Array, size: int, split: str = "train") -> Sample:
@@ -157,19 +157,19 @@ class Problem:
         return self._measured(target, size, second, third, conditions)
 
     def network_pair(self, sample: Sample) -> tuple[Array, Array]:
-        """What the network is given of a sample, and what it is to answer.
+        """The network's input and target for a sample.
 
         Returns
         -------
         inputs, target : tf.Tensor
-            (height, width, channels), float32; normalised, the fixed channels behind the image's.
+            (height, width, channels), float32; normalised, the fixed channels after the image's.
         """
         image, scale = self.normalization.apply(sample.image)
         target = self.normalization.target(sample.target, scale)
         return network_input(image, self.channels, sample.conditions), target
 
     def for_run(self, samples: int) -> Problem:
-        """The problem as a run of so many samples, in all of its epochs, needs it."""
+        """The problem for a run with this total number of samples over all epochs."""
         return self
 
     def _measured(
@@ -180,13 +180,13 @@ class Problem:
         detect_seed: Array,
         conditions: Mapping[str, Array],
     ) -> Sample:
-        """The sample that a target picture with its margins makes."""
+        """The sample of a target picture with its margins."""
         image = self.observe(target, observe_seed, **conditions)
         image = self.detect(self._cut(image, size), detect_seed)
         return Sample(image, conditions, self.answer(self._cut(target, size)))
 
     def _cut(self, array: Array, size: int) -> Array:
-        """Cut the margins off an array that may be a multiple or a part of the simulated size."""
+        """Cut the margins off an array; its size may be the simulated one times a factor."""
         whole = size + 2 * self.margin
         before, inner = (array.shape[0] * n / whole for n in (self.margin, size))
         if before % 1 or inner % 1:
@@ -198,7 +198,7 @@ class Problem:
         return array[window, window]
 
     def config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON can hold them; `from_config` takes them back."""
+        """The constructor's arguments as JSON values, for `from_config`."""
         return {}
 
     @classmethod
@@ -207,12 +207,12 @@ class Problem:
         return cls(**config)
 
 
-# What an adapted object cannot bring.
+# Attributes that an adapted object cannot replace.
 KEPT = ("from_config", "label")
 
 
 class _Adapted(Problem):
-    """A problem made of an object that is none by descent."""
+    """A problem made from an object that is not derived from `Problem`."""
 
     def __init__(self, thing: Any) -> None:
         taken = [n for n in dir(Problem) if not n.startswith("_") and n not in KEPT]
@@ -222,7 +222,7 @@ class _Adapted(Problem):
 
 
 def as_problem(thing: Any) -> Problem:
-    """A problem out of any object with a name, `targets` and `observe`.
+    """A problem from any object with a name, `targets` and `observe`.
 
     Parameters
     ----------
@@ -232,30 +232,31 @@ def as_problem(thing: Any) -> Problem:
     Raises
     ------
     InputError
-        If it lacks one of the three, or scales its samples in a way that prediction cannot know.
+        If one of the three is missing, or it normalises its samples in a way that a card cannot
+        store.
     """
     missing = [name for name in ("name", "targets", "observe") if not hasattr(thing, name)]
     if missing:
         raise InputError(
-            f"a {type(thing).__name__} was given without {' and '.join(missing)}; a problem has a "
-            "name, targets(seed, size, split) and observe(target, seed)"
+            f"a {type(thing).__name__} was given without {' and '.join(missing)}; a problem needs "
+            "a name, targets(seed, size, split) and observe(target, seed)"
         )
     if hasattr(thing, "normalize"):
         raise InputError(
-            f"the problem {thing.name!r} has a method normalize, which prediction would not know; "
-            "set its attribute normalization to one of mcnn_keras.models: Fixed(input_deviation="
-            "100) divides images by 100"
+            f"the problem {thing.name!r} has a method normalize, which prediction cannot use; set "
+            "its attribute normalization to one of mcnn_keras.models: Fixed(input_deviation=100) "
+            "divides images by 100"
         )
     own = getattr(thing, "normalization", None)
     if own is not None and type(own) not in KINDS.values():
         raise InputError(
-            f"the normalization of the problem {thing.name!r} is a {type(own).__name__}, which no "
-            "card can hold; choose from mcnn_keras.models: Normalization, Contrast, FrameScale, "
-            "Fixed"
+            f"the normalization of the problem {thing.name!r} is a {type(own).__name__}, which a "
+            "card cannot store; choose from mcnn_keras.models: Normalization, Contrast, "
+            "FrameScale, Fixed"
         )
     return thing if isinstance(thing, Problem) else _Adapted(thing)
 
 
 def inputs_of(problem: Problem, channels: int) -> Any:
-    """What a measurement of a problem is, whose samples have so many channels."""
+    """The kind of measurement of a problem whose samples have this number of channels."""
     return problem.inputs if problem.inputs is not None else Channels(channels)

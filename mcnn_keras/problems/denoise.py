@@ -23,12 +23,12 @@ from .base import Baseline, Problem, Sample
 from .ranges import checked_ranges
 from .recipes import RECIPES
 
-# What differs from one frame to another.
+# Limits of quantities that vary between frames.
 RANGES = {
     "contrast_snr": (-16.0, 9.0),  # dB: variance of the clean frame to that of the noise
     "good_snr": (9.0, 42.0),  # dB, of good frames
     "counting": (0.3, 1.0),  # share of the noise's variance that is counting noise
-    "background": (0.0, 1.0),  # counts beside the image's, in means of the image
+    "background": (0.0, 1.0),  # constant background, relative to the mean of the image
     "inverted": (0.3, 1.0),  # contrast of a bright field
     "gamma": (0.5, 2.0),  # of a tone curve
     "jitter": (0.0, 3.0),  # pixels
@@ -43,20 +43,20 @@ RANGES = {
     "hot_height": (5.0, 40.0),  # deviations of the noise
     "clipped_ends": (0.0, 0.02),  # share of the pixels, at either end
 }
-# In how many of the frames each of these happens.
+# The probability of each of these in a frame.
 CHANCES = {
     "good": 0.35, "counting_alone": 0.55, "jitter": 0.25, "decay": 0.08, "spill": 0.14,
     "point_spread": 0.18, "slow_detector": 0.09, "both": 0.07, "resampled": 0.13,
     "line_offsets": 0.2, "hot": 0.2, "clipped": 0.25, "missing": 0.15, "marked": 0.05,
     "inverted": 0.15, "tone": 0.15, "bytes": 0.1, "ends": 0.08, "flipped": 0.5, "turned_over": 0.12,
 }  # fmt: skip
-# How often noise is correlated in good frames, in parts of how often it is in others.
+# Probability of correlated noise in good frames, relative to that in others.
 CORRELATED_IN_GOOD = 0.3
-# Counting noise is drawn exactly up to this mean rate and from its normal limit above.
+# Counting noise is Poisson noise up to this mean rate, and its normal approximation above.
 MOST_COUNTS = 30.0
-# Hot pixels higher than this, in deviations of the noise, are found before any network sees them.
+# Hot pixels higher than this, in deviations of the noise, are found before the network.
 FOUND_HOT = 8.0
-# Standard deviations, in pixels, of the blurs to compare with.
+# Standard deviations, in pixels, of the Gaussian blurs of the baseline.
 BLURS = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6)
 CHANNELS = ("spectral_series", "spectral_wiener", "low_pass", None)
 
@@ -67,27 +67,27 @@ class Denoise(Problem):
     Parameters
     ----------
     photographs : int, optional
-        Of the first so many training samples every second one is a photograph, which keeps a
-        network from learning to answer the mean of nearly empty images (Wang et al., 2020). By
-        default a quarter of the samples of a training run.
+        Every second one of this number of first training samples is a photograph. This keeps the
+        network from learning the mean of nearly empty images (Wang et al., 2020). By default a
+        quarter of the samples of a training run.
     families : dict, optional
         Relative frequencies of the families of specimens; see `mcnn_keras.targets.specimens`.
     ranges : dict of str to (float, float), optional
-        What differs from one frame, instrument and specimen to another, where it differs from
-        `RANGES` and from `RANGES` of `mcnn_keras.targets.specimens`.
+        Limits of quantities that vary between frames, instruments and specimens, replacing those
+        in `RANGES` and in `RANGES` of `mcnn_keras.targets.specimens`.
     pictures : str or Path, optional
         A folder of pictures instead of the bundled photographs.
     pictures_seed : int
-        Of the procedural pictures among the photographs.
+        Seed of the procedural pictures among the photographs.
     channels : {'spectral_series', 'spectral_wiener', 'low_pass', None}
-        What the network is given beside the frame: the mean over a window of frames, and both
-        after filters made from their own spectra; the frame alone after Wiener's filter; four
-        blurred copies, as in the paper; or nothing. By default the first of these that the window
-        allows.
+        Input channels in addition to the frame. 'spectral_series': the mean over a window of
+        frames, and frame and mean filtered by their own spectra; 'spectral_wiener': the frame after
+        a Wiener filter; 'low_pass': four blurred copies, as in the paper. By default the first of
+        these that the window allows.
     window : int
-        Frames of a movie that the network sees, odd: the one that it answers in their middle. The
-        network then also sees which pixels are missing; half of the samples have no neighbours.
-        With 1 it sees the frame alone.
+        Number of movie frames that the network sees, odd; it denoises the middle one. With more
+        than 1 it also sees which pixels are missing, and half of the samples have no neighbours.
+        With 1 it sees a single frame.
 
     Raises
     ------
@@ -97,8 +97,8 @@ class Denoise(Problem):
 
     Notes
     -----
-    A frame's scale is its own: the network sees (frame - mean) / deviation, with outlying pixels
-    drawn in (see `mcnn_keras.models.FrameScale`), and answers the clean frame in the same scale.
+    Each frame has its own scale: the network sees (frame - mean) / deviation, with outliers
+    clipped (see `mcnn_keras.models.FrameScale`). Its target is the clean frame in the same scale.
     """
 
     name = "denoise"
@@ -146,7 +146,7 @@ class Denoise(Problem):
         self._specimens = Specimens(self.families, self.ranges, self._pictures)
 
     def for_run(self, samples: int) -> Denoise:
-        """With the photographs' number, where it was left to the run."""
+        """The problem with a number of photographs, if none was given."""
         if self.photographs is not None:
             return self
         return Denoise(**{**self.config(), "photographs": samples // 4})
@@ -171,7 +171,7 @@ class Denoise(Problem):
     def sample(self, seed: Array, size: int, split: str = "train") -> Sample:
         """Frames and the clean one, see `Problem.sample`."""
         if split == "train" and self.photographs:
-            # Known from the sample's number alone, so that the order of samples does not matter.
+            # From the sample's number only, so that the order of samples does not matter.
             number = seed[1]
             early = (number < self.photographs) & (number % 2 == 0)
             image, target = tf.cond(
@@ -196,13 +196,13 @@ class Denoise(Problem):
         return image, target
 
     def targets(self, seed: Array, size: int, split: str) -> Array:
-        """A clean image, its maximum one, among its neighbours in time, (size, size, window)."""
+        """A clean image with a maximum of one, and its neighbours in time, (size, size, window)."""
         seeds = tf.unstack(tf.random.split(seed, 3))
         clean = self._shown(self._specimens.draw(seeds[0], size, split), seeds[1])
         return sequences.around(self.ranges, clean, seeds[2], self.window)
 
     def _shown(self, clean: Array, seed: Array) -> Array:
-        """As the instrument shows it: with a tone curve, or as dark objects on a bright ground."""
+        """Apply a tone curve, or invert the contrast, in some of the samples."""
         u = tf.unstack(tf.random.stateless_uniform((4,), seed))
         gamma = between(u[0], *self.ranges["gamma"], logarithmic=True)
         clean = tf.cond(u[1] < CHANCES["tone"], lambda: clean**gamma, lambda: clean)
@@ -210,10 +210,10 @@ class Denoise(Problem):
         return tf.where(u[3] < CHANCES["inverted"], 1.0 - contrast * clean, clean)
 
     def observe(self, target: Array, seed: Array, **conditions: Array) -> Array:
-        """The frames as an unsteady scan finds them."""
+        """The frames with the line jitter of an unsteady scan."""
         seeds = tf.unstack(tf.random.split(seed, 2))
         chance, strength = tf.unstack(tf.random.stateless_uniform((2,), seeds[0]))
-        # Mostly little; the strongest displace lines by several pixels.
+        # Mostly weak; the strongest displace lines by several pixels.
         jitter = between(strength**2, *self.ranges["jitter"])
 
         return tf.cond(
@@ -228,16 +228,16 @@ class Denoise(Problem):
         return target[..., middle : middle + 1]
 
     def detect(self, image: Array, seed: Array) -> Array:
-        """Counting noise, read-out noise, and the detector's faults, of each frame that there is.
+        """Counting noise, read-out noise and detector faults of each frame.
 
-        What belongs to the instrument is the same in all frames of a sample. Pixels that the
-        search for faults finds before prediction are not numbers.
+        The instrument's properties are the same in all frames of a sample. Pixels that the search
+        for faults finds before prediction are NaN.
         """
         seeds = tf.unstack(tf.random.split(seed, 3))
         u = tf.unstack(tf.random.stateless_uniform((22,), seeds[0]))
         middle = image[..., self.window // 2]
         signal = tf.math.reduce_variance(middle)
-        # An empty frame has no contrast to compare with: its mean stands for it.
+        # An empty frame has no contrast: its mean is used instead.
         signal = tf.where(signal > 1e-8, signal, 0.02 * tf.reduce_mean(middle) ** 2 + 1e-8)
         snr = tf.where(
             u[13] < CHANCES["good"],
@@ -255,7 +255,7 @@ class Denoise(Problem):
             lambda: noise.missing_places(seeds[2], image.shape[0]),
             lambda: tf.zeros(image.shape[:2], tf.bool),
         )
-        # Marks that are not found stay, as bright as the frame or brighter.
+        # Burned-in marks that are not found, as bright as the frame or brighter.
         height = 1.0 + u[2] ** 2 * 2.0
         mark = tf.where(
             u[14] > 1.0 - CHANCES["marked"],
@@ -265,12 +265,12 @@ class Denoise(Problem):
         return tf.where(missing[..., None], mark, image)
 
     def _frame(self, image: Array, mean: Array, variance: Array, u: Any, seed: Array) -> Array:
-        """One frame of a sample, whose instrument `u` has drawn."""
+        """One frame of a sample; the random numbers `u` describe its instrument."""
         seeds = tf.unstack(tf.random.split(seed, 5))
         share = tf.where(
             u[1] < CHANCES["counting_alone"], 1.0, between(u[2], *self.ranges["counting"])
         )
-        # The dose at which counting makes its share of the variance.
+        # The dose at which counting noise has its share of the variance.
         dose, clean, deviation = mean / (share * variance), image, tf.sqrt(variance)
         image = tf.cond(
             dose * mean < MOST_COUNTS,
@@ -286,7 +286,7 @@ class Denoise(Problem):
             (u[5] > 1.0 - CHANCES["spill"],
              lambda: noise.afterglow(image, between(u[6], *self.ranges["spill"]), taps=2)),
         ], default=lambda: image)  # fmt: skip
-        # Of what varies smoothly in a good frame, most is the specimen.
+        # In a good frame, most smooth variation is the specimen.
         often = tf.where(u[13] < CHANCES["good"], CORRELATED_IN_GOOD, 1.0)
         drawn = [u[15] / often, *u[16:20]]
         image = self._correlated(image, clean, mean, share, variance, drawn)
@@ -304,7 +304,7 @@ class Denoise(Problem):
     def _correlated(
         self, image: Array, clean: Array, mean: Array, share: Array, variance: Array, u: Any
     ) -> Array:
-        """The frame with its noise correlated between pixels, in some."""
+        """The frame, with noise correlated between pixels in some of the samples."""
         limits = np.cumsum([CHANCES[n] for n in ("point_spread", "slow_detector", "both",
                                                  "resampled")])  # fmt: skip
         width = between(u[1], *self.ranges["point_spread"])
@@ -314,7 +314,7 @@ class Denoise(Problem):
             return clean + noise.filtered(image - clean, down, across, passed)
 
         def resampled() -> Array:
-            # Enlarging moves noise to other places: it keeps the variance that it has there.
+            # Resampling moves noise to other places; its local variance is kept.
             own = tf.sqrt(variance * (share * tf.maximum(clean, 0.0) / mean + 1.0 - share))
             white = (image - clean) / tf.maximum(own, 0.05 * tf.sqrt(variance))
             factor = between(u[1], *self.ranges["enlarged"])
@@ -331,7 +331,7 @@ class Denoise(Problem):
         ], default=lambda: image)  # fmt: skip
 
     def _hot(self, image: Array, deviation: Array, u: Any, seed: Array) -> Array:
-        """Hot pixels, of which the high ones are found and missing."""
+        """The frame with hot pixels; most of the high ones are found, and become NaN."""
         share = between(u[9], *self.ranges["hot_share"], logarithmic=True)
         height = between(u[12], *self.ranges["hot_height"]) * deviation
         hot = noise.hot_pixels(image, share, height, seed)
@@ -339,7 +339,7 @@ class Denoise(Problem):
         return tf.where(found, math.nan, hot)
 
     def _bytes(self, image: Array, u: Any) -> Array:
-        """Eight bits for a frame, with its ends clipped in some."""
+        """The frame in 8-bit levels, with clipped ends in some of the samples."""
         seen = tf.math.is_finite(image)
         known = tf.where(seen, image, tf.reduce_mean(tf.boolean_mask(image, seen)))
         ends = tf.where(u[20] < CHANCES["ends"], between(u[21], *self.ranges["clipped_ends"]), 0.0)
@@ -351,7 +351,7 @@ class Denoise(Problem):
         return low + step * tf.round((tf.clip_by_value(image, low, high) - low) / step)
 
     def config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON can hold them."""
+        """The constructor's arguments as JSON values."""
         return {
             "photographs": self.photographs,
             "families": self.families,
@@ -364,26 +364,26 @@ class Denoise(Problem):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Denoise:
-        """The problem that `config` describes; one without a window saw single frames."""
+        """The problem that `config` describes; without a window it is for single frames."""
         return cls(**{"window": 1, **config})
 
 
 def _each(frames: Array, seed: Array, change: Callable[[Array, Array], Array]) -> Array:
-    """Change each frame of (size, size, window) that is there, by a seed of its own."""
+    """Change each frame of (size, size, window) that is not missing, with its own seed."""
     shape = frames.shape[:2]
 
     def one(numbered: tuple[Array, Array]) -> Array:
         frame, own = tf.ensure_shape(numbered[0], shape), tf.random.fold_in(seed, numbered[1])
         return tf.cond(tf.math.is_finite(frame[0, 0]), lambda: change(frame, own), lambda: frame)
 
-    # A loop in the graph, which is built once for all frames.
+    # A loop in the graph: `change` is traced once for all frames.
     first = tf.transpose(frames, (2, 0, 1))
     changed = tf.map_fn(one, (first, tf.range(frames.shape[2])), fn_output_signature=tf.float32)
     return tf.ensure_shape(tf.transpose(changed, (1, 2, 0)), frames.shape)
 
 
 def _turned_over(image: Array, target: Array, seed: Array) -> tuple[Array, Array]:
-    """A sample as files hold it: mirrored in half of them, rows for columns in a few."""
+    """A sample, randomly mirrored along each axis, and transposed in a few cases."""
     u = tf.unstack(tf.random.stateless_uniform((3,), seed))
     both = tf.concat([image, target], axis=-1)
     for axis in (0, 1):

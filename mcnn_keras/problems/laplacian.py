@@ -15,7 +15,7 @@ from ..targets.pictures import PicturesOfSplits
 from .base import Baseline, Problem
 from .recipes import RECIPES
 
-# [1 2 1; 2 4 2; 1 2 1] less 16 in the middle: its transfer function is known in closed form.
+# [1 2 1; 2 4 2; 1 2 1] minus 16 in the middle: its transfer function is known in closed form.
 KERNEL = ((1.0, 2.0, 1.0), (2.0, -12.0, 2.0), (1.0, 2.0, 1.0))
 BOUNDARIES = ("zero", "open")
 STRENGTHS = tuple(10.0**k for k in np.arange(-4, 1.01, 0.5))
@@ -27,14 +27,14 @@ class Laplacian(Problem):
     Parameters
     ----------
     noise : float
-        Standard deviation of the noise that is added to the Laplacian of a picture of 0..1.
+        Standard deviation of the noise that is added to the Laplacian of a picture in 0..1.
     boundary : {'zero', 'open'}
-        What lies beyond the borders: nothing, so that the picture's brightness can be told there
-        and has to be carried inwards; or more of the picture, so that its mean is lost.
+        'zero': the surroundings are zero, so that the borders show the brightness of the picture;
+        'open': the picture continues, so that its mean is lost.
     pictures : str or Path, optional
         A folder of pictures instead of the bundled ones.
     pictures_seed : int
-        Of the procedural pictures.
+        Seed of the procedural pictures.
 
     Raises
     ------
@@ -43,8 +43,8 @@ class Laplacian(Problem):
 
     Notes
     -----
-    The problem of Wang et al. (2020), Fig. 1: edges are all that the network sees, and slow changes
-    have to be put together from them.
+    The problem of Wang et al. (2020), Fig. 1: the network sees only edges, and must reconstruct
+    slow changes from them.
     """
 
     name = "laplacian"
@@ -73,12 +73,12 @@ class Laplacian(Problem):
 
     @property
     def baselines(self) -> dict[str, Baseline]:
-        """The inverse in Fourier space, at the regularisation that is best on the set."""
+        """The inverse in Fourier space, with the regularisation that is best on the set."""
         from ..classical.denoisers import best_strength
         from ..classical.laplacian import inverse_laplacian
 
         def inverse(images: np.ndarray, targets: np.ndarray) -> tuple[Any, dict[str, Any]]:
-            # Where the mean is lost, that of all pictures is the best guess.
+            # If the mean is lost, the mean of all pictures is the best guess.
             mean = targets.mean() if self.boundary == "open" else 0.0
             answers, strength = best_strength(
                 lambda image, strength: inverse_laplacian(image, strength, self.boundary) + mean,
@@ -96,14 +96,14 @@ class Laplacian(Problem):
         return self._pictures[split].draw(seed, size)[..., None]
 
     def observe(self, target: Array, seed: Array, **conditions: Array) -> Array:
-        """Its Laplacian."""
+        """The Laplacian of a picture."""
         return tf.nn.conv2d(target[None], self._kernel, 1, "SAME")[0]
 
     def detect(self, image: Array, seed: Array) -> Array:
-        """White noise."""
+        """The Laplacian with white noise."""
         return image + self.noise * tf.random.stateless_normal(tf.shape(image), seed)
 
     def config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON can hold them."""
+        """The constructor's arguments as JSON values."""
         return {"noise": self.noise, "boundary": self.boundary, "pictures": self.pictures_from,
                 "pictures_seed": self.pictures_seed}  # fmt: skip

@@ -1,4 +1,4 @@
-"""Any image-to-image problem of which pairs were measured."""
+"""Any image-to-image problem with measured pairs."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from .base import Baseline, Problem, Sample
 from .recipes import RECIPES
 
 COLOURS = tuple(Output(name, "", "colour") for name in ("red", "green", "blue"))
-# Height and width of whole images are filled up, mirrored, to multiples of this.
+# Height and width of whole images are extended by mirroring to multiples of this.
 FULL = 64
-# One in so many pairs, chosen by name, is kept for testing.
+# One in this number of pairs, chosen by name, is kept for testing.
 TEST_SHARE = 5
 
 
@@ -31,17 +31,17 @@ class Paired(Problem):
     Parameters
     ----------
     inputs, targets : str or Path
-        Folders whose files are matched by name, endings left aside; or ``file.h5:/inputs`` and
+        Folders whose files are matched by name without extension; or ``file.h5:/inputs`` and
         ``file.h5:/targets``, each (pairs, height, width) or (pairs, height, width, channels). A
-        colour picture has three channels, a stack has as many as it has images.
+        colour picture has three channels, a stack has one for each image.
     whole : bool
-        Learn from whole images of one size, where what is seen depends on what is far away, rather
-        than from windows. They are filled up, mirrored, to multiples of 64.
+        Train on whole images of one size instead of windows, for results that depend on distant
+        pixels. Images are extended by mirroring to multiples of 64.
 
     Attributes
     ----------
     report : list of str
-        What was matched, and what was skipped and why.
+        Lines about the matched pairs, and about skipped files with the reason.
 
     Raises
     ------
@@ -50,10 +50,10 @@ class Paired(Problem):
 
     Notes
     -----
-    Sizes may differ from pair to pair; training draws windows. A target may be twice as large as
-    its image. A fifth of the pairs, chosen by a hash of their names, is the test split. The mean
-    and deviation of each channel over the training pairs are taken out of images and targets, and
-    `mcnn_keras.predict` puts them in again.
+    Sizes may differ from pair to pair; training uses random windows. A target may be twice as large
+    as its image. A fifth of the pairs, chosen by a hash of their names, is the test split. Images
+    and targets are normalised by the mean and standard deviation of each channel over the training
+    pairs; `mcnn_keras.predict` undoes this for its results.
     """
 
     name = "paired"
@@ -63,14 +63,14 @@ class Paired(Problem):
         self.images_from, self.targets_from = str(inputs), str(targets)
         self.whole = bool(whole)
         self.report: list[str] = []
-        self._types: set[str] = set()  # of the targets as they are stored
+        self._types: set[str] = set()  # data types of the stored targets
         pairs = self._read()
         self.scale, pairs = self._alike(pairs)
         names = sorted(pairs, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
         if len(names) < 2:
             raise InputError(
                 f"{len(names)} pairs can be used of {self.images_from} and {self.targets_from}; at "
-                f"least two are needed, one to train and one to test ({'; '.join(self.report)})"
+                f"least two are needed, for training and testing ({'; '.join(self.report)})"
             )
         tests = max(1, len(names) // TEST_SHARE)
         self.report.insert(0, f"{len(names)} pairs: {len(names) - tests} train, {tests} test")
@@ -79,7 +79,7 @@ class Paired(Problem):
         (means, deviations) = zip(
             *(_statistics([pair[which] for pair in train]) for which in (0, 1)), strict=True
         )
-        # Pictures of 8 bits cannot have values that lie elsewhere.
+        # Pictures of 8 bits have no values outside of these limits.
         limits = (0.0, 255.0) if self._types == {"uint8"} else None
         self.normalization: Fixed = Fixed(means[0], deviations[0], means[1], deviations[1], limits)
         channels = train[0][1].shape[-1]
@@ -99,7 +99,7 @@ class Paired(Problem):
 
     @property
     def baselines(self) -> dict[str, Baseline]:
-        """The image as it is, where it is like its target."""
+        """The image itself, if it has the size and channels of its target."""
         if self.scale != 1 or self._channel_counts[0] != self._channel_counts[1]:
             return {}
 
@@ -138,12 +138,12 @@ class Paired(Problem):
         if len(images) != len(targets):
             raise InputError(
                 f"{self.images_from} holds {len(images)} images and {self.targets_from} "
-                f"{len(targets)} targets; as many are expected"
+                f"{len(targets)} targets; the numbers must be equal"
             )
         return {f"{i:06}": pair for i, pair in enumerate(zip(images, targets, strict=True))}
 
     def _files(self, folder: Path) -> dict[str, Path]:
-        """The image files of a folder, by their names without endings."""
+        """The image files of a folder, by their names without extension."""
         if not folder.is_dir():
             raise InputError(f"{folder} is not a folder; give a folder of images")
         files = [p for p in sorted(folder.rglob("*")) if p.is_file()]
@@ -163,15 +163,15 @@ class Paired(Problem):
         return self.images_from, self.targets_from
 
     def _alike(self, pairs: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        """The target's size in image sizes, and the pairs that are like most others."""
+        """The size of targets relative to images, and the pairs of the most frequent kind."""
         kinds: dict[Any, list[str]] = {}
         for name, (image, target) in pairs.items():
             scales = {t / i for t, i in zip(target.shape[:2], image.shape[:2], strict=True)}
             if len(scales) > 1 or scales.pop() not in (1, 2):
                 self.report.append(
                     f"{name} left out: the target has {target.shape[0]}x{target.shape[1]} pixels "
-                    f"for an image of {image.shape[0]}x{image.shape[1]}; the same or twice as many "
-                    "are expected"
+                    f"for an image of {image.shape[0]}x{image.shape[1]}; the same size or twice "
+                    "the size is expected"
                 )
                 continue
             scale = target.shape[0] // image.shape[0]
@@ -195,7 +195,7 @@ class Paired(Problem):
         if size > smallest and not self.whole:
             raise InputError(
                 f"image_size {size} is larger than the smallest image, {name} with {smallest} "
-                "pixels; take it away, or choose image_size up to that"
+                f"pixels; remove that image, or choose image_size up to {smallest}"
             )
         seeds = tf.unstack(tf.random.split(seed, 2))
         images, targets = self._held[split]
@@ -225,7 +225,7 @@ class Paired(Problem):
         return Sample(image, {}, target)
 
     def config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON can hold them."""
+        """The constructor's arguments as JSON values."""
         return {"inputs": self.images_from, "targets": self.targets_from, "whole": self.whole}
 
 
@@ -236,23 +236,23 @@ def filled(image: Array, scale: int = 1) -> Array:
     ----------
     image : (height, width, channels) tensor
     scale : int
-        Of a target beside its image, which is filled up alike.
+        Size of a target relative to its image, which is extended by the same share.
     """
     beyond = [-n % (scale * FULL) for n in image.shape[:2]]
-    # As much on either side as inference does.
+    # Divided between both sides as in inference.
     before = [n // scale // 2 * scale for n in beyond]
     widths = [(b, n - b) for b, n in zip(before, beyond, strict=True)]
     return tf.pad(image, (*widths, (0, 0)), mode="SYMMETRIC")
 
 
 def _channels(path: Path) -> tuple[np.ndarray, str]:
-    """One image of all channels of a file, (height, width, channels), float32; its type there."""
+    """All channels of a file as one image, (height, width, channels), float32; its stored type."""
     with open_recording(path, force=True) as recording:
         return recording.read_channels(), recording.dtype.name
 
 
 def _stack(name: str) -> tuple[list[np.ndarray], str]:
-    """The images of a file as (height, width, channels) each; their type there."""
+    """The images of a file, each (height, width, channels); their stored type."""
     with open_recording(name, force=True) as recording:
         frames, stored = recording.read(), recording.dtype.name
         if len(recording.axes) == 4 and not recording.axes[-3].name:  # channels come last
@@ -273,18 +273,18 @@ def _size_told(images: int, targets: int, scale: int, size: Any) -> str:
 
 
 def _statistics(arrays: Sequence[np.ndarray]) -> tuple[list[float], list[float]]:
-    """Mean and deviation of each channel over images of any size."""
+    """Mean and standard deviation of each channel over images of any size."""
     count = sum(a.shape[0] * a.shape[1] for a in arrays)
     mean = sum(a.sum((0, 1), dtype=np.float64) for a in arrays) / count
     variance = sum(((a - mean) ** 2).sum((0, 1), dtype=np.float64) for a in arrays) / count
     deviation = np.sqrt(variance)
-    # A channel that never changes has nothing to be scaled by.
+    # A constant channel is not scaled.
     deviation[deviation <= 1e-6 * np.abs(mean)] = 1.0
     return mean.tolist(), np.maximum(deviation, 1e-12).tolist()
 
 
 def _held(arrays: Sequence[np.ndarray]) -> tuple[Any, Any, Any]:
-    """Images of any size in one block: their values, shapes, and where each begins."""
+    """Images of any size in one block: their values, shapes, and start positions."""
     starts = np.cumsum([0, *(a.size for a in arrays)])[:-1]
     return (
         tf.constant(np.concatenate([a.ravel() for a in arrays])),

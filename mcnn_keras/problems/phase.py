@@ -24,10 +24,10 @@ from .base import Baseline, Problem
 from .ranges import checked_ranges
 from .recipes import RECIPES
 
-# What differs from one instrument and object to another, and so from one sample to another.
+# Limits of quantities that vary between instruments and objects, and so between samples.
 RANGES = {
     "absorption": (0.0, 0.1),  # of the amplitude, for a phase object
-    "amplitude_span": (0.05, 0.5),  # of the amplitude, where it is to be retrieved
+    "amplitude_span": (0.05, 0.5),  # of the amplitude, if it is retrieved
     "focus_error": (-0.02, 0.02),  # of each plane's defocus, the same for all
     "focus_offset": (-1.0, 1.0),  # um, the same for all; at most a quarter of the least defocus
     "aperture": (0.8, 1.1),  # of the numerical aperture
@@ -36,9 +36,9 @@ RANGES = {
     "dose": (1000.0, 20000.0),  # counts per pixel, log-uniform
     "white_noise": (0.0, 0.01),  # of the mean intensity
 }
-# Electron lenses are illuminated by smaller sources, and focus in Angstrom.
+# Electron sources are smaller, and defocus is in Angstrom.
 ELECTRON_RANGES = {"focus_offset": (-20.0, 20.0), "coherence_angle": (0.0, 0.0003)}
-# In um, as files have it.
+# In um, the unit in files.
 UNITS = {"um": 1.0, "A": 1e-4}
 # A sample's phase is a picture of values in 0..1 times a span in rad, log-uniform.
 PHASE_SPAN = (0.2, 3.0)
@@ -59,31 +59,31 @@ class Phase(Problem):
     amplitude : bool
         Retrieve the amplitude, too, as a second channel.
     input : {'estimates', 'physical', 'intensity'}
-        'estimates' gives the network what the model of any planes is given (see
-        `mcnn_keras.channels.wave`): the training starts from that model, and retrieves phase and
-        amplitude. 'physical' gives it the bare intensities and what optics alone says of the wave
-        at each plane (see `mcnn_keras.channels.focus`); 'intensity' is the paper's direct mapping.
+        The network's input channels. 'estimates': those of the model for any planes (see
+        `mcnn_keras.channels.wave`); the training starts from that model, and retrieves phase and
+        amplitude. 'physical': the intensities, and classical estimates of the wave from each plane
+        (see `mcnn_keras.channels.focus`). 'intensity': the intensities only, as in the paper.
     phase_span : (float, float)
-        A training sample's phase is a picture of values in 0..1 times a span between these, in
-        rad. An object of more than the higher one comes out too flat.
+        The phase of a training sample is a picture with values in 0..1 times a span between these
+        limits, in rad. Objects with larger spans are retrieved too flat.
     ranges : dict of str to (float, float), optional
-        What varies between instruments and objects, and so between samples, where it differs from
-        `RANGES` (and `ELECTRON_RANGES`).
+        Limits of quantities that vary between samples, replacing those in `RANGES` (and
+        `ELECTRON_RANGES`).
     pictures : str or Path, optional
         A folder of target pictures instead of the bundled ones.
     pictures_seed : int
-        Of the procedural target pictures.
+        Seed of the procedural target pictures.
 
     Raises
     ------
     InputError
-        If there is no plane, a plane is in focus or given twice, or is not a finite number; or if
-        the phase span or a range does not go from low to high.
+        If there is no plane; if a plane is in focus, given twice or not finite; or if the phase
+        span or a range is not from low to high.
 
     Notes
     -----
-    The network's input is intensity / mean(intensity) - 1 of each plane, so that contrast tells
-    the size of the phase; its target is the phase in rad less its mean.
+    The network's input is intensity / mean(intensity) - 1 of each plane, so that the contrast shows
+    the size of the phase; its target is the phase in rad minus its mean.
     """
 
     name = "phase"
@@ -109,12 +109,12 @@ class Phase(Problem):
         self.phase_span = (low, high)
         if not 0 < low < high < math.inf:
             raise InputError(
-                f"phase_span {low:g} to {high:g} does not go from low to high; give 0.2 3, say"
+                f"phase_span {low:g} to {high:g} is not from low to high; give for example 0.2 3"
             )
         self.pictures_from = None if pictures is None else str(pictures)
         self.pictures_seed = pictures_seed
-        # Light from beyond the border reaches in by the spread; a wider margin would cost more
-        # than the weak remainder matters.
+        # Light from outside the border reaches in by the spread. A wider margin would cost time,
+        # and the remaining light is weak.
         self.margin = min(MOST_MARGIN, spread(self.defocus, self.optics))
         self.pixel_size = self.optics.pixel_size * UNITS[self.optics.unit]
         electrons = ELECTRON_RANGES if self.optics.unit == "A" else {}
@@ -131,12 +131,12 @@ class Phase(Problem):
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """From the weights of the model of any planes, where the input is its own."""
+        """With input 'estimates', the training starts from the model for any planes."""
         return RECIPES["given_planes" if self.input == "estimates" else "phase"]
 
     @property
     def inputs(self) -> Planes:
-        """The planes, each with the focus error that it is trained for."""
+        """The planes, each with the focus error of its training."""
         error = max(map(abs, self.ranges["focus_error"]))
         offset = max(map(abs, self._focus_offset))
         tolerance = tuple(error * abs(z) + offset for z in self.defocus)
@@ -144,7 +144,7 @@ class Phase(Problem):
 
     @property
     def _focus_offset(self) -> tuple[float, float]:
-        """The range of the error that all planes share; none is carried through focus."""
+        """The range of the error that all planes share; it never moves a plane through focus."""
         most = min(abs(z) for z in self.defocus) / 4
         low, high = self.ranges["focus_offset"]
         return max(low, -most), min(high, most)
@@ -156,7 +156,7 @@ class Phase(Problem):
 
     @property
     def baselines(self) -> dict[str, Baseline]:
-        """The transport-of-intensity solution, at the regularisation that is best on the set."""
+        """The transport-of-intensity solution, with the regularisation that is best on the set."""
         from ..focal_series.tie import best_tie
 
         def tie(images: np.ndarray, targets: np.ndarray) -> tuple[Any, dict[str, Any]]:
@@ -177,18 +177,18 @@ class Phase(Problem):
             strength = between(strength, *self.ranges["amplitude_span"])
             other = pictures.draw(seeds[1], size)
         else:
-            # A phase object's few percent of absorption follow its shape in part; the mirrored
-            # shape stands for the other part, as a second picture would cost more.
+            # The few percent of absorption of a phase object partly follow its shape. The other
+            # part is the mirrored shape, as a second picture would cost more time.
             strength = between(strength, *self.ranges["absorption"])
             other = shape * (share + (1.0 - share) * tf.reverse(shape, [0]))
         return tf.stack([phase, 1.0 - strength * other], axis=-1)
 
     def answer(self, target: Array) -> Array:
-        """The phase alone, where the amplitude is not retrieved."""
+        """The phase, and the amplitude if it is retrieved."""
         return target[..., : len(self.outputs)]
 
     def conditions(self, seed: Array) -> dict[str, Array]:
-        """The planes and the optics: those that the instrument says, without their errors."""
+        """The nominal planes and optics, without their errors."""
         return {"defocus": self.defocus, **self.optics.conditions()}
 
     def observe(self, target: Array, seed: Array, **conditions: Array) -> Array:
@@ -220,7 +220,7 @@ class Phase(Problem):
         )
 
     def config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON can hold them."""
+        """The constructor's arguments as JSON values."""
         return {
             "defocus": self.defocus,
             "optics": self.optics.asdict(),
@@ -244,18 +244,18 @@ def checked_planes(defocus: float | Sequence[float]) -> list[float]:
     Raises
     ------
     InputError
-        If there is none, or one is in focus, given twice or not a finite number.
+        If there is none, or one is in focus, given twice or not finite.
     """
     planes = [defocus] if isinstance(defocus, (int, float)) else list(defocus)
     if not planes:
         raise InputError(
-            "no defocus was given; name at least one plane, --defocus -108 for example (the "
-            "problem any_phase learns any planes)"
+            "no defocus was given; give at least one plane, for example --defocus -108 (the "
+            "problem any_phase is for any planes)"
         )
     for z in planes:
         if not math.isfinite(z) or z == 0:
             raise InputError(
-                f"defocus {z:g} um shows nothing of a phase; give planes out of focus, such as -108"
+                f"defocus {z:g} um shows no phase; give planes out of focus, such as -108"
             )
     if len(set(planes)) < len(planes):
         raise InputError(f"defocus {planes} names a plane twice; give each plane once")

@@ -1,4 +1,4 @@
-"""What differs from one sample to another: ranges by name, which a problem takes as an argument."""
+"""Ranges of quantities that vary between samples, by name; an argument of problems."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ Ranges = dict[str, tuple[float, float]]
 def checked_ranges(
     given: Mapping[str, Sequence[float]] | None, defaults: Mapping[str, Sequence[float]]
 ) -> Ranges:
-    """A problem's ranges: its defaults, and those that are given in their place.
+    """A problem's ranges: its defaults, and the given ones that replace them.
 
     Parameters
     ----------
     given : dict of str to (float, float), optional
         Lowest and highest value, by name.
     defaults : dict of str to (float, float)
-        All that there are.
+        All ranges of the problem.
 
     Raises
     ------
     InputError
-        If a name is not known, or a range is none.
+        If a name is not known, or a range is not from low to high.
     """
     found: Ranges = {name: (float(low), float(high)) for name, (low, high) in defaults.items()}
     for name, limits in (given or {}).items():

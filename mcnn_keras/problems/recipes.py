@@ -1,7 +1,7 @@
-"""How the problems of this package are trained where nothing else is said.
+"""Default training settings of the problems of this package.
 
-The command line and `mcnn_keras.train` both take these. They stand apart from the problems, so that
-help texts tell them without TensorFlow.
+The command line and `mcnn_keras.train` both use them. They are separate from the problems, so that
+help texts can state them without importing TensorFlow.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "image_size": 128, "samples": 8192, "epochs": 20, "batch_size": 16, "learning_rate": 1e-3,
         "mixed_sizes": True, "gated": True,
     },
-    # Of the problem phase, from the weights of the model of any planes.
+    # Of the problem phase, if it starts from the weights of the model for any planes.
     "given_planes": {
         "start": "phase", "gated": True, "loss": "logarithmic", "learning_rate": 3e-4, "epochs": 8,
         "mixed_sizes": True,

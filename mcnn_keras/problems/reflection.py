@@ -1,4 +1,4 @@
-"""What a screen shows, from the light that it throws on a wall."""
+"""The content of a screen, from its light on a wall."""
 
 from __future__ import annotations
 
@@ -20,45 +20,45 @@ from .paired import COLOURS, FULL, filled
 from .ranges import checked_ranges
 from .recipes import RECIPES
 
-# Columns of cells over which light is summed; what a wall shows is far smoother.
+# Columns of cells over which light is summed; the light on the wall is far smoother.
 CELLS = 64
 GAMMA = 2.2
-# What differs from one shot to another.
+# Limits of quantities that vary between shots.
 RANGES = {
     "exposure": (0.9, 1.1),  # of the automatic exposure's choice
     "counts": (2e3, 1e4),  # a pixel at full exposure
     "read_out": (0.001, 0.005),  # of full exposure
     "vibration": (0.0, 1.0),  # pixels
-    "delay": (0.0, 0.02),  # what the film has moved between the two shots, of its width
+    "delay": (0.0, 0.02),  # motion of the film between the two shots, relative to its width
 }
-# Brightness that the automatic exposure aims at, and how far it goes there: 1 all the way.
+# Target brightness of the automatic exposure, and its strength: 1 reaches the target.
 AIM, AUTOMATIC = 0.35, 0.7
-# Light at the corner of the view, that in its middle being one.
+# Light at the corner of the view, relative to the middle.
 VIGNETTING = 0.7
-# Pairs, and strengths, of the linear inverse to compare with.
+# Number of pairs, and strengths, of the linear inverse for comparison.
 RIDGE_PAIRS = 1024
 STRENGTHS = tuple(10.0**k for k in range(-6, 3))
 
 
 class Reflection(Problem):
-    """A screen's picture from a photograph of the wall that faces it.
+    """The picture on a screen, from a photograph of the wall that faces it.
 
     Parameters
     ----------
     scene : dict, optional
         Fields of `mcnn_keras.physics.wall.Scene` that differ from its defaults.
     ranges : dict of str to (float, float), optional
-        What differs from one shot to another, where it differs from `RANGES`.
+        Limits of quantities that vary between shots, replacing those in `RANGES`.
     pictures : str or Path, optional
         A folder of pictures for the screen instead of the bundled ones.
     pictures_seed : int
-        Of the procedural pictures.
+        Seed of the procedural pictures.
 
     Notes
     -----
     Image sizes are given by their width; the height is 9/16 of it. The target is twice as large
-    as the photograph (Wang et al., 2020, Fig. 4). Both are red, green and blue in 0..1, as shown
-    and as taken; heights and widths are filled up, mirrored, to multiples of 64.
+    as the photograph (Wang et al., 2020, Fig. 4). Both are red, green and blue in 0..1; heights and
+    widths are extended by mirroring to multiples of 64.
     """
 
     name = "reflection"
@@ -91,7 +91,7 @@ class Reflection(Problem):
         with tf.init_scope():  # captured by tf.data's functions, rather than copied into them
             self._transport = tf.constant(transport_matrix(self.scene, cells))
         self._cells = cells
-        # A linear estimate of the screen, which the network is to refine.
+        # A linear estimate of the screen, which the network refines.
         self.channels = {
             "name": "screen_estimate",
             "scene": self.config()["scene"],
@@ -103,7 +103,7 @@ class Reflection(Problem):
 
     @property
     def baselines(self) -> dict[str, Baseline]:
-        """The best linear inverse, by ridge regression on pairs of its own."""
+        """The best linear inverse, by ridge regression on separate pairs."""
         from ..classical.denoisers import best_strength
         from ..classical.ridge import Ridge
 
@@ -128,8 +128,8 @@ class Reflection(Problem):
         """A photograph, `size` pixels wide, and the picture; see `Problem.sample`."""
         if size % FULL:
             raise InputError(
-                f"a photograph {size} pixels wide was asked for; the width must be a multiple of "
-                f"{FULL}"
+                f"image_size {size} is not a multiple of {FULL}; give for example "
+                f"{max(1, round(size / FULL)) * FULL}"
             )
         seeds = tf.unstack(tf.random.split(tf.random.fold_in(seed, SPLITS.index(split)), 3))
         target = self.targets(seeds[0], 2 * size, split)
@@ -141,17 +141,17 @@ class Reflection(Problem):
         seeds = tf.unstack(tf.random.split(seed, 3))
         height = even_height(size)
         first, second = (self._pictures[split].draw(s, size)[:height, :, None] for s in seeds[:2])
-        # One picture between two colours, and another's tint over it.
+        # A picture between two colours, with the tint of another picture.
         colours = tf.random.stateless_uniform((3, 3), seeds[2])
         dark, bright = 0.4 * colours[0], 0.5 + 0.5 * colours[1]
         picture = dark + first * (bright - dark) + 0.4 * (second - 0.5) * (colours[2] - 0.5)
         return tf.clip_by_value(picture, 0.0, 1.0)
 
     def observe(self, target: Array, seed: Array, **conditions: Array) -> Array:
-        """The wall's light at the camera, half the target's size, its mean brightness about one."""
+        """The wall's light at the camera, half the target's size, with a mean of about one."""
         height, width = target.shape[0] // 2, target.shape[1] // 2
         draws = tf.random.stateless_uniform((4,), seed, -1.0)
-        # The film moves on between the two shots, and the camera shakes.
+        # The film moves between the two shots, and the camera shakes.
         moved = _shifted(
             target, between(tf.abs(draws[0]), *self.ranges["delay"]) * 2 * width * draws[1:3]
         )
@@ -167,7 +167,7 @@ class Reflection(Problem):
         """Automatic exposure, counting and read-out noise, clipping, and 8-bit levels."""
         seeds = tf.unstack(tf.random.split(seed, 3))
         u = tf.random.stateless_uniform((3,), seeds[0])
-        # What a white screen would give is what an exposure that is not automatic is set for.
+        # A fixed exposure would be set for a white screen.
         white = tf.reduce_mean(tf.reduce_sum(self._transport, axis=1))
         mean = tf.maximum(tf.reduce_mean(image), 1e-6)
         level = AIM * (mean / white) ** (1.0 - AUTOMATIC) * between(u[0], *self.ranges["exposure"])
@@ -180,7 +180,7 @@ class Reflection(Problem):
         return tf.round(255.0 * image) / 255.0
 
     def config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON can hold them."""
+        """The constructor's arguments as JSON values."""
         return {
             "scene": {**self.scene._asdict(), "camera": list(self.scene.camera)},
             "ranges": {name: list(limits) for name, limits in self.ranges.items()},
@@ -195,7 +195,7 @@ def even_height(width: int) -> int:
 
 
 def _shifted(image: Array, shift: Array) -> Array:
-    """Move an image by a part of a pixel or some, its border repeated."""
+    """Move an image by any number of pixels; its border is repeated."""
     one, zero = tf.ones(()), tf.zeros(())
     transform = tf.stack([one, zero, shift[0], zero, one, shift[1], zero, zero])
     moved = tf.raw_ops.ImageProjectiveTransformV3(

@@ -1,7 +1,7 @@
-"""Target pictures: bundled photographs and procedural pictures, or a folder of the user's own.
+"""Target pictures: bundled photographs and procedural pictures, or the user's own folder.
 
 A `Pictures` object holds them in one tensor. `draw` cuts a window of random place, rotation and
-scale out of one of them. It runs inside tf.data, and its result depends on its seed alone.
+scale out of one of them. It runs inside tf.data, and its result depends only on its seed.
 Training and test pictures come from different sources.
 """
 
@@ -137,7 +137,7 @@ class Pictures:
 
 
 class PicturesOfSplits:
-    """The target pictures of both splits, each made when it is first asked for.
+    """The target pictures of both splits, each made when it is first used.
 
     Parameters
     ----------
@@ -224,7 +224,7 @@ def _folder(folder: Path, split: str, size: int) -> Iterator[tuple[str, np.ndarr
     for path in chosen[:MOST_PICTURES]:
         try:
             picture = _fit(_read(path), size)
-        except Exception as error:  # readers raise many kinds for a file that is no picture
+        except Exception as error:  # readers raise errors of any type for files without a picture
             failed, why = failed + 1, f"{path.name}: {reason(error)}"
             continue
         read += 1

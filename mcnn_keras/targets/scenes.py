@@ -1,6 +1,7 @@
-"""What a microscope shows beside atoms: islands, facets, textures and interference fringes.
+"""Pictures of structures other than atoms: islands, facets, textures and interference fringes.
 
-TensorFlow operations, drawn by seed, of any contrast; `mcnn_keras.targets.specimens` scales them.
+TensorFlow operations, random by seed, with any contrast; `mcnn_keras.targets.specimens` scales
+them.
 """
 
 from __future__ import annotations
@@ -14,23 +15,23 @@ from ..physics.arrays import Array
 from ..physics.noise import filtered
 from .draws import Ranges, between
 
-# Ranges of these pictures; lengths are in shares of the field where nothing else is said.
+# Ranges of these pictures; lengths are shares of the field unless another unit is given.
 SCENES: Ranges = {
     "roughness": (1.6, 4.5),  # b of a random field of power 1 / f^b
-    "softness": (0.03, 0.5),  # of an island's rim, in deviations of the field that it is cut from
+    "softness": (0.03, 0.5),  # of an island's rim, in deviations of the random field
     "facet": (0.05, 0.4),  # radius
     "fringe": (3.5, 24.0),  # period, pixels
-    "grain": (0.005, 0.15),  # deviation, in the specimen's highest
+    "grain": (0.005, 0.15),  # deviation, relative to the specimen's maximum
     "grain_width": (1.0, 3.5),  # of its autocorrelation over sqrt(2), pixels; less looks like noise
 }
-# In how many specimens there is grain.
+# Share of specimens with grain.
 GRAINY = 0.25
 MOST_FACETS = 12
 SIDES = 6
 
 
 def field(seed: Array, size: int, roughness: Array) -> Array:
-    """A Gaussian random field of power 1 / f^roughness, of mean zero and deviation one.
+    """A Gaussian random field of power 1 / f^roughness, with mean zero and deviation one.
 
     Parameters
     ----------
@@ -77,7 +78,7 @@ def islands(ranges: Ranges, seed: Array, size: int) -> Array:
     picture = tf.sigmoid((outline - between(u[3], -1.0, 1.6)) / width)
     second = tf.sigmoid((outline - between(u[4], 0.0, 2.0)) / width)
     picture += tf.where(u[5] < 0.4, second, 0.0)
-    # A texture on the islands, and beside them on half of the films.
+    # A texture on the islands, and between them on half of the films.
     ground = tf.where(u[6] < 0.5, 0.0, 0.3)
     grain = tf.where(u[7] < 0.4, 0.0, 0.25 * u[7] * tf.maximum(1.0 + texture, 0.0))
     return picture * (1.0 + grain) + ground * (0.2 + grain)
@@ -170,7 +171,7 @@ def fringes(ranges: Ranges, seed: Array, size: int) -> Array:
 
 
 def grainy(ranges: Ranges, seed: Array, picture: Array, share: Array) -> Array:
-    """A specimen, on a film or in ice that has grain in some; a blank field has none.
+    """A specimen, with the grain of a film or of ice in some; a blank field has none.
 
     Parameters
     ----------
@@ -179,7 +180,7 @@ def grainy(ranges: Ranges, seed: Array, picture: Array, share: Array) -> Array:
     seed : (2,) int tensor
     picture : (size, size) tensor
     share : float or tensor
-        In how many of the specimens there is grain.
+        Share of specimens with grain.
 
     Returns
     -------

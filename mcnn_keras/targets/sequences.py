@@ -1,6 +1,6 @@
-"""Frames before and after a clean one: it drifts, turns and flickers; atoms come, jump and go.
+"""Frames before and after a clean frame: drift, rotation, flicker; atoms appear, jump, disappear.
 
-The frames lie on the middle one as far as a search for their drift could lay them.
+The frames are aligned with the middle one, except for the error of a search for their drift.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from ..physics.motion import interpolated
 from ..physics.noise import moved
 from .draws import Ranges, between, either_way
 
-# What differs from one sequence to another.
+# Limits of quantities that vary between sequences.
 SEQUENCES: Ranges = {
-    "drift": (0.0, 0.35),  # pixels from frame to frame, beyond what was found
-    "wander": (0.0, 0.25),  # pixels, of each frame about the drift
+    "drift": (0.0, 0.35),  # pixels from frame to frame, that alignment has not corrected
+    "wander": (0.0, 0.25),  # pixels, of each frame around the drift
     "turning": (0.0, 0.4),  # degrees from frame to frame
     "flicker": (0.0, 0.15),  # share of the intensity
-    "event": (0.15, 1.0),  # height of an atom that comes or goes, in the specimen's highest
+    "event": (0.15, 1.0),  # height of an atom that comes or goes, relative to the maximum
     "event_width": (1.0, 3.2),  # pixels
 }
-# In how many of the samples each of these happens.
+# The probability of each of these in a sample.
 CHANCES = {"alone": 0.5, "still": 0.15, "events": 0.4, "ends": 0.15, "cut": 0.1, "unrelated": 0.06}
 EVENTS = 6
-# How far neighbours were moved at most, in pixels, down or across.
+# Largest shift of neighbours by the alignment, in pixels, down or across.
 MOVED = 2.5
 
 
 def around(ranges: Ranges, clean: Array, seed: Array, window: int) -> Array:
-    """The frames about a clean one, which is the middle of them.
+    """A clean frame in the middle of its neighbours in time.
 
     Parameters
     ----------
@@ -46,8 +46,8 @@ def around(ranges: Ranges, clean: Array, seed: Array, window: int) -> Array:
     Returns
     -------
     tf.Tensor
-        (size, size, window), float32. Frames that are not there are NaN: all but the middle one
-        of a single frame, those beyond the first or the last frame of a movie.
+        (size, size, window), float32. Missing frames are NaN: all neighbours of a single frame,
+        and those before the first or after the last frame of a movie.
     """
     middle = window // 2
     missing = tf.fill(tf.shape(clean), math.nan)
@@ -62,7 +62,7 @@ def around(ranges: Ranges, clean: Array, seed: Array, window: int) -> Array:
     def moving() -> Array:
         offsets = tf.range(window, dtype=tf.float32) - middle
         direction = 2 * math.pi * u[1]
-        # Mostly little: a drift is found to a tenth of a pixel where there is much to see.
+        # Mostly small: with enough contrast, drift is found to a tenth of a pixel.
         speed = tf.where(u[2] < CHANCES["still"], 0.0, between(u[3] ** 2, *ranges["drift"]))
         away = offsets[:, None] * speed * tf.stack([tf.sin(direction), tf.cos(direction)])
         wander = between(u[4] ** 2, *ranges["wander"])
@@ -77,7 +77,7 @@ def around(ranges: Ranges, clean: Array, seed: Array, window: int) -> Array:
             lambda: frames + events(ranges, seeds[2], clean.shape[0], away),
             lambda: frames,
         )
-        # Beyond a cut lies another field; a specimen turned upside down and sideways is one.
+        # After a cut the frames show another field: the transposed and mirrored specimen.
         other = tf.reverse(tf.transpose(frames, (0, 2, 1)), axis=[1])
         cut = tf.where(
             u[8] < CHANCES["unrelated"], tf.abs(offsets) > 0,
@@ -93,7 +93,7 @@ def around(ranges: Ranges, clean: Array, seed: Array, window: int) -> Array:
 
 
 def laid_on(clean: Array, noisy: Array, seed: Array) -> Array:
-    """Noisy frames that were moved onto their middle one; their content lies on it already.
+    """Interpolate the noise of frames, as if they had been moved onto the middle one.
 
     Parameters
     ----------
@@ -104,9 +104,8 @@ def laid_on(clean: Array, noisy: Array, seed: Array) -> Array:
     Returns
     -------
     tf.Tensor
-        (size, size, frames), float32, with their noise interpolated. The middle frame, and all of
-        a specimen that stands still, are as they were; rims that came from outside of a frame are
-        NaN.
+        (size, size, frames), float32, with interpolated noise. The middle frame, and all frames of
+        a specimen that does not move, are unchanged; rims from outside of a frame are NaN.
     """
     size, frames = noisy.shape[1:]
     if frames == 1:
@@ -127,10 +126,10 @@ def laid_on(clean: Array, noisy: Array, seed: Array) -> Array:
 
 
 def events(ranges: Ranges, seed: Array, size: int, away: Array) -> Array:
-    """Atoms that are there in some frames only, (frames, size, size); they move with the rest.
+    """Atoms that exist in some frames only, (frames, size, size); they move with the specimen.
 
-    Each comes at a frame and goes at a later one, so that some are in one frame alone; half of
-    them are found elsewhere afterwards.
+    Each appears at a frame and disappears at a later one, some after a single frame; half of them
+    then jump to another place.
     """
     seeds = tf.unstack(tf.random.split(seed, 2))
     frames = away.shape[0]

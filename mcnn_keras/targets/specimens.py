@@ -2,7 +2,7 @@
 
     atoms of a crystal, cut and rotated -> projected scattering -> probe and source -> image
 
-Specimens are made inside tf.data, and each depends on its stateless seed alone, like a picture of
+Specimens are made inside tf.data, and each depends only on its stateless seed, like a picture of
 `pictures`. Lengths are in Angstrom.
 """
 
@@ -81,9 +81,9 @@ class Specimens:
 
     Notes
     -----
-    `columns` are the set of the paper's authors: Gaussian columns near a jittered grid; they alone
-    never have the grain of a film. `lattices` are Gaussian columns on any plane lattice; they
-    stand for crystals that `CRYSTALS` lacks.
+    `columns` are the set of the paper's authors: Gaussian columns near a jittered grid; only they
+    never have the grain of a film. `lattices` are Gaussian columns on any plane lattice, for
+    crystals that are not in `CRYSTALS`.
     `clusters` are faceted crystals of a few to some thousand atoms. `foils` are crystals that fill
     the field; some have an edge or a grain boundary. `lone_atoms` are single atoms and dimers.
     These three families lie on an amorphous support in some images. `particles` are smooth grains

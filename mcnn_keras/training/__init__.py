@@ -11,6 +11,6 @@ __all__ = ["Run", "Settings", "train"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _NAMES:  # imported when first used: the loop brings TensorFlow
+    if name in _NAMES:  # imported when first used, as the loop imports TensorFlow
         return getattr(importlib.import_module(f".{_NAMES[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

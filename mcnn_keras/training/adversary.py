@@ -1,4 +1,4 @@
-"""The adversarial term: a discriminator that learns beside the network, and what it adds."""
+"""The adversarial term of the loss: a discriminator that is trained together with the network."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ CLIP_NORM = 1.0
 
 
 class Adversary:
-    """A discriminator with an optimiser of its own (least squares, Mao et al. 2017).
+    """A discriminator with its own optimiser (least squares, Mao et al. 2017).
 
     Parameters
     ----------
     channels : int
-        Of the target.
+        Number of channels of the target.
     outputs : int
-        How many the network has; the finest three of them are looked at.
+        Number of outputs of the network; the discriminator sees the finest three.
     learning_rate : float
     """
 
@@ -34,22 +34,22 @@ class Adversary:
 
     @property
     def variables(self) -> list[Any]:
-        """All that a checkpoint must hold."""
+        """All variables that a checkpoint must contain."""
         return [*self.model.variables, *self.optimizer.variables]
 
     def error(self, outputs: Sequence[Any]) -> Any:
-        """How far the outputs are from being taken for targets, for each sample: (batch,)."""
+        """The adversarial error of the outputs, for each sample: (batch,)."""
         return self._distance(outputs, 1.0)
 
     def learn(self, outputs: Sequence[Any], targets: Sequence[Any], batch_size: int) -> None:
-        """One step of the discriminator, on outputs through which no gradient flows back.
+        """One step of the discriminator; no gradient flows back through the outputs.
 
         Parameters
         ----------
         outputs, targets : list of (batch, height, width, channels) tensor
             From fine to coarse.
         batch_size : int
-            Over all devices.
+            Total over all devices.
         """
         outputs = [tf.stop_gradient(output) for output in outputs]
         with tf.GradientTape() as tape:
@@ -67,9 +67,9 @@ class Adversary:
 
 
 def apply_clipped(optimizer: Any, gradients: Sequence[Any], variables: Sequence[Any]) -> None:
-    """Apply the gradient of the whole batch, its norm clipped, inside a replica.
+    """Apply the gradient of the whole batch inside a replica, with its norm clipped.
 
-    One outlying batch must not throw a network without normalisation off its course.
+    So a single outlying batch does not damage a network without normalisation.
     """
     replicas = tf.distribute.get_replica_context()
     gradients = replicas.all_reduce("SUM", gradients)

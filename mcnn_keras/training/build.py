@@ -1,4 +1,4 @@
-"""What a run is made of: the network for a problem, and the learning rate at each step."""
+"""The parts of a run: the network for a problem, its card, and the learning rate at each step."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from ..physics import arrays
 from ..problems.base import Problem, Sample, inputs_of
 from .settings import Settings
 
-# Of the full-size output's layer; a card tells it, since there are models with another.
+# Kernel size of the full-size output's layer; cards store it, as older models have another.
 HEAD_KERNEL = 4
-# Layers that a model without a gate does not have.
+# Layers that only a model with a gate has.
 GATE = ("gate_1", "gate_1_closing", "gate_2_conv", "passed_1")
 
 
 def build_model(network: dict[str, Any], precision: str) -> keras.Model:
-    """The network in a precision; what is wrong with its arguments is the user's to mend."""
+    """The network in a precision; wrong arguments raise InputError."""
     try:
         return build(network, precision)
     except ValueError as error:
@@ -35,7 +35,7 @@ def build_model(network: dict[str, Any], precision: str) -> keras.Model:
 
 
 def first_sample(problem: Problem, settings: Settings) -> Sample:
-    """The first sample of a run, which tells the shapes; refuses one that no network can learn."""
+    """The first sample of a run, which gives the shapes; wrong shapes raise InputError."""
     sample = problem.sample(tf.zeros((2,), tf.int64), settings.image_size, "train")
     image, target = sample.image, sample.target
     scale = target.shape[0] / image.shape[0]
@@ -46,23 +46,23 @@ def first_sample(problem: Problem, settings: Settings) -> Sample:
         )
     if len(problem.outputs) != target.shape[-1] and len(problem.outputs) != 1:
         raise InputError(
-            f"the problem {problem.name!r} names {len(problem.outputs)} outputs and gives targets "
-            f"of {target.shape[-1]} channels; name each of them"
+            f"the problem {problem.name!r} names {len(problem.outputs)} outputs, but its targets "
+            f"have {target.shape[-1]} channels; name each of them"
         )
     return sample
 
 
 def start_from(model: keras.Model, path: str) -> dict[str, Any]:
-    """Give a model the weights of a saved one, layer by layer; returns how that was trained.
+    """Copy the weights of a saved model, layer by layer; returns its training settings.
 
-    Fixed channels that the saved model lacks begin with weights of zero, and so do the neighbours
-    that a last layer of a smaller kernel does not overlap with.
+    Weights of fixed channels that the saved model does not have start at zero. A smaller kernel in
+    the last layer is padded with zeros.
     """
     start = load(path)
     pairs = zip(start.weights, start.get_weights(), strict=True)
     given = {_place(variable): value for variable, value in pairs}
     channels = model.weights[0].shape[2]
-    for name in (next(iter(given)), "passed_1/kernel"):  # those that see the network's input
+    for name in (next(iter(given)), "passed_1/kernel"):  # layers that see the network's input
         if name in given:
             given[name] = _further_channels(given[name], start.card, channels)
     values = []
@@ -77,7 +77,7 @@ def start_from(model: keras.Model, path: str) -> dict[str, Any]:
             raise _unfit(path, f"{name} of {None if value is None else value.shape}, not {shape}")
         values.append(value)
     if given:
-        raise _unfit(path, f"{next(iter(given))} has no place")
+        raise _unfit(path, f"{next(iter(given))} is not used")
     model.set_weights(values)
     return start.card.training
 
@@ -89,26 +89,26 @@ def _further_channels(kernel: np.ndarray, card: ModelCard, channels: int) -> np.
         return kernel
     zeros = np.zeros((*kernel.shape[:2], further, kernel.shape[3]), kernel.dtype)
     if isinstance(card.inputs, Frames) and card.inputs.window > 1:
-        return np.concatenate([kernel, zeros], axis=2)  # the same frames, and more made of them
-    # Fixed channels stay the last ones; what a measurement has more comes before them.
+        return np.concatenate([kernel, zeros], axis=2)  # the same frames, more fixed channels
+    # Fixed channels stay last; further channels of the measurement come before them.
     own = kernel.shape[2] if card.channels is None else card.image_channels
     return np.concatenate([kernel[:, :, :own], zeros, kernel[:, :, own:]], axis=2)
 
 
 def _place(variable: Any) -> str:
-    """A variable's layer and its name there, such as ``output_1/kernel``."""
+    """The layer and name of a variable, such as ``output_1/kernel``."""
     return "/".join(variable.path.split("/")[-2:])
 
 
 def _unfit(path: str, differ: str) -> InputError:
     return InputError(
         f"the weights of {path} do not fit this network ({differ}); train with the model's "
-        "own preset, branches, cell, normalization and number of planes, or without start"
+        "preset, branches, cell, normalization and number of planes, or without start"
     )
 
 
 def network_arguments(problem: Problem, settings: Settings, sample: Sample) -> dict[str, Any]:
-    """What to build the network with; a sample tells the channels."""
+    """The arguments of the network; the sample gives the number of channels."""
     inputs, target = problem.network_pair(sample)
     scale = target.shape[0] // inputs.shape[0]
     overrides = {"filters": settings.filters, "cell": settings.cell}
@@ -116,7 +116,7 @@ def network_arguments(problem: Problem, settings: Settings, sample: Sample) -> d
         shape_of_network = preset_settings(settings.preset, **overrides)
     except ValueError as error:
         raise InputError(str(error)) from None
-    # Fewer filters than the preset's leave fewer scales to predict.
+    # With fewer filters than the preset's, there are fewer scales to predict.
     most = len(shape_of_network["filters"]) + scale - 1
     shape_of_network["branches"] = (
         min(shape_of_network["branches"], most) if settings.branches is None else settings.branches
@@ -142,20 +142,20 @@ def make_card(
     training: dict[str, Any],
     metrics: dict[str, Any],
 ) -> ModelCard:
-    """What the model of a run tells of itself.
+    """The card of a run's model.
 
     Parameters
     ----------
     problem : Problem
-        What the model was trained on.
+        The problem that the model was trained on.
     network : dict
         The arguments of `mcnn_keras.MCNN`.
     sample : Sample
-        Which tells what a measurement is.
+        Gives channels and conditions of a measurement.
     model : keras.Model
-        Which tells how far it looks.
+        Gives the receptive radius.
     training, metrics : dict
-        Settings of the run, and what it reached.
+        Settings of the run, and its test metrics.
     """
     outputs = tuple(problem.outputs)
     if len(outputs) != network["output_channels"]:  # one name for a problem of several channels
@@ -185,18 +185,18 @@ def make_card(
     card.tile = (
         Tile(card.largest_trained, OVERLAP) if per_frame else Tile(TILE, receptive_radius(model))
     )
-    return card_from(card.asdict())  # as a file will tell it
+    return card_from(card.asdict())  # as it would be read from a file
 
 
 def require_divisible(shape: Sequence[int], stride: int) -> None:
-    """The images that a problem makes, which need not be as large as image_size."""
+    """Raise InputError if a side of the problem's images is not a multiple of the stride."""
     for size in shape:
         if size % stride:
             below = size // stride * stride
             offered = f"{below} or {below + stride}" if below else str(stride)
             raise InputError(
                 f"images of {shape[0]}x{shape[1]} pixels are not a multiple of {stride}, the total "
-                f"stride of this network; choose image_size so that they have {offered}"
+                f"stride of this network; choose image_size so that the side is {offered}"
             )
 
 

@@ -1,4 +1,4 @@
-"""Who is told how training goes: Keras callbacks, and the signals that interrupt it."""
+"""Keras callbacks during training, and the signals that interrupt it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from .settings import Settings
 
 
 class Callbacks:
-    """Keras callbacks, called where Keras's own `fit` would.
+    """Keras callbacks, called as by Keras's own `fit`.
 
     Parameters
     ----------
     callbacks : sequence of keras.callbacks.Callback
     model : keras.Model
-        That is trained.
+        The model in training.
     settings : Settings
-        Of the run.
+        Settings of the run.
     optimizer : keras.optimizers.Optimizer
-        Of the run.
+        Optimiser of the run.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Callbacks:
         optimizer: Any,
     ) -> None:
         self.settings, self.model = settings, model
-        # Callbacks look for it there; set aside from Keras, which would save it with the model.
+        # Callbacks expect it there. Keras must not track it, or it would be saved with the model.
         model.__dict__["optimizer"] = optimizer
         params = {"epochs": settings.epochs, "steps": settings.steps_per_epoch, "verbose": 0}
         self._list: Any = keras.callbacks.CallbackList(list(callbacks), model=model, **params)
@@ -44,7 +44,7 @@ class Callbacks:
 
     @property
     def stopped(self) -> bool:
-        """Whether a callback has asked to end."""
+        """Whether a callback has requested the end of training."""
         return bool(self.model.stop_training)
 
     def __enter__(self) -> Callbacks:
@@ -78,11 +78,11 @@ class Callbacks:
 
 @contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C (or SIGTERM) into a question to ask between two steps."""
+    """Catch the first Ctrl-C (or SIGTERM); yields a function that says whether one came."""
     caught: list[int] = []
 
     def note(signum: int, frame: Any) -> None:
-        if caught:  # the second one will not wait
+        if caught:  # the second one interrupts at once
             raise KeyboardInterrupt
         caught.append(signum)
 

@@ -1,4 +1,4 @@
-"""The run folder: configuration, history and a checkpoint from which training goes on exactly."""
+"""The run folder: configuration, history, and a checkpoint for an exact continuation."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class RunFolder:
     Parameters
     ----------
     path : str or Path
-        The folder, made if it is not there.
+        The folder, created if it does not exist.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -49,7 +49,7 @@ class RunFolder:
         """
         if self.config_path.exists():
             raise InputError(
-                f"{self.path} already holds a run; add --resume to go on with it, or name another "
+                f"{self.path} already holds a run; add --resume to continue it, or name another "
                 "folder with --output"
             )
         try:
@@ -60,7 +60,7 @@ class RunFolder:
             part.write_text(json.dumps(config, indent=2) + "\n")
 
     def config(self) -> dict[str, Any]:
-        """What the run was started with.
+        """The configuration with which the run was started.
 
         Raises
         ------
@@ -74,11 +74,11 @@ class RunFolder:
             raise ValueError
         except OSError:
             raise InputError(
-                f"{self.path} holds no run to resume; leave --resume out to start one"
+                f"{self.path} holds no run to resume; leave --resume out to start a run"
             ) from None
         except (ValueError, TypeError):
             raise InputError(
-                f"{self.config_path} is damaged; start the run anew elsewhere"
+                f"{self.config_path} is damaged; start a new run in another folder"
             ) from None
 
     def save_checkpoint(
@@ -88,7 +88,7 @@ class RunFolder:
         sums: np.ndarray,
         history: Sequence[Mapping[str, Any]],
     ) -> None:
-        """Replace the checkpoint, as a whole or not at all."""
+        """Replace the checkpoint, completely or not at all."""
         arrays = {f"variable_{i}": v.numpy() for i, v in enumerate(variables)}
         with replacing(self.checkpoint_path) as part, open(part, "wb") as file:
             np.savez(file, step=step, sums=sums, history=json.dumps(history), **arrays)
@@ -99,14 +99,14 @@ class RunFolder:
     def load_checkpoint(
         self, variables: Sequence[Any]
     ) -> tuple[int, np.ndarray | None, list[dict[str, Any]]]:
-        """Set the variables to the checkpoint's.
+        """Set the variables to the values in the checkpoint.
 
         Returns
         -------
         step : int
-            Steps done; 0 where there is no checkpoint yet.
+            Steps done; 0 if there is no checkpoint yet.
         sums : numpy.ndarray or None
-            The running sums of the epoch under way.
+            The running sums of the current epoch.
         history : list of dict
             A row for each finished epoch.
 
@@ -124,7 +124,7 @@ class RunFolder:
                 return int(data["step"]), data["sums"], json.loads(str(data["history"]))
         except (OSError, ValueError, KeyError, zipfile.BadZipFile):
             raise InputError(
-                f"{self.checkpoint_path} is damaged; start the run anew in another folder"
+                f"{self.checkpoint_path} is damaged; start a new run in another folder"
             ) from None
 
     def write_history(self, history: Sequence[Mapping[str, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""Where and in which precision to compute."""
+"""The devices and the precision for training."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ..errors import InputError
 
 
 def choose_strategy(gpus: int | None = None) -> tf.distribute.Strategy:
-    """One replica per GPU, or the processor where there is none.
+    """One replica per GPU, or the processor if there is no GPU.
 
     Parameters
     ----------
     gpus : int, optional
-        How many to use; all by default, 0 for the processor.
+        Number of GPUs to use; all by default, 0 for the processor.
 
     Returns
     -------
@@ -40,14 +40,14 @@ def choose_strategy(gpus: int | None = None) -> tf.distribute.Strategy:
 
 
 def faster_precision() -> str:
-    """'bfloat16' where this machine convolves at least a quarter faster in it, or 'float32'."""
+    """'bfloat16' if convolutions take less than 0.8 of the time in float32, else 'float32'."""
     times = {}
     for precision in ("float32", "bfloat16"):
         image = tf.cast(tf.random.stateless_normal((4, 64, 64, 64), (0, 0)), precision)
         kernel = tf.cast(tf.random.stateless_normal((3, 3, 64, 64), (0, 1)), precision)
         try:
             times[precision] = _median_time(_convolution(image, kernel))
-        except tf.errors.OpError:  # not every build of TensorFlow has it for every processor
+        except tf.errors.OpError:  # not supported by this TensorFlow on this processor
             if precision == "float32":
                 raise
             return "float32"
@@ -57,13 +57,13 @@ def faster_precision() -> str:
 def convolution_rate(
     precision: str = "float32", size: int = 128, channels: int = 64, batch: int = 8
 ) -> float:
-    """The machine's own convolution rate, to measure a network against.
+    """The convolution rate of this machine, to compare a network's speed with.
 
     Parameters
     ----------
     precision : {'float32', 'bfloat16'}
     size, channels, batch : int
-        Of the convolved images; the kernel is 3x3.
+        Shape of the convolved images; the kernel is 3x3.
 
     Returns
     -------

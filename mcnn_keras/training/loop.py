@@ -40,9 +40,9 @@ from .settings import Settings
 
 TEST_SAMPLES = 64
 CHECKPOINT_SECONDS = 120
-MEND = "train anew, in another folder, with a smaller --learning-rate or with --precision float32"
-# An error this many times the best constant answer's, or an output this much flatter than its
-# target, will not recover if it lasts for so many epochs.
+MEND = "train again in another folder, with a smaller --learning-rate or with --precision float32"
+# Training stops if the error is this many times that of the best constant answer, or the output's
+# deviation is this small relative to its target's, for this number of epochs.
 DIVERGED = 5.0
 COLLAPSED, PATIENCE = 1e-3, 3
 
@@ -54,11 +54,11 @@ class Run:
     Attributes
     ----------
     model : keras.Model
-        In float32, its card attached as ``model.card``.
+        In float32, with its card as ``model.card``.
     history : list of dict
         A row for each epoch, as in history.csv.
     folder : Path or None
-        Where its files are.
+        The folder of its files.
     """
 
     model: keras.Model
@@ -79,35 +79,35 @@ def train(
     Parameters
     ----------
     problem : Problem
-        What to learn; or any object with a name, `targets` and `observe`.
+        The problem to learn; or any object with a name, `targets` and `observe`.
     output : str or Path, optional
         The run's folder, for model.h5, config.json, history.csv, report.html and checkpoints;
         without it nothing is written.
     resume : bool
-        Go on with the run in `output`; it must have been started with the same problem and
-        settings, and ends as it would have without the break.
+        Continue the run in `output`. It must have the same problem and settings. The result is the
+        same as without the interruption.
     strategy : tf.distribute.Strategy, optional
-        Where to compute, instead of all or `gpus` GPUs.
+        The devices, instead of all or `gpus` GPUs.
     callbacks : sequence of keras.callbacks.Callback
-        Called as Keras does: at the begin and end of training, epochs and batches; logs hold loss,
+        Called as by Keras: at the begin and end of training, epochs and batches. Logs contain loss,
         mae, test_mae, test_deviation and learning_rate. ``model.stop_training`` ends the run after
         the step.
     **settings
-        See `Settings`; those that are not given are the problem's own ``recipe``, or the defaults.
+        See `Settings`; defaults come from the problem's ``recipe``, then from `Settings`.
 
     Returns
     -------
     Run
-        Its model predicts with `mcnn_keras.predict`.
+        Use its model with `mcnn_keras.predict`.
 
     Raises
     ------
     InputError
         If the settings do not fit the problem, or the folder is not as expected.
     TrainingStopped
-        If the loss is not a number, or the output has collapsed to a constant.
+        If loss or weights are not finite, the error diverges, or the output becomes constant.
     KeyboardInterrupt
-        After Ctrl-C, once the checkpoint is written.
+        After Ctrl-C, when the checkpoint is written.
     """
     problem = as_problem(problem)
     chosen = Settings(**{**problem.recipe, **settings})
@@ -130,7 +130,7 @@ def _train(
     precision = settings.precision
     if resume:
         if folder is None:
-            raise InputError("resume needs the run's folder; name it with output (--output)")
+            raise InputError("resume needs the folder of the run; give it with output (--output)")
         started = folder.config()
         _require_same(started, _config(problem, settings, None))
         precision = started["precision"]
@@ -170,7 +170,7 @@ def _train(
 
 
 class Trainer:
-    """One run: its stream of samples, its compiled steps, and where it stands."""
+    """One run: its stream of samples, its compiled steps, and its state."""
 
     def __init__(
         self,
@@ -198,12 +198,12 @@ class Trainer:
 
     @property
     def variables(self) -> list[Any]:
-        """All that a checkpoint must hold."""
+        """All variables that a checkpoint must contain."""
         own = [*self.model.variables, *self.optimizer.variables]
         return own if self.adversary is None else [*own, *self.adversary.variables]
 
     def run(self, resume: bool) -> list[dict[str, Any]]:
-        """Train from where the run stands to its end; returns the history."""
+        """Train from the current step to the end; returns the history."""
         s = self.settings
         if resume and self.folder is not None:
             self.step, sums, self.history = self.folder.load_checkpoint(self.variables)
@@ -230,7 +230,7 @@ class Trainer:
         return self.history
 
     def _batches(self) -> Any:
-        """The batches from where the run stands on, spread over the replicas."""
+        """The batches from the current step, distributed over the replicas."""
         s = self.settings
         epoch: dict[str, Any] = {"samples": s.steps_per_epoch * s.batch_size, "fresh": s.fresh}
         sizes = (s.batch_size, s.image_size, s.seed)
@@ -261,7 +261,7 @@ class Trainer:
         self.step += 1
 
     def _compile(self, finest: int, samples: int) -> Any:
-        """The training step in which outputs[finest:] learn from so many samples."""
+        """The compiled training step for outputs[finest:] and this number of samples."""
         model, optimizer, settings = self.model, self.optimizer, self.settings
         scaled_by = self.problem.scaled_by
         adversary = self.adversary
@@ -315,7 +315,7 @@ class Trainer:
         if all(r["test_deviation"] < COLLAPSED for r in recent):
             raise TrainingStopped(
                 f"the output has been constant for {PATIENCE} epochs: the network has collapsed; "
-                f"{MEND}, or look at the samples with simulate"
+                f"{MEND}, or inspect samples with mcnn-keras simulate"
             )
         constant = self.test_metrics()["constant_answer_mae"]
         if all(r["test_mae"] > DIVERGED * constant for r in recent):
@@ -325,18 +325,20 @@ class Trainer:
             )
 
     def _deviation(self) -> float:
-        """How much the flattest channel of the answer varies, in deviations of its target."""
+        """The deviation of the output relative to that of its target, of the flattest channel."""
         pixels = (0, 1, 2)
         return float((self.test_answer().std(pixels) / self.test[1].std(pixels)).min())
 
     def _save(self) -> None:
         if not all(np.isfinite(v.numpy()).all() for v in self.model.trainable_variables):
-            raise TrainingStopped(f"the weights are no numbers at step {self.step}; {MEND}")
+            raise TrainingStopped(
+                f"the weights are not finite (NaN or infinity) at step {self.step}; {MEND}"
+            )
         if self.folder is not None:
             self.folder.save_checkpoint(self.variables, self.step, self.sums, self.history)
 
     def judge(self, model: keras.Model) -> None:
-        """From now on the test answers are those of `model`."""
+        """Use `model` for the test results from now on."""
         self._answer = tf.function(
             lambda x: keras.tree.flatten(model(x, training=False))[0], autograph=False
         )
@@ -363,7 +365,7 @@ class Trainer:
 
 
 def _unsharded(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Each batch is split over the replicas; the stream itself is not to be read in shards."""
+    """A dataset without sharding: each batch is split over the replicas."""
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return dataset.with_options(options)
@@ -379,12 +381,12 @@ def _config(problem: Problem, settings: Settings, precision: str | None) -> dict
 
 
 def _require_same(started: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    """Resuming goes on with the same run or not at all."""
+    """Raise InputError if a resumed run has another problem or other settings."""
     begun_name, name = (told["problem"]["name"] for told in (started, asked))
     pairs: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = [
         ({"problem": begun_name}, {"problem": name}),
         (problem_config(started["problem"]), asked["problem"]["config"]),
-        # Settings that came later were as they are by default.
+        # Settings that a run from an older version does not have were the defaults.
         ({**Settings().asdict(), **started["settings"]}, asked["settings"]),
     ]
     for begun, wanted in pairs if begun_name == name else pairs[:1]:
@@ -392,5 +394,5 @@ def _require_same(started: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
             if begun.get(key) != value:
                 raise InputError(
                     f"the run was started with {key} {begun.get(key)}, not {value}; "
-                    "resume it with its own settings, or start another in a new folder"
+                    "resume it with its own settings, or start a new run in another folder"
                 )

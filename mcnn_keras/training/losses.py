@@ -1,4 +1,4 @@
-"""The multi-scale loss: the error of every output, and how its weights change in training."""
+"""The multi-scale loss: the error of each output, and its weights during training."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-# The share of a growing run after which all outputs are there.
+# The share of a growing run after which all outputs are in use.
 GROWN = 0.5
-# Keeps the slope of a logarithm finite: samples without error have nothing to teach.
+# Keeps the slope of the logarithm finite for samples with almost no error.
 LEAST = 3e-4
-# Outputs beside others that are scaled vary by about a quarter.
+# Typical variation of outputs that are not scaled, next to scaled ones.
 UNSCALED = 0.25
 
 
@@ -50,11 +50,12 @@ def multiscale_errors(
     outputs, targets : list of (batch, height, width, channels) tensor
         From fine to coarse, the same scales.
     fade : float or tensor
-        Of the finest output: 1 counts it as it is, 0 puts the next coarser one, enlarged, in its
-        place (the fading-in of Karras et al., 2017).
+        Of the finest output: 1 uses it unchanged, 0 replaces it by the enlarged next coarser output
+        (the fading-in of Karras et al., 2017).
     kind : {'absolute', 'squared', 'logarithmic'}
-        Of each pixel's error; 'logarithmic' is the logarithm of each sample's mean squared error,
-        so that samples of much and of little noise weigh the same: it is their mean SNR.
+        Error of each pixel; 'logarithmic' is the logarithm of each sample's mean squared error, so
+        that samples with much and with little noise have the same weight, as in a mean
+        signal-to-noise ratio in dB.
     sizes : (batch, 1, 1, channels) tensor, optional
         Outputs and targets are compared in units of these.
 
@@ -79,10 +80,10 @@ def multiscale_errors(
 
 
 def answer_sizes(inputs: Any, scaled_by: Sequence[int | None] | None) -> Any:
-    """The units in which a network answers: channels of its input, see `mcnn_keras.MCNN`.
+    """The units of a network's outputs: channels of its input, see `mcnn_keras.MCNN`.
 
-    A sample's weight must not depend on them: where what optics says is mostly noise, an answer in
-    its units is small, and relative to these samples nothing else would be learned.
+    The weight of a sample must not depend on them. If the classical estimates are mostly noise,
+    their unit is large; without division by it, these samples would dominate the training.
 
     Parameters
     ----------
@@ -93,8 +94,8 @@ def answer_sizes(inputs: Any, scaled_by: Sequence[int | None] | None) -> Any:
     Returns
     -------
     tf.Tensor or None
-        (batch, 1, 1, outputs); None where answers are as they are. Outputs that are not scaled
-        have units of `UNSCALED`.
+        (batch, 1, 1, outputs); None if outputs are not scaled. If only some are, the others have
+        the unit `UNSCALED`.
     """
     if scaled_by is None:
         return None
@@ -113,7 +114,7 @@ def scale_weights(kind: str, branches: int, step: int, steps: int) -> np.ndarray
     branches : int
         Number of coarse outputs.
     step, steps : int
-        Where training stands.
+        Current step, and number of steps.
 
     Returns
     -------
@@ -135,7 +136,7 @@ def growth(branches: int, step: int, steps: int) -> tuple[int, float]:
     branches : int
         Number of coarse outputs.
     step, steps : int
-        Where training stands.
+        Current step, and number of steps.
 
     Returns
     -------
@@ -148,6 +149,6 @@ def growth(branches: int, step: int, steps: int) -> tuple[int, float]:
         return 0, 1.0
     progress = step / max(steps * GROWN, 1) * (branches + 1)
     stage = min(int(progress), branches)
-    # The coarsest has nothing to be faded in from; each later one takes half its stage.
+    # The coarsest output is not faded in; each later one takes half its stage.
     fade = 1.0 if stage == 0 else min(1.0, 2 * (progress - stage))
     return branches - stage, fade

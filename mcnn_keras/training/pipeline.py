@@ -1,15 +1,15 @@
-"""The one tf.data pipeline: a stream of (inputs, targets) batches, any position of it at once.
+"""The tf.data pipeline: a stream of (inputs, targets) batches that can start at any position.
 
-The order of its stages, and why:
+Its stages:
 
-1. ``range``    sample numbers, from the step where training stands: resuming skips nothing by
-                reading it. Where batches are of two sizes, there are two such streams.
+1. ``range``    sample numbers from the current step, so that resuming does not read skipped
+                samples. For batches of two sizes there are two such streams.
 2. ``map``      number -> sample -> network input and target, a pure function of (seed, number):
                 simulated, normalised, fixed channels computed; in parallel, in order.
 3. ``batch``    after the simulation, so that one sample is one unit of parallel work.
-4. ``prefetch`` a few batches, so that simulation fills the gaps of the training step.
+4. ``prefetch`` a few batches, so that simulation and training run at the same time.
 
-Nothing is cached: simulating a sample again costs less than the memory to keep it.
+Nothing is cached, as simulating a sample again costs less than the memory to store it.
 """
 
 from __future__ import annotations
@@ -34,30 +34,30 @@ def stream(
     samples: int | None = None,
     fresh: bool = True,
 ) -> tf.data.Dataset:
-    """An endless stream of batches of what the network is given and is to answer.
+    """An endless stream of batches of network inputs and targets.
 
     Parameters
     ----------
     problem : Problem
-        What to simulate.
+        The problem to simulate.
     split : {'train', 'test'}
         Which targets.
     batch_size, image_size : int
         Samples per batch; height and width of each.
     seed : int
-        Of all samples.
+        Seed of all samples.
     start : int
         The number of the first sample.
     samples : int, optional
-        Size of an epoch; it counts only with fresh=False.
+        Size of an epoch; used only with fresh=False.
     fresh : bool
-        True: every sample is new. False: the first `samples` come again in every epoch, in a new
+        True: each sample is new. False: the first `samples` are repeated in each epoch, in a new
         order.
 
     Returns
     -------
     tf.data.Dataset
-        Of (inputs, targets), each (batch, size, size, channels), float32.
+        (inputs, targets), each (batch, size, size, channels), float32.
     """
     numbers = tf.data.Dataset.range(start, tf.int64.max)
     return _batches(problem, split, batch_size, image_size, seed, samples, fresh, numbers)
@@ -73,7 +73,7 @@ def _batches(
     fresh: bool,
     numbers: tf.data.Dataset,
 ) -> tf.data.Dataset:
-    """Batches of the samples of the given numbers."""
+    """Batches of the samples with the given numbers."""
 
     def pair(number: Any) -> Any:
         if not fresh and samples is not None:
@@ -97,17 +97,17 @@ def _sample(problem: Problem, number: Any, seed: int, image_size: int, split: st
 def measurements(
     problem: Problem, split: str, image_size: int, seed: int, start: int = 0
 ) -> tf.data.Dataset:
-    """An endless stream of single samples as the instrument would give them.
+    """An endless stream of single samples in the units of the instrument.
 
     Parameters
     ----------
     problem, split, image_size, seed, start :
-        As for `stream`, whose samples these are.
+        As for `stream`, which has the same samples.
 
     Returns
     -------
     tf.data.Dataset
-        Of dictionaries: ``image`` and ``target``, (size, size, channels), float32, and
+        Dictionaries: ``image`` and ``target``, (size, size, channels), float32, and
         ``conditions``, numbers by name.
     """
 
@@ -128,12 +128,12 @@ def mixed_stream(
     samples: int | None = None,
     fresh: bool = True,
 ) -> tf.data.Dataset:
-    """As `stream`, but each fourth batch has a quarter of the samples, of twice the size.
+    """As `stream`, but every fourth batch has a quarter of the samples, with twice the size.
 
     Parameters
     ----------
     problem, batch_size, image_size, seed, samples, fresh :
-        As for `stream`; the split is that of training.
+        As for `stream`; the split is 'train'.
     step : int
         The number of the first batch.
 
@@ -176,7 +176,7 @@ def fixed_set(
     Parameters
     ----------
     problem : Problem
-        What to simulate.
+        The problem to simulate.
     split : {'train', 'test'}
         Which targets.
     samples, image_size, seed : int

@@ -1,4 +1,4 @@
-"""The settings of a training run, checked: together with the problem they define it wholly."""
+"""The settings of a training run, checked; with the problem they define it completely."""
 
 from __future__ import annotations
 
@@ -28,33 +28,34 @@ class Settings:
     batch_size : int
         Samples per step, over all devices.
     fresh : bool
-        True: every sample is new. False: the first `samples` come again in each epoch.
+        True: each sample is new. False: the first `samples` are repeated in each epoch.
     mixed_sizes : bool
-        Every fourth batch holds a quarter as many samples of twice the size, so that the network
-        knows larger fields, too.
+        Every fourth batch has a quarter as many samples with twice the size, so that the network
+        also learns larger fields.
     start : str, optional
-        A model file or a shipped model's name, whose weights are the initial ones.
+        A model file or the name of a shipped model; training starts from its weights.
     preset, filters, branches, cell, normalization, gated :
-        Of the network, see `mcnn_keras.MCNN`.
+        Arguments of the network, see `mcnn_keras.MCNN`.
     loss : {'absolute', 'squared', 'logarithmic'}
-        Error of each output: mean absolute, as the paper's, mean squared, or the logarithm of each
-        sample's mean squared error, which weighs samples of much and of little noise the same.
+        Error of each output: mean absolute error, as in the paper; mean squared error; or the
+        logarithm of each sample's mean squared error, which gives samples with much and with little
+        noise the same weight.
     loss_weights : {'constant', 'annealed', 'closing'}
-        All outputs weigh 1; or output m + 1 weighs (2 - 2t)^m, where t goes from 0 to 1, so that
-        training begins with the coarse outputs and ends as that of a plain U-Net; or (1 - t)^m,
-        for networks that have learned the coarse ones.
+        'constant': each output has weight 1. 'annealed': output m + 1 has weight (2 - 2t)^m, where
+        t goes from 0 to 1, so that training starts with the coarse outputs and ends as for a plain
+        U-Net. 'closing': (1 - t)^m, for networks that have already learned the coarse outputs.
     growing : bool
-        Train the coarse outputs first and fade the finer ones in over the first half.
+        Train the coarse outputs first and fade in the finer ones over the first half.
     adversarial : float
-        Weight of a discriminator's judgement of the finest outputs; 0 for none.
+        Weight of the adversarial loss of a discriminator; 0 for none.
     learning_rate : float
-        Of Adam, at the start of a cosine decay to zero that follows a short warm-up.
+        Learning rate of Adam after a short warm-up; it then decays to zero as a cosine.
     precision : {'auto', 'float32', 'bfloat16'}
-        Of the network's arithmetic; 'auto' takes the faster one, by measurement.
+        Precision of the network's arithmetic; 'auto' measures which is faster.
     gpus : int, optional
-        Number of GPUs; all that there are by default.
+        Number of GPUs; all by default.
     seed : int
-        Of initial weights and samples.
+        Seed of initial weights and samples.
 
     Raises
     ------
@@ -95,7 +96,7 @@ class Settings:
             )
         if self.mixed_sizes and self.batch_size % 4:
             raise InputError(
-                f"batch_size {self.batch_size} cannot be quartered for mixed_sizes; give a "
+                f"batch_size {self.batch_size} cannot be divided by 4 for mixed_sizes; give a "
                 "multiple of 4"
             )
         if not self.learning_rate > 0:
@@ -104,11 +105,11 @@ class Settings:
             raise InputError(f"adversarial {self.adversarial} must be 0 or a positive weight")
         if self.adversarial and self.growing:
             raise InputError(
-                "a growing network has no full-size output to judge at first; choose "
-                "either adversarial or growing"
+                "a growing network has no full-size output at first, which adversarial needs; "
+                "choose either adversarial or growing"
             )
         if not 0 <= self.seed < 2**31:
-            raise InputError(f"seed {self.seed} must lie in 0..{2**31 - 1}")
+            raise InputError(f"seed {self.seed} must be in 0..{2**31 - 1}")
         choices_of = {"loss": LOSSES, "loss_weights": LOSS_WEIGHTS, "precision": PRECISIONS}
         for name, choices in choices_of.items():
             if getattr(self, name) not in choices:
