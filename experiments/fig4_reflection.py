@@ -17,11 +17,24 @@ import numpy as np
 
 import mcnn_keras as mcnn
 from mcnn_keras.evaluation import evaluate
-from mcnn_keras.files import replacing
+from mcnn_keras.files import replacing, to_grey
 from mcnn_keras.inference.engines import engine_of
 from mcnn_keras.problems import Reflection
-from mcnn_keras.report import side_by_side
 from mcnn_keras.training.pipeline import fixed_set
+
+
+def side_by_side(image, target, answer):
+    """Input, truth, answer and absolute difference; the last three in the truth's grey scale."""
+    low, high = float(target.min()), float(target.max())
+    difference = np.abs(target - answer)
+    tiles = [
+        to_grey(image),
+        to_grey(target, low, high),
+        to_grey(answer, low, high),
+        to_grey(difference, 0, high - low),
+    ]
+    return np.concatenate(tiles, axis=1)
+
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--run", type=Path, default=Path("runs/reflection"))

@@ -1,9 +1,11 @@
 """Small files to try the commands on: simulated from a seed, and a cell that was measured.
 
-frame.tif, movie.tif     atoms in a scanning transmission electron microscope
-focal_series.tif, .json  a cell's phase, measured (scikit-image), seen by simulated light
-defocused.tif            the same at one plane
-pairs/blurred, clean     photographs (scikit-image)
+frame.tif, movie.tif      atoms in a scanning transmission electron microscope
+scans/scan_001.tif ...    the movie's first frames, a file each
+focal_series.tif, .json   a cell's phase, measured (scikit-image), seen by simulated light
+defocused.tif, .json      the same at one plane
+through_focus.tif, .json  the same at seven planes, in light that falls in at an angle
+pairs/blurred, clean      photographs (scikit-image)
 """
 
 from __future__ import annotations
@@ -26,6 +28,10 @@ DRIFT = (0.35, -0.2)  # pixels a frame
 PLANES = (-52.0, 52.0)
 # Of the model `phase-108`, too.
 ALONE = -108.0
+THROUGH = tuple(52.0 * i for i in range(-3, 4))
+# Pixels that an image moves in oblique light for each um of defocus.
+OBLIQUE = 0.02
+SCANS = 4
 PHOTOGRAPHS = ("camera", "coins", "moon", "page")
 
 
@@ -54,13 +60,22 @@ def write_example_files(folder: Path, seed: int = 0) -> list[str]:
         write_recording(
             folder / f"{name}.tif", frames, (*outer, *inner), dtype="uint16", mark=False
         )
+    (folder / "scans").mkdir(exist_ok=True)
+    for i in range(SCANS):
+        scan = folder / "scans" / f"scan_{i + 1:03}.tif"
+        inner = (Axis(n, movie.shape[1], PIXEL, 0.0, "nm") for n in ("y", "x"))
+        write_recording(scan, movie[i : i + 1], tuple(inner), dtype="uint16", mark=False)
     optics = Optics()
     phase = cell()
-    for name, planes in (("focal_series", PLANES), ("defocused", (ALONE,))):
-        images = seen(phase, planes, optics, rng)
+    for name, planes, moved in (
+        ("focal_series", PLANES, 0.0), ("defocused", (ALONE,), 0.0),
+        ("through_focus", THROUGH, OBLIQUE),
+    ):  # fmt: skip
+        images = seen(phase, planes, optics, rng, moved)
         inner = (Axis(n, images.shape[1], optics.pixel_size, 0.0, "um") for n in ("y", "x"))
         outer = (Axis("", len(images)),) if len(images) > 1 else ()
-        write_recording(folder / f"{name}.tif", images, (*outer, *inner), mark=False)
+        kind = "uint16" if moved else "float32"
+        write_recording(folder / f"{name}.tif", images, (*outer, *inner), dtype=kind, mark=False)
         told = {
             "defocus": list(planes), "wavelength": optics.wavelength,
             "pixel_size": optics.pixel_size, "numerical_aperture": optics.numerical_aperture,
@@ -71,12 +86,14 @@ def write_example_files(folder: Path, seed: int = 0) -> list[str]:
         clean = photograph(name)
         for kind, picture in (("blurred", blurred(clean, rng)), ("clean", clean)):
             (folder / "pairs" / kind).mkdir(parents=True, exist_ok=True)
-            write_png(folder / "pairs" / kind / f"{name}.png", picture, 0, 255, None)
+            write_png(folder / "pairs" / kind / f"{name}.png", picture, 0, 255, mark=False)
     return [
         "frame.tif: a STEM frame of a crystal, 512x512, a few counts a pixel",
         "movie.tif: 12 frames of a crystal that drifts, 128x128",
+        "scans/: the first 4 of them, a file each",
         "focal_series.tif, focal_series.json: a cell at -52 and 52 um, and its optics",
         "defocused.tif, defocused.json: the same cell at -108 um alone",
+        "through_focus.tif, through_focus.json: the same cell at 7 planes, in oblique light",
         "pairs/: four blurred photographs and the clean ones",
     ]
 
@@ -112,12 +129,28 @@ def cell() -> np.ndarray:
 
 
 def seen(
-    phase: np.ndarray, planes: tuple[float, ...], optics: Optics, rng: np.random.Generator
+    phase: np.ndarray,
+    planes: tuple[float, ...],
+    optics: Optics,
+    rng: np.random.Generator,
+    moved: float = 0.0,
 ) -> np.ndarray:
-    """Images of a phase at each plane, in counts: (planes, height, width)."""
+    """Images of a phase at each plane, in counts: (planes, height, width).
+
+    In oblique light an image is `moved` by so many pixels to the right for each um of defocus.
+    """
+    from scipy.ndimage import shift
+
     margin = 64
     wave = np.exp(1j * np.pad(phase, margin, mode="symmetric")).astype(np.complex64)
-    images = defocus_stack(wave, np.array(planes), optics)[margin:-margin, margin:-margin]
+    whole = np.asarray(defocus_stack(wave, np.array(planes), optics))
+    if moved:
+        slid = [
+            shift(whole[..., i], (0, moved * z), order=3, mode="nearest")
+            for i, z in enumerate(planes)
+        ]
+        whole = np.stack(slid, axis=-1)
+    images = whole[margin:-margin, margin:-margin]
     return np.moveaxis(rng.poisson(4000 * images), -1, 0).astype(np.float32)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .files import replacing, to_grey
+from .files import Panel, figure, replacing
 from .models import ModelCard
 
 EXAMPLES = 6
@@ -71,31 +71,8 @@ src="data:image/png;base64,{base64.b64encode(picture).decode()}">
         part.write_text(page, encoding="utf-8")
 
 
-def side_by_side(image: np.ndarray, target: np.ndarray, answer: np.ndarray) -> np.ndarray:
-    """Input, truth, answer and absolute difference in one picture.
-
-    Parameters
-    ----------
-    image, target, answer : (height, width) or (height, width, colours) array
-
-    Returns
-    -------
-    numpy.ndarray
-        (height, 4 width[, colours]), uint8; the last three in the truth's grey scale.
-    """
-    low, high = float(target.min()), float(target.max())
-    difference = np.abs(target - answer)
-    tiles = [
-        to_grey(image),
-        to_grey(target, low, high),
-        to_grey(answer, low, high),
-        to_grey(difference, 0, high - low),
-    ]
-    return np.concatenate(tiles, axis=1)
-
-
 def _examples(test: tuple[np.ndarray, np.ndarray], answer: np.ndarray) -> bytes:
-    """The first test samples side by side, as the bytes of a PNG."""
+    """The first test samples, a row each, as the bytes of a PNG."""
     import imageio.v3 as iio
 
     images, targets = test
@@ -104,11 +81,19 @@ def _examples(test: tuple[np.ndarray, np.ndarray], answer: np.ndarray) -> bytes:
         images = images.repeat(factor, axis=1).repeat(factor, axis=2)
     if images.shape[-1] != 3 or targets.shape[-1] != 3:  # not colours: the first of each
         images, targets, answer = (a[..., 0] for a in (images, targets, answer))
-    rows = [
-        side_by_side(images[i], targets[i], answer[i]) for i in range(min(EXAMPLES, len(images)))
-    ]
+    panels = []
+    for i in range(min(EXAMPLES, len(images))):
+        low, high = float(targets[i].min()), float(targets[i].max())
+        columns = [
+            ("input", images[i], None, None),
+            ("truth", targets[i], low, high),
+            ("answer", answer[i], low, high),
+            ("|truth - answer|", np.abs(targets[i] - answer[i]), 0.0, high - low),
+        ]
+        # The headings stand once, above the first sample.
+        panels += [Panel(x, "" if i else name, "", *limits) for name, x, *limits in columns]
     buffer = io.BytesIO()
-    iio.imwrite(buffer, np.concatenate(rows), extension=".png")
+    iio.imwrite(buffer, figure(panels, columns=4), extension=".png")
     return buffer.getvalue()
 
 

@@ -21,8 +21,9 @@ def test_the_files_tell_their_pixels_and_planes(tmp_path):
     """Fails where a file lacks what its command needs, or two runs write different files."""
     lines = write_example_files(tmp_path / "a")
     write_example_files(tmp_path / "b")
-    for name in ("frame.tif", "movie.tif", "focal_series.tif", "defocused.tif"):
-        assert any(name in line for line in lines)
+    names = ("frame", "movie", "focal_series", "defocused", "through_focus", "scans/scan_004")
+    for name in (f"{name}.tif" for name in names):
+        assert any(name.split("/")[0] in line for line in lines)
         first, again = (tifffile.imread(tmp_path / folder / name) for folder in "ab")
         np.testing.assert_array_equal(first, again)
     with open_recording(tmp_path / "a" / "movie.tif") as movie:
@@ -30,6 +31,10 @@ def test_the_files_tell_their_pixels_and_planes(tmp_path):
     told = told_beside(tmp_path / "a" / "focal_series.tif")
     assert told.defocus == (-52.0, 52.0)
     assert told.optics["wavelength"] == 0.65
+    through = told_beside(tmp_path / "a" / "through_focus.tif").defocus
+    assert len(through) == len(tifffile.imread(tmp_path / "a" / "through_focus.tif"))
+    with open_recording(tmp_path / "a" / "scans" / "scan_001.tif") as scan:
+        assert pixel_length(scan.axes, "A") == pytest.approx(0.2)
     assert len(list((tmp_path / "a" / "pairs" / "clean").iterdir())) == 4
 
 

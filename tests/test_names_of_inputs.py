@@ -1,5 +1,7 @@
 """Fail where a name is read as something else, or a run takes its own results for measurements."""
 
+import json
+
 import numpy as np
 import pytest
 import tifffile
@@ -9,6 +11,7 @@ from mcnn_keras.files import (
     Axis,
     Panel,
     open_recording,
+    require_free,
     split_name,
     write_figure,
     write_png,
@@ -16,12 +19,17 @@ from mcnn_keras.files import (
 )
 from mcnn_keras.files.own import PICTURE, RESULT, made_here
 from mcnn_keras.inference.names import expanded
-from mcnn_keras.inference.planning import plan, require_free
+from mcnn_keras.inference.planning import plan
 from mcnn_keras.inference.watch import _images_in, _name
 from mcnn_keras.models.saving import read_card
 
 pytestmark = pytest.mark.filterwarnings("ignore:The NestedDirectoryStore:FutureWarning")
 FRAME = np.ones((40, 50), np.float32)
+
+
+def note_of(name, **more):
+    """The note in the picture beside a result."""
+    return json.dumps({"result": name, **more})
 
 
 @pytest.mark.parametrize(
@@ -79,10 +87,10 @@ def test_results_are_known_again(name, tmp_path):
         pytest.importorskip("rsciio")
     axes = (Axis("height", 40, 0.2, 0, "nm"), Axis("width", 50, 0.2, 0, "nm"))
     write_recording(tmp_path / name, FRAME[None], axes, "Ptµ")
-    write_png((tmp_path / name).with_suffix(".png"), FRAME, of=name)
+    write_png((tmp_path / name).with_suffix(".png"), FRAME, note=note_of(name))
     assert made_here(tmp_path / name) == RESULT
     write_recording(tmp_path / f"b{name}", FRAME[None], axes, "Pt", mark=False)
-    write_png((tmp_path / f"b{name}").with_suffix(".png"), FRAME, of=None)
+    write_png((tmp_path / f"b{name}").with_suffix(".png"), FRAME, mark=False)
     assert made_here(tmp_path / f"b{name}") == ""
     assert made_here((tmp_path / f"b{name}").with_suffix(".png")) == ""
 
@@ -94,7 +102,9 @@ def test_pictures_are_known_again(tmp_path):
     from mcnn_keras.inference.video import write_video
 
     write_png(tmp_path / "a.png", FRAME)
-    write_figure(tmp_path / "b.png", [Panel(FRAME * [[1, 2] * 25], "phase", "rad")], of="b.tif")
+    write_figure(
+        tmp_path / "b.png", [Panel(FRAME * [[1, 2] * 25], "phase", "rad")], note=note_of("b.tif")
+    )
     write_video(tmp_path / "c.gif", np.stack([FRAME] * 2), np.stack([FRAME, 2 * FRAME]))
     for name in ("a.png", "b.png", "c.gif"):
         assert made_here(tmp_path / name) == PICTURE
@@ -111,7 +121,7 @@ def test_earlier_results_are_left_out_of_a_folder(tmp_path, monkeypatch):
         (tifffile.imwrite if name.endswith("tif") else np.save)(tmp_path / name, FRAME)
     for name in ("a_denoised.tif", "b_denoised.npy"):
         write_recording(tmp_path / name, FRAME[None])
-        write_png((tmp_path / name).with_suffix(".png"), FRAME, of=name)
+        write_png((tmp_path / name).with_suffix(".png"), FRAME, note=note_of(name))
     told = []
     assert expanded(".", told.append) == ["a.tif", "b.npy"]
     assert "a_denoised.tif" in told[0]
@@ -128,28 +138,28 @@ def test_earlier_results_are_left_out_of_a_folder(tmp_path, monkeypatch):
     assert told[0].startswith("Warning: mcnn-keras itself wrote a_denoised.tif")
 
 
-def test_an_earlier_picture_is_not_in_the_way(tmp_path):
-    """Fails where our own picture stops the next result, or a user's picture is replaced."""
-    write_png(tmp_path / "a.png", FRAME)
-    require_free([tmp_path / "a.npy"], [])
-    write_png(tmp_path / "b.png", FRAME, of=None)
-    with pytest.raises(InputError, match="is there already"):
-        require_free([tmp_path / "b.npy"], [])
+def test_a_picture_is_replaced_where_its_result_is_gone(tmp_path):
+    """Fails where the picture of no result stops the next one, or another picture is replaced."""
+    picture = tmp_path / "a.png"
+    write_png(picture, FRAME, note=note_of("a.tif"))
+    require_free([tmp_path / "a.npy", picture])
+    write_recording(tmp_path / "a.tif", FRAME[None])  # which it shows
+    with pytest.raises(InputError, match=r"a\.png is there already"):
+        require_free([tmp_path / "a.npy", picture])
+    for more in ({"mark": False, "note": note_of("b.tif")}, {}):  # another's; one of no result
+        write_png(tmp_path / "b.png", FRAME, **more)
+        with pytest.raises(InputError, match="is there already"):
+            require_free([tmp_path / "b.npy", tmp_path / "b.png"])
 
 
 def test_a_twin_that_appears_later_is_watched_too(tmp_path):
     """Fails where the second of x.tif and x.npy is never done, or replaces the first's result."""
-    import os
-
-    tifffile.imwrite(tmp_path / "x.tif", FRAME)
-    output = tmp_path / "clean"
+    first, output = tmp_path / "x.tif", tmp_path / "clean"
     output.mkdir()
-    first = tmp_path / "x.tif"
+    tifffile.imwrite(first, FRAME)
     assert _name(first, _images_in(tmp_path, {}), output) == "x.tif"
     write_recording(output / "x.tif", FRAME[None])
-    write_png(output / "x.png", FRAME, of="x.tif")
-    stamp = first.stat().st_mtime_ns
-    os.utime(output / "x.tif", ns=(stamp, stamp))
+    write_png(output / "x.png", FRAME, note=note_of("x.tif", files={}, inputs=["x.tif"]))
     np.save(tmp_path / "x.npy", FRAME)
     images = _images_in(tmp_path, {})
     assert _name(first, images, output) == "x.tif"  # as it was
@@ -157,3 +167,6 @@ def test_a_twin_that_appears_later_is_watched_too(tmp_path):
     plan("denoise", read_card("denoise"), [str(tmp_path / "x.npy")], output / "x.npy.npy")
     write_recording(tmp_path / "x_denoised.tif", FRAME[None])
     assert _images_in(tmp_path, {}) == images
+    # A result of another image, which is gone, keeps its place.
+    write_png(output / "x.png", FRAME, note=note_of("x.tif", files={}, inputs=["x.dm4"]))
+    assert _name(first, [first], output) == "x.tif.tif"

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from .options import FORCE, Options, PlaneList, frame_numbers, joined, option
+from .options import FORCE, OVERWRITE, Options, PlaneList, frame_numbers, joined, option
 from .quiet import import_tensorflow
 from .telling import telling
 
@@ -54,7 +54,11 @@ class PredictionOptions(Options):
         show_default=True, help="'auto' measures on the first run, in a few seconds, which engine "
         "is fastest on this machine, and remembers it. ONNX Runtime computes in float32.",
     )  # fmt: skip
-    resume: bool = option("--resume", is_flag=True, help="Continue an interrupted run.")
+    resume: bool = option(
+        "--resume", is_flag=True,
+        help="Continue an interrupted run; finished results stay.",
+    )  # fmt: skip
+    overwrite: bool = option("--overwrite", is_flag=True, help=OVERWRITE)
     video: str | None = option(
         "--video", type=click.Path(), metavar="FILE.gif",
         help="Also write a video of input and result side by side: .gif, or .mp4 with "
@@ -85,7 +89,7 @@ class PredictionOptions(Options):
 
     def of_results(self) -> dict[str, Any]:
         """The options of `mcnn_keras.inference.stream.execute`."""
-        names = ("dtype", "batch_size", "tile_size", "resume", "video", "truth", "fps")
+        names = ("dtype", "batch_size", "tile_size", "resume", "overwrite", "video", "truth", "fps")
         return {name: getattr(self, name) for name in names}
 
 
@@ -176,8 +180,8 @@ def denoise(inputs: tuple[str, ...], **values: Any) -> None:
     INPUT is a file with one or more frames, a folder or a pattern: TIFF, PNG, NPY, HDF5
     (file.h5:/dataset), Zarr, and with the extra [em] the formats of microscopes (dm3, dm4, emd,
     ser, mrc, hspy, ...; scan.emd:HAADF names one of several images). The result has the order,
-    axes, pixel size and intensity scale of the frames. A .png preview of the first frame is
-    written next to it.
+    axes, pixel size and intensity scale of the frames. A .png next to it shows
+    the first frame before and after.
 
     Frames of a movie are denoised together with the two before and the two after them, if these
     show the same field. Files of one frame each whose names differ only in a running number are a

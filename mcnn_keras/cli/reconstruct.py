@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,15 @@ from typing import Any
 
 import click
 
-from .options import METHODS, OpticsOptions, Options, SeriesOptions, frame_numbers, option
+from .options import (
+    METHODS,
+    OpticsOptions,
+    Options,
+    SeriesOptions,
+    frame_numbers,
+    option,
+    overwriting,
+)
 from .telling import telling
 
 
@@ -61,10 +70,13 @@ class MethodOptions(Options):
 @click.argument("method", type=click.Choice(METHODS))
 @click.argument("inputs", type=click.Path(), nargs=-1, required=True, metavar="INPUT...")
 @click.option("--output", type=click.Path(), required=True, help="The phase: .tif, .h5, .npy, ...")
+@overwriting
 @SeriesOptions.attach
 @OpticsOptions.attach
 @MethodOptions.attach
-def reconstruct(method: str, inputs: tuple[str, ...], output: str, **values: Any) -> None:
+def reconstruct(
+    method: str, inputs: tuple[str, ...], output: str, overwrite: bool, **values: Any
+) -> None:
     """Retrieve a phase from a focal series with a classical METHOD, without training.
 
     \b
@@ -90,17 +102,15 @@ def reconstruct(method: str, inputs: tuple[str, ...], output: str, **values: Any
       mcnn-keras reconstruct variational two.tif --wavelength 0.65 --start runs/two/model.h5 \\
           --output phase.tif
     """
-    from ..files import output_types, split_name
+    from ..files import output_types
     from ..focal_series.reconstruct import lowest_useful
     from ..focal_series.reconstruct import reconstruct as compute
-    from ..inference.planning import require_free
 
     chosen, instrument = SeriesOptions.take(values), OpticsOptions.take(values)
     options = MethodOptions.take(values).given()
     output_types(output)
     result = Path(output)
-    given = [*inputs, options.get("start"), chosen.flat, chosen.background]
-    require_free([result], [split_name(name)[0] for name in given if name])
+    require_wave_free(result, inputs, chosen, overwrite, options.get("start"))
     series, optics, lit = measured(inputs, chosen, instrument)
     if "start" in options:
         options["start"] = _start(options["start"], series, optics)
@@ -111,6 +121,25 @@ def reconstruct(method: str, inputs: tuple[str, ...], output: str, **values: Any
     if by_noise:
         _tell_of_slow(phase, options["cutoff"], optics)
     write_wave(result, series, optics, phase, amplitude, lit)
+
+
+def require_wave_free(
+    result: Path,
+    inputs: Sequence[str],
+    chosen: SeriesOptions,
+    overwrite: bool,
+    model: str | None = None,
+) -> None:
+    """Refuse a result that would replace what is there; see `mcnn_keras.files.require_free`."""
+    from ..files import require_free, split_name
+    from ..inference.names import expanded
+    from ..models.saving import model_path
+
+    given = [name for text in inputs for name in expanded(text)]
+    given += [name for name in (chosen.flat, chosen.background) if name]
+    sources = [split_name(name)[0] for name in given]
+    models = [model_path(model)] if model else []
+    require_free([result, result.with_suffix(".png")], [*sources, *models], overwrite)
 
 
 def write_wave(
@@ -142,7 +171,8 @@ def write_wave(
     panels = [Panel(channels[0], "phase", "rad")]
     panels += [Panel(c, "amplitude", "1") for c in channels[1:]]
     picture = result.with_suffix(".png")
-    write_figure(picture, panels, optics.pixel_size, optics.unit, of=result.name)
+    note = json.dumps({"result": result.name})
+    write_figure(picture, panels, optics.pixel_size, optics.unit, note=note)
     seen = channels[0][np.isfinite(channels[0])]
     first, last = series.defocus[0], series.defocus[-1]
     span = f"{first:g} to {last:g}" if last > first else f"{first:g}"
@@ -203,7 +233,7 @@ def measured(
     except PlanesUnknown as error:  # name all that is missing in one message
         raise InputError("; ".join(filter(None, (str(error), instrument.missing(known))))) from None
     fields = {
-        kind: read_images(name).mean(axis=0)
+        kind: read_images(name, chosen.force).mean(axis=0)
         for kind, name in (("flat", chosen.flat), ("background", chosen.background))
         if name is not None
     }

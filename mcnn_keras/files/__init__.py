@@ -5,7 +5,7 @@ write_recording(path, frames, ...)      the same formats, if they can be written
 """
 
 from .arrays import HDF5_SUFFIXES
-from .figures import Panel, write_figure
+from .figures import Panel, figure, write_figure
 from .formats import (
     open_recording,
     output_types,
@@ -13,12 +13,14 @@ from .formats import (
     split_name,
     write_recording,
 )
+from .own import read_note
 from .pictures import to_grey, write_png
+from .places import require_free
 from .recording import Axis, RawFrames, Recording, grey, pixel_length
 from .whole import replacing
 
 __all__ = [
-    "HDF5_SUFFIXES", "Axis", "Panel", "RawFrames", "Recording", "grey", "open_recording",
-    "output_types", "pixel_length", "read_images", "replacing", "split_name", "to_grey",
-    "write_figure", "write_png", "write_recording",
+    "HDF5_SUFFIXES", "Axis", "Panel", "RawFrames", "Recording", "figure", "grey", "open_recording",
+    "output_types", "pixel_length", "read_images", "read_note", "replacing", "require_free",
+    "split_name", "to_grey", "write_figure", "write_png", "write_recording",
 ]  # fmt: skip

@@ -17,6 +17,7 @@ from ..errors import InputError
 from . import microscope
 from .checks import require_own_hdf5, require_whole
 from .recording import Axis, RawFrames, Recording, axis, recording_of
+from .sink import Sink
 from .whole import replacing
 
 HDF5_SUFFIXES = (".h5", ".hdf5")
@@ -60,7 +61,7 @@ def write_npy(
         header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": full}
         np.lib.format.write_array_header_1_0(file, header)
         for frame in frames:
-            np.asarray(frame, dtype).tofile(file)
+            file.write(np.ascontiguousarray(frame, dtype).data)
 
 
 def read_hdf5(path: str | Path, dataset: str = "") -> Recording:
@@ -102,10 +103,10 @@ def write_hdf5(
     import h5py
 
     full = full_shape(axes, shape)
-    with replacing(path) as part, h5py.File(part, "w") as file:
+    with replacing(path) as part, Sink(part) as sink, h5py.File(sink, "w") as file:
         array = file.create_dataset("data", full, dtype, chunks=one_frame(full))
         array.attrs.update(attributes_of(axes, full, title, software))
-        put(array, frames)
+        put(array, frames, sink.check)
 
 
 def one_frame(full: Sequence[int]) -> tuple[int, ...]:
@@ -113,10 +114,11 @@ def one_frame(full: Sequence[int]) -> tuple[int, ...]:
     return (*(1 for _ in full[:-2]), *full[-2:])
 
 
-def put(array: Any, frames: Any) -> None:
-    """Fill the array in a file frame by frame."""
+def put(array: Any, frames: Any, check: Callable[[], Any] = lambda: None) -> None:
+    """Fill the array in a file frame by frame; `check` is called after each."""
     for place, frame in zip(np.ndindex(array.shape[:-2]), frames, strict=True):
         array[place] = frame
+        check()
 
 
 def choose(path: str | Path, dataset: str, found: Sequence[str]) -> str:

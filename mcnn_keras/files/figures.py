@@ -9,9 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .own import write_marked_png
-from .pictures import to_grey
-from .whole import replacing
+from .pictures import save_png, to_grey
 
 # In pixels: the panels' least and largest side, the text, the space around, the colour bar.
 LEAST, LARGEST = 320, 640
@@ -24,7 +22,8 @@ class Panel:
 
     Parameters
     ----------
-    image : (height, width) array
+    image : (height, width) or (height, width, 3) array
+        Grey, or red, green and blue.
     title : str
     unit : str
         Of the values, beside the colour bar; "rad", say.
@@ -45,7 +44,8 @@ def write_figure(
     pixel_size: float | None = None,
     unit: str = "um",
     columns: int | None = None,
-    of: str = "",
+    largest: int = LARGEST,
+    note: str = "",
 ) -> None:
     """Write panels as a PNG, in rows.
 
@@ -53,6 +53,25 @@ def write_figure(
     ----------
     path : Path
         The file, replaced if it exists.
+    panels, pixel_size, unit, columns, largest :
+        As for `figure`.
+    note : str
+        Text to keep in the file; see `read_note`.
+    """
+    save_png(path, figure(panels, pixel_size, unit, columns, largest), note)
+
+
+def figure(
+    panels: Sequence[Panel],
+    pixel_size: float | None = None,
+    unit: str = "um",
+    columns: int | None = None,
+    largest: int = LARGEST,
+) -> np.ndarray:
+    """Panels in rows, as one picture.
+
+    Parameters
+    ----------
     panels : sequence of Panel
         Of one height and width.
     pixel_size : float, optional
@@ -61,10 +80,15 @@ def write_figure(
         Of the pixel size.
     columns : int, optional
         Panels in a row; all of them by default, at most four.
-    of : str
-        The name of the result that is shown, if there is one.
+    largest : int
+        Pixels along the longer side of a panel, at most; of a larger image some are left out.
+
+    Returns
+    -------
+    numpy.ndarray
+        (height, width, 3), uint8.
     """
-    drawn = [_drawn(panel, pixel_size, unit) for panel in panels]
+    drawn = [_drawn(panel, pixel_size, unit, largest) for panel in panels]
     columns = columns or min(len(drawn), 4)
     height = max(p.shape[0] for p in drawn)
     width = max(p.shape[1] for p in drawn)
@@ -73,28 +97,28 @@ def write_figure(
     for i, picture in enumerate(drawn):
         y, x = SPACE + i // columns * height, SPACE + i % columns * width
         sheet[y : y + picture.shape[0], x : x + picture.shape[1]] = picture
-    with replacing(path) as part:
-        write_marked_png(part, sheet, of)
+    return sheet
 
 
-def _drawn(panel: Panel, pixel_size: float | None, unit: str) -> np.ndarray:
+def _drawn(panel: Panel, pixel_size: float | None, unit: str, most: int) -> np.ndarray:
     """A panel with its title above, its scale bar within and its colour bar beside it."""
     from PIL import Image, ImageDraw, ImageFont
 
     image = np.asarray(panel.image, np.float64)
     seen = image[np.isfinite(image)]
+    seen = seen if seen.size else np.zeros(1)
     low = float(np.percentile(seen, 0.2)) if panel.low is None else panel.low
     high = float(np.percentile(seen, 99.8)) if panel.high is None else panel.high
     # Whole pixels are repeated, so that nothing is blurred; what is larger is shown at less.
-    largest = max(image.shape)
+    largest = max(image.shape[:2])
     times = max(1, LEAST // largest) if largest < LEAST else 1
-    skip = -(-largest // LARGEST)
+    skip = -(-largest // most)
     grey = to_grey(np.nan_to_num(image[::skip, ::skip], nan=low), low, high)
     grey = np.repeat(np.repeat(grey, times, 0), times, 1)
     per_pixel = skip / times
 
     font = ImageFont.load_default(TEXT)
-    height, width = grey.shape
+    height, width = grey.shape[:2]
     left, top = width + SPACE, TEXT + SPACE
     labels = [f"{high:.3g}", f"{low:.3g}"] if high > low else ["", f"{low:.3g}"]
     side = max(font.getlength(text) for text in [*labels, panel.unit]) if panel.unit else 0

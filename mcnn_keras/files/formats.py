@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import InputError, reason
 from . import arrays, checks, microscope, mrc, pictures, tiff, zarrs
 from .arrays import HDF5_SUFFIXES
+from .converted import Converted
 from .kinds import kind_of
 from .own import SOFTWARE
 from .recording import Axis, Recording, frames_at_once, length
@@ -209,9 +210,13 @@ def require_type(path: Path, dtype: Any) -> None:
 
 
 def default_type(
-    path: Path, frames: Any, dtype: Any, say: Callable[[str], Any] = lambda text: None
+    path: Path,
+    frames: Any,
+    dtype: Any,
+    say: Callable[[str], Any] = lambda text: None,
+    other: str = "float32",
 ) -> str:
-    """The data type for results: that of the measurements if it loses no detail, else float32.
+    """The data type for results: that of the measurements if it loses no detail, else another.
 
     Parameters
     ----------
@@ -223,11 +228,13 @@ def default_type(
         Of the measurements.
     say : callable
         Called with one line that explains the choice.
+    other : str
+        The type that holds the results in any case.
     """
     types, dtype = output_types(path), np.dtype(dtype).newbyteorder("=")
     if dtype.name not in types:
-        say(f"{path.name} is written as float32, since its format cannot hold {dtype.name}")
-        return "float32"
+        say(f"{path.name} is written as {other}, since its format cannot hold {dtype.name}")
+        return other
     if dtype.name in ("float32", "float64"):
         return dtype.name
     low, high, spread = np.inf, -np.inf, 0.0
@@ -238,16 +245,28 @@ def default_type(
         spread = max(spread, float(some.std(axis=(1, 2)).max()))
     if dtype.kind == "f":
         fits = max(-low, high) < np.finfo(dtype).max
-        return dtype.name if fits else "float32"
+        return dtype.name if fits else other
     if dtype.kind == "b":
         dtype = np.dtype("uint8")
     limits = np.iinfo(dtype)
     # Rounding adds noise with a standard deviation of 1 / sqrt(12), which should be negligible.
     if spread < ROUNDING / 12**0.5 or low < limits.min - 0.5 or high > limits.max + 0.5:
-        say(f"{path.name} is written as float32: the input's {dtype.name} would lose detail")
-        return "float32"
-    say(f"{path.name} is written as {dtype.name}, like the input; --dtype float32 keeps fractions")
+        say(f"{path.name} is written as {other}: the input's {dtype.name} would lose detail")
+        return other
+    say(f"{path.name} is written as {dtype.name}, like the input; --dtype {other} keeps fractions")
     return dtype.name
+
+
+def widest_type(output: Path, dtype: str | None, offset: float) -> str:
+    """The type that holds results in any case; float64 where they lie far from zero."""
+    if not offset:
+        return "float32"
+    if dtype in ("float16", "float32") or (dtype is None and "float64" not in output_types(output)):
+        raise InputError(
+            f"{output} would lose what the images show: their values lie about {offset:.6g}, and "
+            "only float64 keeps the digits; write a .tif or .h5 file, without --dtype"
+        )
+    return "float64"
 
 
 def write_recording(
@@ -299,9 +318,16 @@ def write_recording(
         kept = tuple(a._replace(scale=a.scale and abs(a.scale)) for a in axes)
     write(path, converted, tuple(frames.shape), dtype, kept, title, software=software, **options)
     if say is not None:
-        lost = unkept(path, axes)
-        if lost:
-            say(f"{path.name} cannot keep {', '.join(lost)}; .h5, .zarr and .hspy files can")
+        tell_unkept(path, axes, say)
+
+
+def tell_unkept(
+    path: Path, axes: Sequence[Axis], say: Callable[[str], Any], name: str = ""
+) -> None:
+    """Say what a file does not keep of the axes that it was written with; `name` is its own."""
+    lost = unkept(path, axes)
+    if lost:
+        say(f"{name or path.name} cannot keep {', '.join(lost)}; .h5, .zarr and .hspy files can")
 
 
 def unkept(path: Path, axes: Sequence[Axis]) -> list[str]:
@@ -330,34 +356,3 @@ def unkept(path: Path, axes: Sequence[Axis]) -> list[str]:
         if abs(start - a.offset) > 1e-3 * abs(a.scale) + 1e-4 * abs(a.offset):
             lost.append(f"the offset {a.offset:g} {a.units} of {a.name or 'an axis'}")
     return lost
-
-
-class Converted:
-    """Frames in another data type, converted as they are read.
-
-    Parameters
-    ----------
-    frames : object
-        With shape (frames, height, width) and slices.
-    dtype : str
-    """
-
-    def __init__(self, frames: Any, dtype: Any) -> None:
-        self.frames, self.dtype = frames, np.dtype(dtype)
-        self.shape, self.ndim = tuple(frames.shape), len(frames.shape)
-
-    def __getitem__(self, frames: Any) -> np.ndarray:
-        values = np.asarray(self.frames[frames])
-        if self.dtype.kind in "ui":
-            limits = np.iinfo(self.dtype)
-            # float32 cannot represent the upper limits of 32-bit integers; float64 can. It cannot
-            # represent those of 64 bits: the number before is the largest that does not wrap.
-            high = float(limits.max)
-            high = np.nextafter(high, 0) if high > limits.max else high
-            values = np.clip(np.round(values.astype(np.float64)), limits.min, high)
-        return values.astype(self.dtype)
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        each = frames_at_once(self.shape)
-        for start in range(0, self.shape[0], each):
-            yield from self[start : start + each]

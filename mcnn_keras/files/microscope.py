@@ -16,6 +16,7 @@ from ..errors import InputError
 from . import checks
 from .kinds import kind_of
 from .recording import Axis, Recording, axis, frames_at_once, recording_of
+from .sink import Sink
 from .whole import replacing
 
 # Readers that are tried after all others, since they need a package that is rarely installed.
@@ -277,7 +278,17 @@ def write_hyperspy(
         _quiet(),
     ):
         warnings.simplefilter("ignore")  # deprecations in other libraries
-        writer(str(part), signal, show_progressbar=False)
+        if path.suffix == ".zspy":
+            writer(str(part), signal, show_progressbar=False)
+        else:
+            with Sink(part) as sink:
+
+                def checked(block: np.ndarray) -> np.ndarray:
+                    sink.check()  # ends early where the disk is full
+                    return block
+
+                signal["data"] = data.map_blocks(checked, dtype=data.dtype)
+                writer(sink, signal, show_progressbar=False)
 
 
 class _quiet:

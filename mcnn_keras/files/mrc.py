@@ -186,13 +186,13 @@ def write(
     """Write frames as an MRC file. Its header stores the pixel size and origin in Angstrom."""
     import mrcfile
 
-    with replacing(path) as part, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        mode = mrcfile.utils.mode_from_dtype(np.dtype(dtype))
-        with mrcfile.new_mmap(part, shape=shape, mrc_mode=mode, overwrite=True) as file:
+    with replacing(path) as part:
+        with warnings.catch_warnings(), mrcfile.new(part) as file:
+            warnings.simplefilter("ignore")
+            file.set_data(np.zeros((1, *shape[1:]), dtype))
             file.set_image_stack()
-            for i, frame in enumerate(frames):
-                file.data[i] = frame
+            file.header.nz = shape[0]
+            file.reset_header_stats()
             y, x = (length(a, "A") or 0.0 for a in axes[-2:])
             file.voxel_size = (x, y, 0.0)
             for name, size, a in zip("yx", (y, x), axes[-2:], strict=True):
@@ -203,3 +203,9 @@ def write(
             if title:
                 known = "".join(c if c.isascii() and c.isprintable() else "?" for c in title)
                 file.add_label(known[:79])
+            header = file.header.tobytes()
+        # Not mapped into memory: where a disk is full, the system would end the process.
+        with open(part, "wb") as raw:
+            raw.write(header)
+            for frame in frames:
+                raw.write(np.ascontiguousarray(frame, dtype).data)

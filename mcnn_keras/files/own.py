@@ -2,8 +2,8 @@
 
 Each carries a mark, so that a later run over the same folder does not take it for a measurement:
 TIFF and PNG in their tag Software, HDF5, HyperSpy and Zarr files in an attribute, MRC files in
-their first label, GIFs in a comment. A .npy file has no place for one; the picture beside it names
-it.
+their first label, GIFs in a comment. A .npy file has no place for one; the note in the picture
+beside it names it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 SOFTWARE = "mcnn-keras"
+# The name of the text in a PNG that tells what it was written beside, as JSON.
+NOTE = "mcnn-keras"
 # What a file can be: not ours, a result, or a picture or video to look at.
 RESULT, PICTURE = "result", "picture"
 
@@ -58,33 +58,27 @@ def made_here(path: Path) -> str:
         if suffix == ".gif":
             return PICTURE if _gif_comment(path) == SOFTWARE else ""
         if suffix == ".npy":
-            beside = png_texts(path.with_suffix(".png"))
-            is_named = beside.get("Title") == path.name and beside.get("Software") == SOFTWARE
-            return RESULT if is_named else ""
+            return RESULT if result_of(path.with_suffix(".png")) == path.name else ""
         look = _LOOKS.get(suffix)
         return RESULT if look is not None and SOFTWARE in look(path) else ""
     except Exception:  # damaged, or a package is missing: told when it is read
         return ""
 
 
-def write_marked_png(path: Path, pixels: np.ndarray, of: str = "") -> None:
-    """Write a PNG that carries the mark.
+def result_of(picture: Path) -> str:
+    """The name of the result that a picture was written beside; "" if it tells none."""
+    try:
+        return str(json.loads(read_note(picture) or "{}").get("result", ""))
+    except (ValueError, AttributeError):
+        return ""
 
-    Parameters
-    ----------
-    path : Path
-    pixels : (height, width[, colours]) array, uint8
-    of : str
-        The name of the result that it shows.
-    """
-    from PIL import Image
-    from PIL.PngImagePlugin import PngInfo
 
-    texts = PngInfo()
-    texts.add_text("Software", SOFTWARE)
-    if of:
-        texts.add_itxt("Title", of)
-    Image.fromarray(pixels).save(path, "PNG", pnginfo=texts)
+def read_note(path: str | Path) -> str:
+    """The note that `write_png` and `write_figure` have kept in a file; empty for other files."""
+    try:
+        return png_texts(Path(path)).get(NOTE, "")
+    except OSError:
+        return ""
 
 
 def png_texts(path: Path) -> dict[str, str]:

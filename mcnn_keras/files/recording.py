@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import InputError, reason
+from .precision import narrowed, offset_of
 from .units import LENGTHS, spelled
 
 # A frame of more pixels is refused before memory is taken: a damaged header can announce any.
@@ -117,6 +118,8 @@ class Recording:
         What the file says it holds where that is no image, "diffraction patterns" say.
     files : set of Path
         All that hold its frames, where these are several.
+    offset : float
+        What `read` subtracts from all values, in float64; see `offset_needed`.
     """
 
     data: Any
@@ -128,6 +131,7 @@ class Recording:
     notes: tuple[str, ...] = ()
     kind: str = ""
     files: set[Path] = field(default_factory=set)
+    offset: float = 0.0
 
     def __post_init__(self) -> None:
         if len(self.data.shape) != 3 + self.colour or 0 in self.data.shape:
@@ -160,10 +164,8 @@ class Recording:
         """What was taken of the file: '12 frames of 128x128, uint16, pixel 0.02 nm, axes t y x'."""
         frames = "1 frame" if len(self) == 1 else f"{len(self)} frames"
         sides = [_side(a) for a in self.axes[-2:]]
-        if "" in sides:
-            pixel = "pixel size unknown"
-        else:
-            pixel = "pixel " + " x ".join(dict.fromkeys(sides))
+        size = " x ".join(dict.fromkeys(sides))
+        pixel = "pixel size unknown" if "" in sides else f"pixel {size}"
         letters = " ".join(LETTERS.get(a.name, a.name) or "?" for a in self.axes)
         kind = f"{self.dtype.name}{' colours' * self.colour}"
         return f"{frames} of {self.size[0]}x{self.size[1]}, {kind}, {pixel}, axes {letters}"
@@ -210,16 +212,24 @@ class Recording:
         """
         stop = len(self) if stop is None else stop
         try:
-            frames = np.asarray(self.data[start:stop]).astype(np.float32, copy=False)
+            frames = np.asarray(self.data[start:stop])
+            frames = frames - np.float64(self.offset) if self.offset else frames
         except MemoryError:
             raise
         except Exception as error:  # readers raise errors of any type for damaged data
             raise InputError(
                 f"{self.path}: frames {start} to {stop - 1} cannot be read ({reason(error)})"
             ) from None
+        frames = narrowed(frames, self.path)
         if self.colour:
             frames = frames[..., :3] if colours else grey(frames)
-        return _finite(frames, self.path) if finite else frames
+        if finite:
+            _require_finite(frames, self.path, start if len(self) > 1 else None)
+        return frames
+
+    def offset_needed(self) -> float:
+        """What to subtract so that float32 keeps what the frames show; 0 where it does anyway."""
+        return offset_of(self.data)
 
     def read_channels(self) -> np.ndarray:
         """Read the channels of one image: its colours, or the frames of a stack.
@@ -248,13 +258,15 @@ def _side(a: Axis) -> str:
     return "" if a.scale is None else f"{a.scale:.6g} {a.units or '(no unit)'}"
 
 
-def _finite(frames: np.ndarray, path: Path) -> np.ndarray:
-    if not np.isfinite(frames).all():
-        bad = frames.size - np.count_nonzero(np.isfinite(frames))
+def _require_finite(frames: np.ndarray, path: Path, start: int | None) -> None:
+    wrong = ~np.isfinite(frames)
+    if wrong.any():
+        first = int(np.argmax(wrong.reshape(len(frames), -1).any(axis=1)))
+        where = "" if start is None else f" (frame {start + first} is the first with any)"
         raise InputError(
-            f"{path} has {bad} pixels that are NaN or infinite; fill or cut them first"
+            f"{path} has {np.count_nonzero(wrong)} pixels that are NaN or infinite; fill or cut "
+            f"them first{where}"
         )
-    return frames
 
 
 def grey(array: Any) -> np.ndarray:

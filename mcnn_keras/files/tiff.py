@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import re
 import warnings
 from collections.abc import Sequence
@@ -13,9 +15,10 @@ from xml.etree import ElementTree
 import numpy as np
 
 from ..errors import InputError, reason
-from .recording import LENGTHS, Axis, RawFrames, Recording, length, recording_of
+from .recording import Axis, RawFrames, Recording, length, recording_of
 from .tiff_calibration import axes_of, escaped, ome_image
 from .tiff_parts import chosen, members, require_whole
+from .units import LENGTHS
 from .whole import replacing
 
 # What is wrong with a file is told by errors; without a handler its log would go to the terminal.
@@ -52,7 +55,8 @@ def read(path: Path) -> Recording:
     """
     import tifffile
 
-    file, notes = tifffile.TiffFile(path), []
+    file = tifffile.TiffFile(path)
+    notes: list[str] = []
     try:
         _require_master(file, path)
         alike = chosen(file, notes)
@@ -77,7 +81,7 @@ def read(path: Path) -> Recording:
         _require_codec(data, path)
         recording = recording_of(data, path, None, _title(file, number), colour, file.close)
         recording.axes, recording.notes = axes, tuple(notes)
-        recording.files = members(alike)
+        recording.files = members(alike) if file.is_ome else set()
         return recording
     except BaseException:
         file.close()
@@ -111,8 +115,8 @@ def _has_colours(page: Any, path: Path, notes: list[str]) -> bool:
         )
     if page.compression.name in ("JPEG2000", "APERIO_JP2000_RGB") and page.dtype.itemsize > 2:
         raise InputError(
-            f"{path} holds JPEG 2000 pixels of {page.dtype.name}, of which decoders lose digits; save "
-            "it uncompressed or with LZW"
+            f"{path} holds JPEG 2000 pixels of {page.dtype.name}, of which decoders lose digits; "
+            "save it uncompressed or with LZW"
         )
     if kind == "MINISWHITE":
         notes.append("white is zero in this file (MinIsWhite); values are taken as stored")
@@ -256,8 +260,13 @@ def write(
             metadata["Labels"] = labels
     frames = (np.asarray(frame, dtype) for frame in frames)
     with replacing(path) as part:
-        tifffile.imwrite(part, frames, shape=full, dtype=dtype, photometric="minisblack",
-                         software=software or None, metadata=metadata, **options)  # fmt: skip
+        try:
+            tifffile.imwrite(part, frames, shape=full, dtype=dtype, photometric="minisblack",
+                             software=software or None, metadata=metadata, **options)  # fmt: skip
+        except OSError as error:
+            if error.errno is None:  # NumPy's, of how many numbers were written
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
+            raise
 
 
 def _letters(outer: Sequence[Axis], shape: Sequence[int]) -> tuple[str, tuple[int, ...]]:

@@ -44,7 +44,8 @@ def axes_of(
     """
     found: dict[str, Any] = {"inner": (UNKNOWN, UNKNOWN), "between": {}}
     for reader in (_imagej, lambda *a: _ome(file, number), *VENDORS, _resolution):
-        if reader is _resolution and found["inner"][1][0] is not None:
+        known = found["inner"][1][0] is not None or any("resolution" in note for note in notes)
+        if reader is _resolution and known:
             continue  # what plain tags say of a print matters no more
         said = reader(file, page, notes)
         if said is None:
@@ -62,8 +63,8 @@ def axes_of(
 def _kept(name: str, size: int, said: Said, notes: list[str]) -> Axis:
     kept = axis(name, size, *said)
     scale, _, unit = said
-    if kept.scale is None and scale and not (scale == 1 and not unit):
-        notes.append(f"the scale {scale:g} {unit} of {name} is not kept: it is not positive")
+    if kept.scale is None and scale and not (abs(scale) == 1 and not unit):
+        notes.append(f"the scale {scale:g} {unit} of {name} is not kept: it is not finite")
     return kept
 
 
@@ -174,15 +175,19 @@ def _jeol(file: Any, page: Any, notes: list[str]) -> dict[str, Any] | None:
     if not (is_jeol and sizes):
         return None
     root = ElementTree.fromstring(page.description.strip(" \r\n\t\x01\x00"))
-    image = root.find("ImageFormingSystem")
-    mode = root.findtext("Eos/EosMode"), image.findtext("ModeString")
-    value = float(image.findtext("SelectorValue") or 0)
+
+    def said(name: str) -> str:
+        return root.findtext(name) or ""
+
+    mode = said("Eos/EosMode"), said("ImageFormingSystem/ModeString")
+    value = float(said("ImageFormingSystem/SelectorValue") or 0)
     at_camera = INCH if int(page.tags["ResolutionUnit"].value) == 2 else 0.01
     if mode == ("eosTEM", "MAG") and value:
         return _square(*(s * at_camera / value for s in reversed(sizes)))
     if mode == ("eosTEM", "DIFF") and value:
-        length = value * {"mm": 1e-3, "cm": 1e-2}.get(image.findtext("SelectorUnitString"), 1.0)
-        volts = float(root.findtext("ElectronGun/AccelerationVoltage"))
+        unit = said("ImageFormingSystem/SelectorUnitString")
+        length = value * {"mm": 1e-3, "cm": 1e-2}.get(unit, 1.0)
+        volts = float(said("ElectronGun/AccelerationVoltage"))
         # Of electrons, h c / sqrt(E (2 m c^2 + E)), in nm.
         wavelength = 1239.842 / (volts * (2 * 510998.95 + volts)) ** 0.5
         factor = at_camera / (length * wavelength)
@@ -214,7 +219,7 @@ def _zeiss(file: Any, page: Any, notes: list[str]) -> dict[str, Any] | None:
         if key in said and len(said[key]) > 2:
             _, value, unit = said[key][:3]
             return {"inner": [(float(value), 0.0, unit)] * 2}
-    unnamed = said.get("") or ()
+    unnamed: Sequence[Any] = said.get("") or ()
     return _square(unnamed[3] * 1024 / page.imagewidth) if len(unnamed) > 3 else None
 
 
@@ -247,7 +252,7 @@ def _digital_micrograph(file: Any, page: Any, notes: list[str]) -> dict[str, Any
     if tags.valueof(65009) is None:
         return None
     width, height, depth = (said(65003 + i, 65006 + i, 65009 + i) for i in (0, 1, 2))
-    between = {name: depth for name in ("z", "frame")} if depth[0] is not None else {}
+    between = dict.fromkeys(("z", "frame"), depth) if depth[0] is not None else {}
     return {"inner": [height, width], "between": between}
 
 

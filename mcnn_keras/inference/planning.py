@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..files import open_recording, output_types, split_name
 from ..files.formats import FOLDERS, WRITABLE, is_image_file
 from ..files.instrument import instrument_of
-from ..files.own import made_here
+from ..files.places import require_not_source
 from ..models import AnyPlanes, ModelCard, Planes
 from ..models.saving import model_path
 from .measurements import Measurements
@@ -52,6 +52,11 @@ class Job:
     def source(self) -> Path:
         """The file that gives the result its name."""
         return Path(split_name(self.inputs[0])[0])
+
+    @property
+    def names(self) -> list[str]:
+        """The names of its files, without folders."""
+        return [Path(split_name(name)[0]).name for name in self.inputs]
 
 
 def open_measurements(job: Job, card: ModelCard) -> Measurements:
@@ -139,6 +144,10 @@ def plan(
             f"there are {len(groups)} results, but {output} is one file; name a folder"
         )
     else:
+        if any(Path(name).is_dir() and output.resolve() == Path(name).resolve() for name in inputs):
+            raise InputError(
+                f"the output folder is the folder of the images, {output}; name another output"
+            )
         outputs = [output / name for name in _result_names(groups)]
     if len(set(outputs)) < len(outputs):
         raise InputError(
@@ -148,7 +157,9 @@ def plan(
         Job(group, out, chosen, failed.get(group, ""), note, force)
         for (group, chosen, note), out in zip(found, outputs, strict=True)
     ]
-    _keep_what_is_there(jobs, model)
+    sources = [split_name(name)[0] for job in jobs for name in job.inputs]
+    places = [p for out in outputs for p in (out, out.with_suffix(".png"))]
+    require_not_source(places, [model_path(model), *sources])
     for job in jobs:
         try:
             output_types(job.output)
@@ -330,31 +341,3 @@ def result_name(group: tuple[str, ...], whole: bool = False) -> str:
         suffix, stem = ".ome.tif", stem.removesuffix(".tif").removesuffix(".ome")
     tail = "".join(c if c.isalnum() or c in "-_." else "_" for c in image.strip("/"))
     return f"{stem}_{tail}{suffix}" if tail else f"{stem}{suffix}"
-
-
-def _keep_what_is_there(jobs: Sequence[Job], model: str | Path) -> None:
-    """Raise InputError if a result would replace an input, or its preview another picture."""
-    inputs = [split_name(name)[0] for job in jobs for name in job.inputs]
-    require_free([job.output for job in jobs], [model_path(model), *inputs])
-
-
-def require_free(outputs: Sequence[Path], inputs: Sequence[str | Path]) -> None:
-    """Raise InputError if a result would replace an input, or its preview another picture.
-
-    Parameters
-    ----------
-    outputs : sequence of Path
-        A .png preview with the same name is written next to each.
-    inputs : sequence of str or Path
-    """
-    sources = {Path(name).resolve() for name in inputs}
-    for output in outputs:
-        picture = output.with_suffix(".png")
-        for path in (output, picture):
-            if path.resolve() in sources:
-                raise InputError(f"the result {path} would replace an input; name another output")
-        if picture.exists() and not output.exists() and not made_here(picture):
-            raise InputError(
-                f"{picture} is there already, and the preview of the result would replace it; name "
-                "another output"
-            )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,11 +10,16 @@ from typing import Any
 from ..errors import InputError, reason
 from ..files import open_recording
 from ..files.formats import is_image_file
+from ..files.locking import locked
 from ..files.own import made_here
+from ..files.recording import frames_at_once
 from ..models import ModelCard
 from ..models.saving import load
 from .engines import engine_of
+from .finished import noted
+from .names import without_parts
 from .planning import plan, result_name
+from .spool import stamp_of
 from .stream import execute
 
 # A file is complete when it has not changed for this time, in seconds, and can be read.
@@ -44,8 +48,8 @@ def watch(
     card : ModelCard
         Card of the model.
     folder, output : Path
-        Folders of the images and of the results. Results that are newer than their images are not
-        made again.
+        Where images appear, and where their results go. Results that were made from the images as
+        they are now are not made again; those of images that have changed are.
     frames : list of int, optional
         Which images of each file to use.
     defocus : sequence of float, optional
@@ -65,6 +69,23 @@ def watch(
         raise InputError(
             f"the output folder is the folder of the images, {folder}; name another output"
         )
+    with locked(output, inside=True):
+        _watch(model, card, folder, output, frames, defocus, force, stop, say, engine, options)
+
+
+def _watch(
+    model: str | Path,
+    card: ModelCard,
+    folder: Path,
+    output: Path,
+    frames: list[int] | None,
+    defocus: Sequence[float] | None,
+    force: bool,
+    stop: Callable[[], bool],
+    say: Callable[[str], Any],
+    engine: Any,
+    options: dict[str, Any],
+) -> None:
     engine = engine or engine_of(load(model, options.get("precision", "float32")))
     seen: dict[Path, tuple[Any, float]] = {}
     done: dict[Path, Any] = {}
@@ -87,14 +108,12 @@ def watch(
             done[path] = stamp  # until it changes
             result = output / _name(path, images, output)
             try:
-                if result.exists() and result.stat().st_mtime_ns >= stamp[1]:
-                    continue
                 _require_whole(path, force)
-                jobs = plan(model, card, [str(path)], result, frames, defocus, force)
-                execute(model, jobs, engine=engine, **options)
-                # The time of the image when it was read; it may have grown since.
-                os.utime(result, ns=(stamp[1], stamp[1]))
-                say(f"wrote {result}")
+                jobs = plan(model, card, [str(path)], result, frames, defocus, force, say)
+                # What was finished, or begun, of this very image is not made again.
+                execute(model, jobs, say, engine, **{**options, "resume": True})
+                if _stamp(path) != stamp:  # it has grown since: that result is not the last
+                    done.pop(path)
             except (InputError, OSError) as error:
                 say(f"failed: {error}; the next try is when the file changes")
         time.sleep(PAUSE)
@@ -102,16 +121,17 @@ def watch(
 
 def _stamp(path: Path) -> tuple[int, int] | None:
     try:
-        told = path.stat()
-    except OSError:  # the file was removed
+        return stamp_of(path)
+    except OSError:  # gone again
         return None
-    return told.st_size, told.st_mtime_ns
 
 
 def _require_whole(path: Path, force: bool) -> None:
-    """Raise an error unless the last image of the file can be read."""
+    """Raise an error unless all images of the file can be read."""
     with open_recording(path, force) as recording:
-        recording.read(len(recording) - 1, len(recording))
+        each = frames_at_once((len(recording), *recording.size))
+        for start in range(0, len(recording), each):
+            recording.read(start, min(start + each, len(recording)), finite=False)
 
 
 def _images_in(folder: Path, known: dict[Path, tuple[Any, bool]]) -> list[Path]:
@@ -123,18 +143,18 @@ def _images_in(folder: Path, known: dict[Path, tuple[Any, bool]]) -> list[Path]:
             known[path] = (stamp, bool(made_here(path)))
         if not known[path][1]:
             found.append(path)
-    return found
+    return without_parts(found)
 
 
 def _name(path: Path, images: Sequence[Path], output: Path) -> str:
     """The name of the result; files that differ only in extension keep it in the name.
 
-    A result that was there before the second of them keeps its name: it bears its image's time.
+    A result that is there keeps its name for the file that it was made from, and for no other.
     """
-    name = result_name((str(path),))
+    name, whole = (result_name((str(path),), whole) for whole in (False, True))
+    made_from = noted(output / name).get("inputs")
+    if made_from is not None:
+        return name if made_from == [path.name] else whole
     stem = Path(name).stem
     twins = [p for p in images if p != path and Path(result_name((str(p),))).stem == stem]
-    before, stamp = _stamp(output / name), _stamp(path)
-    if not twins or (before and stamp and before[1] == stamp[1]):
-        return name
-    return result_name((str(path),), whole=True)
+    return whole if twins else name
