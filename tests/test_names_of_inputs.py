@@ -1,6 +1,7 @@
 """Fail where a name is read as something else, or a run takes its own results for measurements."""
 
 import json
+import struct
 
 import numpy as np
 import pytest
@@ -170,3 +171,45 @@ def test_a_twin_that_appears_later_is_watched_too(tmp_path):
     # A result of another image, which is gone, keeps its place.
     write_png(output / "x.png", FRAME, note=note_of("x.tif", files={}, inputs=["x.dm4"]))
     assert _name(first, [first], output) == "x.tif.tif"
+
+
+def tia(path, number, mode="TEM"):
+    """A .emi, and a .ser file with an image of ones for each number."""
+    description = f"<Data><Label>Mode</Label><Value>{mode}</Value><Unit></Unit></Data>"
+    path.write_text(
+        "\x01<ObjectInfo><AcquireInfo><A>1</A></AcquireInfo><ExperimentalDescription><Root>"
+        f"{description}</Root></ExperimentalDescription></ObjectInfo>\x02"
+    )
+    for i in range(1, number + 1):
+        dimension = struct.pack("<IddIII", 1, 0, 1, 0, 0, 0)
+        head = struct.pack("<HHHIIIIII", 0x4949, 0x197, 528, 0x4122, 0x4152, 1, 1, 62, 1)
+        image = struct.pack("<ddIddIHII", 0, 1e-9, 0, 0, 1e-9, 0, 2, 50, 40)
+        values = np.ones((40, 50), "<u2").tobytes() + struct.pack("<HHI", 0x4152, 0, 0)
+        places = struct.pack("<II", 70, 70 + len(image) + len(values))
+        path.with_name(f"{path.stem}_{i}.ser").write_bytes(
+            head + dimension + places + image + values
+        )
+
+
+def test_an_image_of_tia_is_taken_once(tmp_path):
+    """Fails where a .emi and its .ser file give two results, or one of several is lost."""
+    pytest.importorskip("rsciio")
+    tia(tmp_path / "a.emi", 1)
+    tia(tmp_path / "b.emi", 2)
+    tia(tmp_path / "d.emi", 1, "Diffraction")
+    tifffile.imwrite(tmp_path / "a_2.tif", FRAME)
+    wanted = [str(tmp_path / n) for n in ("a.emi", "a_2.tif", "b_1.ser", "b_2.ser", "d.emi")]
+    told = []
+    assert expanded(tmp_path, told.append) == wanted
+    assert told == [
+        "left out: a_1.ser; the images are taken from a.emi",
+        "left out: b.emi; the images are taken from b_1.ser, b_2.ser",
+        "left out: d_1.ser; the images are taken from d.emi",
+    ]
+    assert [str(p) for p in _images_in(tmp_path, {})] == wanted
+    with open_recording(wanted[0]) as recording:
+        assert recording.size == (40, 50)
+    with pytest.raises(InputError, match="holds diffraction patterns"):  # which its .ser hides
+        open_recording(wanted[-1])
+    (tmp_path / "a.emi").unlink()
+    assert expanded(f"{tmp_path}/a*") == [str(tmp_path / n) for n in ("a_1.ser", "a_2.tif")]
