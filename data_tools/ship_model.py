@@ -19,7 +19,8 @@ import numpy as np
 import mcnn_keras as mcnn
 from mcnn_keras.evaluation import evaluate
 from mcnn_keras.files import replacing
-from mcnn_keras.models.saving import ATTRIBUTE
+from mcnn_keras.models.saving import ATTRIBUTE, seal
+from mcnn_keras.models.weights import DIGEST
 
 parser = argparse.ArgumentParser()
 parser.add_argument("model", type=Path)
@@ -45,8 +46,8 @@ json.dumps(card.asdict(), allow_nan=False)  # NaN is not valid JSON: raise an er
 
 def copy_halved(source, target):
     """Copy a group with its attributes, floating-point arrays in half precision."""
-    # The old card is removed completely.
-    target.attrs.update({k: v for k, v in source.attrs.items() if k != ATTRIBUTE})
+    # The old card is removed completely, and so is the digest of the weights as they were.
+    target.attrs.update({k: v for k, v in source.attrs.items() if k not in (ATTRIBUTE, DIGEST)})
     for name, item in source.items():
         if isinstance(item, h5py.Group):
             copy_halved(item, target.create_group(name))
@@ -67,7 +68,7 @@ with tempfile.TemporaryDirectory() as folder:
         h5py.File(part, "w") as target,
     ):
         copy_halved(source, target)
-        target.attrs[ATTRIBUTE] = card.to_json()
+        seal(target, card)
 
 print(f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.1f} MB")
 for path in (arguments.model, arguments.output):

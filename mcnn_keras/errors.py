@@ -10,8 +10,13 @@ class InputError(ValueError):
     """
 
 
+class NewerFormat(InputError):
+    """A file of a format that a later version of this package writes."""
+
+
 class TrainingStopped(RuntimeError):
-    """Training cannot continue: loss or weights are not finite, or the output is constant."""
+    """Training cannot continue: loss or weights are not finite, the output is constant, or memory
+    or disk space is missing."""
 
 
 def reason(error: object) -> str:

@@ -15,7 +15,7 @@ import tifffile
 from mcnn_keras import InputError, cli, problems, train
 from mcnn_keras.problems import Denoise
 from mcnn_keras.training import Settings, loop
-from mcnn_keras.training.checkpoints import RunFolder
+from mcnn_keras.training.checkpoints import RunFolder, config_of
 
 TRAIN = (
     "train phase --defocus -20 --image-size 64 --samples 8 --batch-size 4 --epochs 2 "
@@ -156,7 +156,7 @@ def started(folder, problem, **settings):
     """The folder of a run that was interrupted before its first checkpoint."""
     settings = Settings(**{**problem.recipe, **settings})
     problem = problem.for_run(settings.samples)
-    RunFolder(folder).create(loop._config(problem, settings, "float32"))
+    RunFolder(folder).create(config_of(problem, settings, "float32"))
     return problem, settings
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from mcnn_keras import InputError, predict_files
 from mcnn_keras.cli import main
-from mcnn_keras.inference import fastest, stream
+from mcnn_keras.inference import fastest, filling, stream
 from mcnn_keras.inference.fastest import engine_for
 from mcnn_keras.models import onnx
 from mcnn_keras.models.saving import read_card
@@ -240,7 +240,7 @@ def test_both_engines_answer_alike(model, tmp_path, rng):
         for engine in ("tensorflow", "onnxruntime"):
             out, _ = predict_files(
                 model, [str(tmp_path / "a.npy")], tmp_path / "b.npy", engine=engine,
-                tile_size=tile_size,
+                tile_size=tile_size, overwrite=True,
             )  # fmt: skip
             answers.append(np.load(out))
         assert np.abs(answers[0] - answers[1]).max() < 1e-4 * np.abs(answers[0]).max()
@@ -250,7 +250,7 @@ def test_a_resumed_result_keeps_its_engine(model, timed, tmp_path, rng, monkeypa
     """Fails where frames of two engines are mixed in one result, or the first ones are lost."""
     np.save(tmp_path / "a.npy", rng.random((12, 40, 40)) + 1)
     files = ([str(tmp_path / "a.npy")], tmp_path / "b.npy")
-    prepared, counted = stream.prepared, []
+    prepared, counted = filling.prepared, []
 
     def interrupting(engine, stack, *rest):
         counted.append((engine.name, engine.precision))
@@ -260,7 +260,7 @@ def test_a_resumed_result_keeps_its_engine(model, timed, tmp_path, rng, monkeypa
 
     timed[HALF] = 0.1
     with monkeypatch.context() as patch:
-        patch.setattr(stream, "prepared", interrupting)
+        patch.setattr(filling, "prepared", interrupting)
         with pytest.raises(KeyboardInterrupt):
             predict_files(model, *files, batch_size=2, precision="auto")
         assert counted[0] == HALF

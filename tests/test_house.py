@@ -12,7 +12,7 @@ import pytest
 import mcnn_keras
 
 ROOT = Path(mcnn_keras.__file__).parent
-# What each room may import of the package; `errors`, `metrics` and `version` serve all of them. A
+# What each room may import of the package; `checks`, `errors`, `metrics` and `version` serve all. A
 # file that stands outside the rooms is a room of its own.
 MAY_IMPORT = {
     "physics": (),
@@ -32,11 +32,12 @@ MAY_IMPORT = {
     "hyperspy": ("physics", "files", "models", "inference", "focal_series"),
     "napari": ("physics", "files", "models", "inference", "focal_series"),
     "example_files": ("physics", "files"),
+    "checks": (),
     "errors": (),
     "metrics": (),
     "version": (),
 }
-SHARED = ("errors", "metrics", "version")
+SHARED = ("checks", "errors", "metrics", "version")
 FILES = sorted(ROOT.rglob("*.py"))
 LONGEST = 400
 

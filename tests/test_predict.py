@@ -90,7 +90,7 @@ def test_training_and_inference_normalise_alike(phase_problem, rng):
         (np.zeros((40, 40)), "positive mean"),
         (np.full((40, 40), np.nan), "NaN"),
         (np.ones((40, 40, 2)), "1 plane"),
-        (np.ones((8, 40)), "at least 32x32"),
+        (np.ones((8, 40)), "at least 16x16"),
         (np.ones(5), "shape"),
     ],
 )
@@ -253,14 +253,16 @@ class TestFiles:
             predict_files(one_plane, [str(tmp_path / "a.npy")], tmp_path / "out.jpg")
 
     def test_a_picture_of_the_users_is_never_written_over(self, one_plane, image, tmp_path):
-        """Fails where a user's PNG is replaced, or that of an earlier result is taken for one."""
+        """Fails where a user's PNG is replaced, or one's own cannot be made anew."""
         np.save(tmp_path / "a.npy", image)
         (tmp_path / "mine.png").write_text("a photograph")
         with pytest.raises(InputError, match=r"mine\.png is there already"):
             predict_files(one_plane, [str(tmp_path / "a.npy")], tmp_path / "mine.tif")
         assert (tmp_path / "mine.png").read_text() == "a photograph"
-        for _ in range(2):  # one's own results may be made anew
-            predict_files(one_plane, [str(tmp_path / "a.npy")], tmp_path / "new.tif")
+        for _ in range(2):
+            predict_files(
+                one_plane, [str(tmp_path / "a.npy")], tmp_path / "new.tif", overwrite=True
+            )
 
     def test_an_error_names_its_file(self, one_plane, image, tmp_path):
         """Fails where the message does not say which file, and which image in it, is wrong."""

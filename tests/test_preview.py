@@ -34,7 +34,7 @@ def shown(denoiser, tmp_path, monkeypatch):
     def denoised(frames, field=PLAIN):
         write_recording(tmp_path / "in.tif", frames, (Axis("t", len(frames)), *field))
         arguments = ([str(tmp_path / "in.tif")], tmp_path / "out.tif")
-        predict_files(tmp_path / "model.h5", *arguments, engine="tensorflow")
+        predict_files(tmp_path / "model.h5", *arguments, engine="tensorflow", overwrite=True)
         return (iio.imread(tmp_path / "out.png"), *figures[-1])
 
     return denoised

@@ -15,7 +15,7 @@ from conftest import TINY
 
 from mcnn_keras import InputError, load, predict, train
 from mcnn_keras.cli import main
-from mcnn_keras.inference import stream, tiles
+from mcnn_keras.inference import filling, stream, tiles
 from mcnn_keras.inference.engines import engine_of, measured_radius
 from mcnn_keras.inference.planning import plan
 from mcnn_keras.inference.spool import Spool
@@ -39,9 +39,8 @@ def frames(rng):
 def test_each_frame_comes_back_at_its_place(one_plane, trained, frames, tmp_path):
     """Fails where frames are lost or swapped where one batch ends and the next begins."""
     np.save(tmp_path / "in.npy", frames)
-    out, _ = predict_files(
-        one_plane, [str(tmp_path / "in.npy")], tmp_path / "out.npy", batch_size=7
-    )
+    names = ([str(tmp_path / "in.npy")], tmp_path / "out.npy")
+    out, _ = predict_files(one_plane, *names, batch_size=7)
     answers = np.load(out)
     assert answers.shape == frames.shape
     for i in (0, 6, 7, 39):
@@ -61,8 +60,8 @@ def test_an_interrupted_run_goes_on_where_it_stopped(one_plane, frames, tmp_path
             raise KeyboardInterrupt
         return prepared(engine, stack, *rest)
 
-    prepared = stream.prepared
-    monkeypatch.setattr(stream, "prepared", interrupting)
+    prepared = filling.prepared
+    monkeypatch.setattr(filling, "prepared", interrupting)
     with pytest.raises(KeyboardInterrupt, match=r"of 40 frames are done; .*--resume"):
         predict_files(one_plane, inputs, tmp_path / "out.npy", batch_size=4)
     assert not (tmp_path / "out.npy").exists()
@@ -72,7 +71,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(one_plane, frames, tmp_path
     with open(spool, "ab") as file:  # a frame that a kill cut short
         file.write(b"half a frame")
     counted.clear()
-    monkeypatch.setattr(stream, "prepared", lambda *a: counted.append(len(a[1])) or prepared(*a))
+    monkeypatch.setattr(filling, "prepared", lambda *a: counted.append(len(a[1])) or prepared(*a))
     out, _ = predict_files(one_plane, inputs, tmp_path / "out.npy", batch_size=4, resume=True)
     assert sum(counted) == 40 - done
     np.testing.assert_array_equal(np.load(out), np.load(whole))
@@ -150,18 +149,19 @@ def test_pixels_other_than_the_models_are_told(one_plane, frames, tmp_path):
             tmp_path / "in.tif", frames[0], imagej=True, resolution=(1 / size, 1 / size),
             metadata={"unit": "um"},
         )  # fmt: skip
-        predict_files(one_plane, [str(tmp_path / "in.tif")], tmp_path / "out.tif", say=told.append)
+        names = ([str(tmp_path / "in.tif")], tmp_path / "out.tif")
+        predict_files(one_plane, *names, say=told.append, overwrite=True)
         with tifffile.TiffFile(tmp_path / "out.tif") as file:
             numerator, denominator = file.pages[0].tags["XResolution"].value
         assert denominator / numerator == pytest.approx(size, rel=1e-5)
-    told = [line for line in told if not line.startswith("wrote")]
+    told = [line for line in told if not line.startswith("wrote") and " frame of " not in line]
     assert len(told) == 1
     assert "are 0.5 um, but the model was trained for images at -20 um from focus" in told[0]
     tifffile.imwrite(
         tmp_path / "in.tif", frames[0], imagej=True, resolution=(4, 2), metadata={"unit": "um"}
     )
     with pytest.raises(InputError, match=r"0\.5 um high and 0\.25 wide; scale the images"):
-        predict_files(one_plane, [str(tmp_path / "in.tif")], tmp_path / "out.tif")
+        predict_files(one_plane, [str(tmp_path / "in.tif")], tmp_path / "new.tif")
     # The command for these pixels is one that the command line takes.
     command = told[0].split("train a model for your images: mcnn-keras ")[1].split()
     assert command[command.index("--pixel-size") + 1] == "0.5"
@@ -181,7 +181,8 @@ def test_images_far_larger_than_those_of_training_are_told(one_plane, rng, tmp_p
     told = []
     for size in (TINY["image_size"], 2 * TINY["image_size"]):
         np.save(tmp_path / "in.npy", rng.random((size, size)) + 1)
-        predict_files(one_plane, [str(tmp_path / "in.npy")], tmp_path / "out.tif", say=told.append)
+        names = ([str(tmp_path / "in.npy")], tmp_path / "out.tif")
+        predict_files(one_plane, *names, say=told.append, overwrite=True)
     told = [line for line in told if "too flat" in line]
     assert len(told) == 1
     assert "has 64 pixels, and the model was trained on 32" in told[0]
@@ -255,7 +256,7 @@ def test_images_are_inverted_as_they_appear(one_plane, frames, tmp_path, monkeyp
     written = [t.split("/")[-1] for t in told if t.startswith("wrote")]
     assert written == ["a.tif", "b.tif"]
     # The half of it that rested for a while was told of, and no result was made of it.
-    assert all("b.tif cannot be read" in t for t in told if not t.startswith("wrote"))
+    assert all("b.tif announces 1 frame" in t for t in told if not t.startswith("wrote"))
     with pytest.raises(InputError, match="name another"):
         watch(one_plane, read_card(one_plane), source, source)
 
@@ -266,7 +267,7 @@ def test_memory_does_not_grow_with_the_recording(exported, tmp_path):
     code = (
         "import sys\n"
         "from mcnn_keras.inference.stream import predict_files\n"
-        "predict_files(sys.argv[1], [sys.argv[2]], sys.argv[3])\n"
+        "predict_files(sys.argv[1], [sys.argv[2]], sys.argv[3], overwrite=True)\n"
         "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])\n"
     )
     peaks = []
@@ -291,26 +292,25 @@ def test_a_video_shows_input_result_truth_and_difference(one_plane, frames, tmp_
     predict_files(one_plane, *names, video=tmp_path / "a.gif")
     assert iio.imread(tmp_path / "a.gif", mode="RGB").shape[:3] == (5, 36, 80)
     written = predict_files(
-        one_plane, *names, video=tmp_path / "b.gif", truth=str(tmp_path / "truth.npy"), fps=4
-    )
+        one_plane, *names, video=tmp_path / "b.gif", truth=str(tmp_path / "truth.npy"), fps=4,
+        overwrite=True,
+    )  # fmt: skip
     assert written[-1] == tmp_path / "b.gif"
     video = iio.imread(tmp_path / "b.gif", mode="RGB")
     assert video.shape[:3] == (5, 36, 160)
     assert iio.immeta(tmp_path / "b.gif")["duration"] == 250
-    middle = video[2, :, :40, 0]
-    assert np.corrcoef(middle.ravel(), frames[2].ravel())[0, 1] > 0.95
+    assert np.corrcoef(video[2, :, :40, 0].ravel(), frames[2].ravel())[0, 1] > 0.95
     for wrong, message in (
         ({"video": "a.avi"}, "choose .gif or .mp4"),
         ({"truth": "a.npy"}, "add --video FILE"),
         ({"video": "a.gif", "truth": str(tmp_path / "in.npy"), "fps": 0}, "fps 0"),
     ):
         with pytest.raises(InputError, match=message):
-            predict_files(one_plane, *names, **wrong)
+            predict_files(one_plane, *names, overwrite=True, **wrong)
     np.save(tmp_path / "truth.npy", frames[:4])
+    truth = str(tmp_path / "truth.npy")
     with pytest.raises(InputError, match=r"4 images of .* 5 of"):
-        predict_files(
-            one_plane, *names, video=tmp_path / "c.gif", truth=str(tmp_path / "truth.npy")
-        )
+        predict_files(one_plane, *names, overwrite=True, video=tmp_path / "c.gif", truth=truth)
 
 
 def test_a_full_disk_does_not_lose_what_was_computed(one_plane, frames, tmp_path, monkeypatch):
@@ -325,7 +325,7 @@ def test_a_full_disk_does_not_lose_what_was_computed(one_plane, frames, tmp_path
         patch.setattr(stream, "write_recording", full)
         with pytest.raises(InputError, match=r"No space left on device; .* kept for --resume"):
             predict_files(one_plane, *names)
-    monkeypatch.setattr(stream, "prepared", None)  # nothing is computed again
+    monkeypatch.setattr(filling, "prepared", None)  # nothing is computed again
     predict_files(one_plane, *names, resume=True)
     assert tifffile.imread(tmp_path / "out.tif").shape == frames.shape
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.npy", "out.png", "out.tif"]
@@ -354,7 +354,8 @@ def test_a_resumed_folder_goes_on_at_the_file_where_it_stopped(one_plane, frames
     predict_files(one_plane, inputs, tmp_path / "out")
     for ending in ("npy", "png"):
         (tmp_path / "out" / f"in1.{ending}").unlink()
-    os.utime(tmp_path / "in2.npy")  # written anew since
+    np.save(tmp_path / "in2.npy", frames[5:7])  # written anew since, at an earlier time
+    os.utime(tmp_path / "in2.npy", (1, 1))
     written = predict_files(one_plane, inputs, tmp_path / "out", resume=True, say=told.append)
     assert [p.name for p in written if p.suffix == ".npy"] == ["in1.npy", "in2.npy"]
     assert [t for t in told if "already" in t] == [
@@ -375,7 +376,7 @@ def test_the_output_is_refused_before_anything_is_computed(
 ):
     """Fails where an impossible output is found only once the frames are computed."""
     np.save(tmp_path / "in.npy", frames[0])
-    monkeypatch.setattr(stream, "prepared", None)
+    monkeypatch.setattr(filling, "prepared", None)
     (tmp_path / "folder.tif").mkdir()
     for name, message in (("folder.tif", "folder"), ("a.jpg", "choose"), ("a", "extension none")):
         with pytest.raises(InputError, match=message):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import sys
@@ -23,6 +24,12 @@ from .reconstruct import reconstruct
 from .simulate import simulate
 from .telling import Telling, ask, telling
 from .train import train
+
+# Errors of reading and writing that no program can help.
+OF_THE_DISK = (
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO,
+    errno.ENOTDIR,
+)  # fmt: skip
 
 
 def _show_versions(context: click.Context, _: Any, asked: bool) -> None:
@@ -85,6 +92,11 @@ def main(args: list[str] | None = None) -> None:
         status = _fail(tell, error.format_message())
     except (InputError, TrainingStopped) as error:
         status = _fail(tell, str(error))
+    except OSError as error:
+        if error.errno not in OF_THE_DISK:
+            raise
+        what = error.filename or "a file"
+        status = _fail(tell, f"{what} cannot be written or read: {error.strerror}")
     except (click.Abort, KeyboardInterrupt) as interrupt:
         # Click wraps the exception of the command, whose text may say how to resume.
         tell.error(f"Interrupted. {interrupt.__cause__ or interrupt}".strip(), kind="")

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from .options import METHODS, OpticsOptions, SeriesOptions
+from .options import METHODS, OpticsOptions, SeriesOptions, overwriting
 from .quiet import import_tensorflow
 from .reconstruct import measured
 from .telling import telling
@@ -29,6 +29,7 @@ def compare() -> None:
     "--method", "methods", multiple=True, type=click.Choice(METHODS),
     help="A classical method; repeat for several.  [default: all that have enough planes]",
 )  # fmt: skip
+@overwriting
 @SeriesOptions.attach
 @OpticsOptions.attach
 @click.option("--truth", type=click.Path(), metavar="FILE", help="The true phase in rad, if known.")
@@ -42,6 +43,7 @@ def phase(
     methods: tuple[str, ...],
     truth: str | None,
     folder: str,
+    overwrite: bool,
     **values: Any,
 ) -> None:
     """Retrieve the phase of a focal series by every method, and score the results without a truth.
@@ -57,14 +59,32 @@ def phase(
           --register --output compared/
     """
     from ..errors import InputError
-    from ..files import Panel, read_images, replacing, write_figure, write_recording
+    from ..files import (
+        Panel,
+        read_images,
+        replacing,
+        split_name,
+        write_figure,
+        write_recording,
+    )
     from ..inference.assumptions import compare_optics
+    from ..inference.planning import expanded
     from ..models.saving import read_card, shipped
 
     output, tell = Path(folder), telling()
     if output.exists() and not output.is_dir():
         raise InputError(f"the output {output} is a file; name a folder")
+    if output.exists() and any(output.iterdir()) and not overwrite:
+        raise InputError(
+            f"the folder {output} has content; name a new one, or add --overwrite to replace the "
+            "files of earlier answers"
+        )
     chosen, instrument = SeriesOptions.take(values), OpticsOptions.take(values)
+    given = [name for text in inputs for name in expanded(text)]
+    given += [name for name in (truth, chosen.flat, chosen.background) if name]
+    sources = [Path(split_name(name)[0]) for name in [*given, *models]]
+    if any(output.resolve() in source.resolve().parents for source in sources):
+        raise InputError(f"the folder {output} holds what is compared; name another output")
     models = models or ("phase",) * ("phase" in shipped())
     cards = [read_card(model) for model in models]  # a wrong name is reported immediately
     known = None if truth is None else read_images(truth)[0]

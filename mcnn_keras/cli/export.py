@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from .options import overwriting
 from .quiet import import_tensorflow
 from .telling import telling
 
@@ -14,7 +15,8 @@ from .telling import telling
 @click.argument("model", type=click.Path())
 @click.option("--format", "kind", type=click.Choice(["onnx"]), default="onnx", show_default=True)
 @click.option("--output", type=click.Path(), required=True, metavar="FILE.onnx")
-def export(model: str, kind: str, output: str) -> None:
+@overwriting
+def export(model: str, kind: str, output: str, overwrite: bool) -> None:
     """Write a MODEL in another format, with its card.
 
     Use the .onnx file like the model itself. ONNX Runtime then computes instead of TensorFlow, and
@@ -26,13 +28,15 @@ def export(model: str, kind: str, output: str) -> None:
       mcnn-keras denoise frames.tif --model denoise.onnx --output clean.tif
     """
     from ..errors import InputError
-    from ..models.saving import read_card
+    from ..files import require_free
+    from ..models.saving import model_path, read_card
 
     if str(model).endswith(".onnx"):
         raise InputError(f"{model} is an ONNX file already; give a .h5 model")
     read_card(model)  # before the slow import of TensorFlow
     if not Path(output).absolute().parent.is_dir():
         raise InputError(f"the folder {Path(output).parent} is not there; make it first")
+    require_free([Path(output)], [model_path(model)], overwrite)
     import_tensorflow()
     from ..models.onnx import export as write
     from ..models.saving import load

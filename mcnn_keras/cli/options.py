@@ -30,6 +30,11 @@ def option(*names: str, **settings: Any) -> Any:
     return dataclasses.field(default=default, metadata={"names": names, "settings": settings})
 
 
+# Of all commands that write.
+OVERWRITE = "Replace files that are there; never those that the result is made from."
+overwriting = click.option("--overwrite", is_flag=True, help=OVERWRITE)
+
+
 @dataclass
 class Options:
     """A group of options."""

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from .options import OpticsOptions, SeriesOptions
+from .options import OpticsOptions, SeriesOptions, overwriting
 from .quiet import import_tensorflow
-from .reconstruct import measured, progress, write_wave
+from .reconstruct import measured, progress, require_wave_free, write_wave
 from .telling import telling
 
 
@@ -25,10 +25,16 @@ from .telling import telling
     help="Improve the agreement of the wave with the images; takes some seconds.  [default: with "
     "two or more planes; with one, uneven light would be taken for a phase]",
 )  # fmt: skip
+@overwriting
 @SeriesOptions.attach
 @OpticsOptions.attach
 def phase(
-    inputs: tuple[str, ...], output: str, model: str, refine: bool | None, **values: Any
+    inputs: tuple[str, ...],
+    output: str,
+    model: str,
+    refine: bool | None,
+    overwrite: bool,
+    **values: Any,
 ) -> None:
     """Retrieve phase and amplitude from images at any planes with one model.
 
@@ -47,11 +53,10 @@ def phase(
           --pixel-size 0.312 --output phase.tif
       mcnn-keras phase focus_stack.tif --focus auto --wavelength 0.532 --output phase.tif
     """
-    from ..files import output_types, split_name
+    from ..files import output_types
     from ..inference.any_planes import outside
     from ..inference.assumptions import compare_optics
     from ..inference.planes import require_out_of_focus
-    from ..inference.planning import require_free
     from ..models import AnyPlanes
     from ..models.saving import read_card
 
@@ -60,8 +65,7 @@ def phase(
     card = read_card(model)
     output_types(output)
     result = Path(output)
-    given = [*inputs, model, chosen.flat, chosen.background]
-    require_free([result], [split_name(name)[0] for name in given if name])
+    require_wave_free(result, inputs, chosen, overwrite, model)
     series, optics, lit = measured(inputs, chosen, instrument)
     require_out_of_focus(series.defocus)
     if isinstance(card.inputs, AnyPlanes):

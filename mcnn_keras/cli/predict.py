@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from .options import Options, PlaneList, frame_numbers, joined, option
+from .options import OVERWRITE, Options, PlaneList, frame_numbers, joined, option
 from .quiet import import_tensorflow
 from .telling import telling
 
@@ -54,7 +54,11 @@ class PredictionOptions(Options):
         show_default=True, help="'auto' measures on the first run, in a few seconds, which engine "
         "is fastest on this machine, and remembers it. ONNX Runtime computes in float32.",
     )  # fmt: skip
-    resume: bool = option("--resume", is_flag=True, help="Continue an interrupted run.")
+    resume: bool = option(
+        "--resume", is_flag=True,
+        help="Continue an interrupted run; finished results stay.",
+    )  # fmt: skip
+    overwrite: bool = option("--overwrite", is_flag=True, help=OVERWRITE)
     video: str | None = option(
         "--video", type=click.Path(), metavar="FILE.gif",
         help="Also write a video of input and result side by side: .gif, or .mp4 with "
@@ -83,7 +87,7 @@ class PredictionOptions(Options):
 
     def of_results(self) -> dict[str, Any]:
         """The options of `mcnn_keras.inference.stream.execute`."""
-        names = ("dtype", "batch_size", "tile_size", "resume", "video", "truth", "fps")
+        names = ("dtype", "batch_size", "tile_size", "resume", "overwrite", "video", "truth", "fps")
         return {name: getattr(self, name) for name in names}
 
 

@@ -10,7 +10,15 @@ from typing import Any
 
 import click
 
-from .options import METHODS, OpticsOptions, Options, SeriesOptions, frame_numbers, option
+from .options import (
+    METHODS,
+    OpticsOptions,
+    Options,
+    SeriesOptions,
+    frame_numbers,
+    option,
+    overwriting,
+)
 from .telling import telling
 
 
@@ -61,10 +69,13 @@ class MethodOptions(Options):
 @click.argument("method", type=click.Choice(METHODS))
 @click.argument("inputs", type=click.Path(), nargs=-1, required=True, metavar="INPUT...")
 @click.option("--output", type=click.Path(), required=True, help="The phase: .tif, .h5, .npy, ...")
+@overwriting
 @SeriesOptions.attach
 @OpticsOptions.attach
 @MethodOptions.attach
-def reconstruct(method: str, inputs: tuple[str, ...], output: str, **values: Any) -> None:
+def reconstruct(
+    method: str, inputs: tuple[str, ...], output: str, overwrite: bool, **values: Any
+) -> None:
     """Retrieve a phase from a focal series with a classical METHOD, without training.
 
     \b
@@ -90,17 +101,15 @@ def reconstruct(method: str, inputs: tuple[str, ...], output: str, **values: Any
       mcnn-keras reconstruct variational two.tif --wavelength 0.65 --start runs/two/model.h5 \\
           --output phase.tif
     """
-    from ..files import output_types, split_name
+    from ..files import output_types
     from ..focal_series.reconstruct import lowest_useful
     from ..focal_series.reconstruct import reconstruct as compute
-    from ..inference.planning import require_free
 
     chosen, instrument = SeriesOptions.take(values), OpticsOptions.take(values)
     options = MethodOptions.take(values).given()
     output_types(output)
     result = Path(output)
-    given = [*inputs, options.get("start"), chosen.flat, chosen.background]
-    require_free([result], [split_name(name)[0] for name in given if name])
+    require_wave_free(result, inputs, chosen, overwrite, options.get("start"))
     series, optics, lit = measured(inputs, chosen, instrument)
     if "start" in options:
         options["start"] = _start(options["start"], series, optics)
@@ -111,6 +120,25 @@ def reconstruct(method: str, inputs: tuple[str, ...], output: str, **values: Any
     if by_noise:
         _tell_of_slow(phase, options["cutoff"], optics)
     write_wave(result, series, optics, phase, amplitude, lit)
+
+
+def require_wave_free(
+    result: Path,
+    inputs: Sequence[str],
+    chosen: SeriesOptions,
+    overwrite: bool,
+    model: str | None = None,
+) -> None:
+    """Refuse a result that would replace what is there; see `mcnn_keras.files.require_free`."""
+    from ..files import require_free, split_name
+    from ..inference.planning import expanded
+    from ..models.saving import model_path
+
+    given = [name for text in inputs for name in expanded(text)]
+    given += [name for name in (chosen.flat, chosen.background) if name]
+    sources = [split_name(name)[0] for name in given]
+    models = [model_path(model)] if model else []
+    require_free([result, result.with_suffix(".png")], [*sources, *models], overwrite)
 
 
 def write_wave(
@@ -194,7 +222,7 @@ def measured(
     if own is not None:
         known["pixel_size"], source = own, source or "the file"
     try:
-        series = read_focal_series(names, chosen.defocus, frames, unit, focus)
+        series = read_focal_series(names, chosen.defocus, frames, unit, focus, tell.say)
     except PlanesUnknown as error:  # name all that is missing in one message
         raise InputError("; ".join(filter(None, (str(error), instrument.missing(known))))) from None
     fields = {

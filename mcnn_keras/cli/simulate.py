@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from .options import SampleOptions, option
+from .options import OVERWRITE, SampleOptions, option
 from .problems import (
     AnyOptions,
     DenoiseOptions,
@@ -36,6 +36,7 @@ class SimulationOptions(SampleOptions):
         "--split", type=click.Choice(["train", "test"]), default="train", show_default=True
     )
     output: str = option("--output", type=click.Path(), required=True, metavar="FILE.h5")
+    overwrite: bool = option("--overwrite", is_flag=True, help=OVERWRITE)
 
 
 @click.group(cls=Problems)
@@ -121,8 +122,9 @@ def write_samples(name: str, group: type[ProblemOptions], values: dict[str, Any]
     """Write the first samples of a stream: `images`, `targets` and `conditions`."""
     options, asked = group.take(values), SimulationOptions.take(values)
     from ..errors import InputError
-    from ..files import HDF5_SUFFIXES, replacing
-    from ..files.arrays import axis_attributes
+    from ..files import HDF5_SUFFIXES, require_free
+    from ..files.locking import locked
+    from ..files.whole import remove_left
     from ..training.settings import Settings
 
     output = Path(asked.output)
@@ -133,17 +135,34 @@ def write_samples(name: str, group: type[ProblemOptions], values: dict[str, Any]
             raise InputError(f"{kind} is {value}; it must be at least 1")
     if not output.absolute().parent.is_dir():
         raise InputError(f"the folder {output.parent} is not there; make it first")
+    require_free([output], (), asked.overwrite)
     import_tensorflow()
-    import json
-
-    import h5py
-
     from ..training.pipeline import measurements
 
     problem = described(name, options)
     size = asked.image_size or Settings(**problem.recipe).image_size
     stream = measurements(problem, asked.split, size, asked.seed or 0).take(asked.samples)
-    with replacing(output) as part, h5py.File(part, "w") as file:
+    with locked(output):
+        require_free([output], (), asked.overwrite)  # another run may have just ended
+        remove_left(output)
+        _write(output, stream, asked, problem)
+    telling().done(f"wrote {output}", files=[output])
+
+
+def _write(output: Path, stream: Any, asked: SimulationOptions, problem: Any) -> None:
+    import json
+
+    import h5py
+
+    from ..files import replacing
+    from ..files.arrays import axis_attributes
+    from ..files.sink import Sink
+
+    with (
+        replacing(output) as part,
+        Sink(part) as sink,
+        h5py.File(sink, "w") as file,
+    ):
         for i, sample in enumerate(stream.as_numpy_iterator()):
             for key, array in (("images", sample["image"]), ("targets", sample["target"])):
                 if i == 0:
@@ -156,6 +175,6 @@ def write_samples(name: str, group: type[ProblemOptions], values: dict[str, Any]
                 if i == 0:
                     file.create_dataset(f"conditions/{key}", (asked.samples, *value.shape), "f4")
                 file[f"conditions/{key}"][i] = value
+            sink.check()
         file.attrs["problem"] = json.dumps({"name": problem.name, "config": problem.config()})
         file.attrs["seed"], file.attrs["split"] = asked.seed or 0, asked.split
-    telling().done(f"wrote {output}", files=[output])

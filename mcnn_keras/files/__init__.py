@@ -13,12 +13,13 @@ from .formats import (
     split_name,
     write_recording,
 )
-from .pictures import to_grey, write_png
+from .pictures import read_note, to_grey, write_png
+from .places import require_free
 from .recording import Axis, RawFrames, Recording, grey, pixel_length
 from .whole import replacing
 
 __all__ = [
     "HDF5_SUFFIXES", "Axis", "Panel", "RawFrames", "Recording", "figure", "grey", "open_recording",
-    "output_types", "pixel_length", "read_images", "replacing", "split_name", "to_grey",
-    "write_figure", "write_png", "write_recording",
+    "output_types", "pixel_length", "read_images", "read_note", "replacing", "require_free",
+    "split_name", "to_grey", "write_figure", "write_png", "write_recording",
 ]  # fmt: skip

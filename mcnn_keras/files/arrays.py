@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import InputError
 from .recording import Axis, RawFrames, Recording, axis, recording_of
+from .sink import Sink
 from .whole import replacing
 
 HDF5_SUFFIXES = (".h5", ".hdf5")
@@ -64,7 +65,7 @@ def write_npy(
         header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": full}
         np.lib.format.write_array_header_1_0(file, header)
         for frame in frames:
-            np.asarray(frame, dtype).tofile(file)
+            file.write(np.ascontiguousarray(frame, dtype).data)
 
 
 def read_hdf5(path: str | Path, dataset: str = "") -> Recording:
@@ -100,9 +101,9 @@ def write_hdf5(
     import h5py
 
     full = _full_shape(axes, shape)
-    with replacing(path) as part, h5py.File(part, "w") as file:
+    with replacing(path) as part, Sink(part) as sink, h5py.File(sink, "w") as file:
         array = file.create_dataset("data", full, dtype, chunks=_one_frame(full))
-        _put(array, frames, axes, title)
+        _put(array, frames, axes, title, sink.check)
 
 
 def read_zarr(path: str | Path, dataset: str = "") -> Recording:
@@ -146,11 +147,18 @@ def _one_frame(full: Sequence[int]) -> tuple[int, ...]:
     return (*(1 for _ in full[:-2]), *full[-2:])
 
 
-def _put(array: Any, frames: Any, axes: Sequence[Axis], title: str) -> None:
+def _put(
+    array: Any,
+    frames: Any,
+    axes: Sequence[Axis],
+    title: str,
+    check: Callable[[], Any] = lambda: None,
+) -> None:
     """Fill the array in a file frame by frame, and set its attributes."""
     array.attrs.update(_attributes(axes, array.shape, title))
     for place, frame in zip(np.ndindex(array.shape[:-2]), frames, strict=True):
         array[place] = frame
+        check()
 
 
 def _choose(path: str | Path, dataset: str, found: Sequence[str]) -> str:

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .pictures import to_grey
-from .whole import replacing
+from .pictures import save_png, to_grey
 
 # In pixels: the panels' least and largest side, the text, the space around, the colour bar.
 LEAST, LARGEST = 320, 640
@@ -46,6 +45,7 @@ def write_figure(
     unit: str = "um",
     columns: int | None = None,
     largest: int = LARGEST,
+    note: str = "",
 ) -> None:
     """Write panels as a PNG, in rows.
 
@@ -55,11 +55,10 @@ def write_figure(
         The file, replaced if it exists.
     panels, pixel_size, unit, columns, largest :
         As for `figure`.
+    note : str
+        Text to keep in the file; see `read_note`.
     """
-    import imageio.v3 as iio
-
-    with replacing(path) as part:
-        iio.imwrite(part, figure(panels, pixel_size, unit, columns, largest))
+    save_png(path, figure(panels, pixel_size, unit, columns, largest), note)
 
 
 def figure(

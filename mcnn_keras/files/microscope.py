@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import InputError
 from .recording import Axis, Recording, axis, frames_at_once, length, recording_of
+from .sink import Sink
 from .whole import replacing
 
 # Readers that are tried after all others, since they need a package that is rarely installed.
@@ -162,7 +163,17 @@ def write_hyperspy(
         _quiet(),
     ):
         warnings.simplefilter("ignore")  # deprecations in other libraries
-        writer(str(part), signal, show_progressbar=False)
+        if path.suffix == ".zspy":
+            writer(str(part), signal, show_progressbar=False)
+        else:
+            with Sink(part) as sink:
+
+                def checked(block: np.ndarray) -> np.ndarray:
+                    sink.check()  # ends early where the disk is full
+                    return block
+
+                signal["data"] = data.map_blocks(checked, dtype=data.dtype)
+                writer(sink, signal, show_progressbar=False)
 
 
 def write_mrc(
@@ -171,17 +182,23 @@ def write_mrc(
     """Write frames as an MRC file. Its header stores the pixel size in Angstrom."""
     import mrcfile
 
-    with replacing(path) as part, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        mode = mrcfile.utils.mode_from_dtype(np.dtype(dtype))
-        with mrcfile.new_mmap(part, shape=shape, mrc_mode=mode, overwrite=True) as file:
+    with replacing(path) as part:
+        with warnings.catch_warnings(), mrcfile.new(part) as file:
+            warnings.simplefilter("ignore")
+            file.set_data(np.zeros((1, *shape[1:]), dtype))
             file.set_image_stack()
-            for i, frame in enumerate(frames):
-                file.data[i] = frame
             y, x = (length(a, "A") or 0.0 for a in axes[-2:])
             file.voxel_size = (x, y, 0.0)
+            file.header.nz = shape[0]
+            file.reset_header_stats()
             if title:
                 file.add_label(title[:79].encode("ascii", "replace").decode())
+            header = file.header.tobytes()
+        # Not mapped into memory: where a disk is full, the system would end the process.
+        with open(part, "wb") as raw:
+            raw.write(header)
+            for frame in frames:
+                raw.write(np.ascontiguousarray(frame, dtype).data)
 
 
 class _quiet:

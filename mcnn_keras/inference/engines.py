@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..models.normalization import finite
 
 _compiled: Any = weakref.WeakKeyDictionary()
 
@@ -39,7 +40,7 @@ class TensorFlowEngine:
 
     def compute(self, batch: np.ndarray) -> np.ndarray:
         """The network's output for a batch; both (batch, height, width, channels), float32."""
-        return self._compute(batch).numpy()
+        return finite(self._compute(batch).numpy())
 
 
 class Averaged:

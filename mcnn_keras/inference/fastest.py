@@ -269,14 +269,14 @@ class _Source:
         if self.kept is None or not os.path.isfile(self.kept):
             return None
         try:
-            engine = onnx.OnnxModel(self.kept)
+            engine = onnx.OnnxModel(self.kept, own=True)
         except (InputError, KeyError, ValueError):  # damaged
             return None
         return engine if engine.notes.get(KEY) == self._key else None
 
     def _exported(self) -> Any:
         self._content = onnx.serialized(self._load("float32"), **{KEY: self._key})
-        return onnx.OnnxModel(self._content)
+        return onnx.OnnxModel(self._content, own=True)
 
     def _load(self, precision: str) -> Any:
         if precision not in self._models:

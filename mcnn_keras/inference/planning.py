@@ -15,6 +15,7 @@ from ..errors import InputError
 from ..files import open_recording, output_types, split_name
 from ..files.formats import FOLDERS, WRITABLE, is_image_file
 from ..files.instrument import instrument_of
+from ..files.places import require_not_source
 from ..models import AnyPlanes, ModelCard, Planes
 from ..models.saving import model_path
 from .measurements import Measurements
@@ -117,6 +118,8 @@ def plan(
         not output.is_dir() or output.suffix.lower() in FOLDERS
     )
     into_folder = output.is_dir() and output.suffix.lower() not in WRITABLE
+    # Several files may be parts of one recording.
+    into_folder |= not is_file and len(groups) == 1 and len(names) > len(groups[0])
     if len(groups) == 1 and not (into_folder or _folder_given(inputs)):
         if not is_file:
             output_types(output)
@@ -126,6 +129,10 @@ def plan(
             f"there are {len(groups)} results, but {output} is one file; name a folder"
         )
     else:
+        if any(Path(name).is_dir() and output.resolve() == Path(name).resolve() for name in inputs):
+            raise InputError(
+                f"the output folder is the folder of the images, {output}; name another output"
+            )
         outputs = [output / name for name in _result_names(groups)]
     if len(set(outputs)) < len(outputs):
         raise InputError(
@@ -135,7 +142,9 @@ def plan(
         Job(group, out, chosen, failed.get(group, ""), note)
         for (group, chosen, note), out in zip(found, outputs, strict=True)
     ]
-    _keep_what_is_there(jobs, model)
+    sources = [split_name(name)[0] for job in jobs for name in job.inputs]
+    places = [p for out in outputs for p in (out, out.with_suffix(".png"))]
+    require_not_source(places, [model_path(model), *sources])
     for job in jobs:
         try:
             output_types(job.output)
@@ -176,6 +185,7 @@ def _measured(
 ) -> tuple[list[tuple[tuple[str, ...], list[int] | None, str]], dict[tuple[str, ...], str]]:
     """The files and images of each result, with a note; and the reasons of those that fail."""
     groups = _groups(names, card, frames, bool(defocus))
+    taken: dict[Path, int] = {}
     found: list[tuple[tuple[str, ...], list[int] | None, str]] = []
     failed: dict[tuple[str, ...], str] = {}
     for group in groups:
@@ -190,7 +200,15 @@ def _measured(
                         f"for {planes} {card.inputs.unit}: image {numbers} of {group[0]}, counted "
                         "from 0"
                     )
-            open_measurements(Job(group, Path(), chosen), card).__exit__()
+            with open_measurements(Job(group, Path(), chosen), card) as measurements:
+                whole = frozenset().union(*(r.files for r in measurements.recordings))
+            before = taken.get(Path(split_name(group[0])[0]).resolve())
+            if before is not None and len(whole) > 1:  # its frames are there already
+                part = f"{group[0]} holds a part of the same recording"
+                given, images, told = found[before]
+                found[before] = given, images, "; ".join(filter(None, (told, part)))
+                continue
+            taken.update(dict.fromkeys(whole, len(found)))
         except InputError as error:
             if len(groups) == 1:
                 raise
@@ -315,31 +333,3 @@ def result_name(group: tuple[str, ...], whole: bool = False) -> str:
         suffix, stem = ".ome.tif", stem.removesuffix(".tif").removesuffix(".ome")
     tail = "".join(c if c.isalnum() or c in "-_." else "_" for c in image.strip("/"))
     return f"{stem}_{tail}{suffix}" if tail else f"{stem}{suffix}"
-
-
-def _keep_what_is_there(jobs: Sequence[Job], model: str | Path) -> None:
-    """Raise InputError if a result would replace an input, or its preview another picture."""
-    inputs = [split_name(name)[0] for job in jobs for name in job.inputs]
-    require_free([job.output for job in jobs], [model_path(model), *inputs])
-
-
-def require_free(outputs: Sequence[Path], inputs: Sequence[str | Path]) -> None:
-    """Raise InputError if a result would replace an input, or its preview another picture.
-
-    Parameters
-    ----------
-    outputs : sequence of Path
-        A .png preview with the same name is written next to each.
-    inputs : sequence of str or Path
-    """
-    sources = {Path(name).resolve() for name in inputs}
-    for output in outputs:
-        picture = output.with_suffix(".png")
-        for path in (output, picture):
-            if path.resolve() in sources:
-                raise InputError(f"the result {path} would replace an input; name another output")
-        if picture.exists() and not output.exists():
-            raise InputError(
-                f"{picture} is there already, and the preview of the result would replace it; name "
-                "another output"
-            )

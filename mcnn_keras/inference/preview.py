@@ -19,7 +19,11 @@ WIDE = 5000.0
 
 
 def write_preview(
-    path: str | Path, results: np.ndarray, card: ModelCard, measurements: Measurements
+    path: str | Path,
+    results: np.ndarray,
+    card: ModelCard,
+    measurements: Measurements,
+    note: str = "",
 ) -> None:
     """Write the picture beside a result.
 
@@ -34,25 +38,35 @@ def write_preview(
         bar where the size of a pixel is known. Of another: the outputs side by side, or in colour.
     measurements : Measurements
         What the results were made of.
+    note : str
+        Text to keep in the file.
     """
     if isinstance(card.inputs, Frames):
-        _write_before_and_after(path, measurements.shown(0), results[0], measurements.field)
+        # Both are less what float32 cannot hold.
+        less = f", less {measurements.offset:.9g}" if measurements.offset else ""
+        field = measurements.field
+        _write_before_and_after(path, measurements.shown(0), results[0], field, less, note)
         return
     low, high = card.normalization.limits or (None, None)
     thin = -(-max(results.shape[1:]) // MOST_SHOWN)
     results = results[:, ::thin, ::thin]
     shown = np.moveaxis(results, 0, -1) if card.gives_colours else np.concatenate(results, 1)
-    write_png(path, shown, low, high)
+    write_png(path, shown, low, high, note)
 
 
 def _write_before_and_after(
-    path: str | Path, image: np.ndarray, result: np.ndarray, field: Sequence[Axis]
+    path: str | Path,
+    image: np.ndarray,
+    result: np.ndarray,
+    field: Sequence[Axis],
+    less: str,
+    note: str,
 ) -> None:
     """The scale is that of the result: noise reaches far beyond what there is to see."""
     seen = result[np.isfinite(result)].astype(np.float64)
     low, high = np.percentile(seen, (0.2, 99.8)) if seen.size else (0.0, 0.0)
     panels = [
-        Panel(shown, title, "1", float(low), float(high))
+        Panel(shown, title + less, "1", float(low), float(high))
         for shown, title in ((image, "as it came"), (result, "restored"))
     ]
     try:
@@ -62,4 +76,4 @@ def _write_before_and_after(
     unit = "nm"
     if pixel and pixel * image.shape[1] > WIDE:
         pixel, unit = pixel / 1000, "um"
-    write_figure(path, panels, pixel, unit, largest=MOST_SHOWN // len(panels))
+    write_figure(path, panels, pixel, unit, largest=MOST_SHOWN // len(panels), note=note)

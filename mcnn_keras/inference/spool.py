@@ -1,4 +1,12 @@
-"""Unfinished results: frames are appended as they are computed, and survive a killed process."""
+"""Results on their way to a file: frames appended as they are computed; a kill spoils none.
+
+A spool is a folder beside the result:
+
+    identity.json   what the frames depend on
+    frames.raw      the frames, float32, one after the other
+    blocks.txt      a line for each block that was appended: its frames and their checksum
+    results.json    fingerprints of the files that were made of all frames, before they appear
+"""
 
 from __future__ import annotations
 
@@ -7,14 +15,22 @@ import hashlib
 import json
 import os
 import shutil
+import time
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..files import RawFrames, split_name
+from ..files import RawFrames, replacing, split_name
+from ..files.fingerprint import fingerprint
+from ..files.places import spool_folder
 from .planning import Job
+
+# Seconds after which what is appended is on the disk, and not only with the system. A loss of
+# power before costs these frames; a kill costs none.
+SYNC = 1.0
 
 
 class Spool:
@@ -38,7 +54,9 @@ class Spool:
     done : int
         Number of frames that are there.
     foreign : bool
-        Whether the folder holds frames of another model or input; they are replaced.
+        Whether there are frames of another model or input, which will be replaced.
+    lost : int
+        Frames that are there and are not as they were written; they are made again.
     """
 
     def __init__(
@@ -50,59 +68,125 @@ class Spool:
         resume: bool = False,
     ) -> None:
         self.folder = spool_folder(output)
-        self.path, told = self.folder / "frames.raw", self.folder / "identity.json"
+        self.path, self.index = self.folder / "frames.raw", self.folder / "blocks.txt"
         self.shape, self.frame = tuple(shape), 4 * int(np.prod(shape[1:]))
         self.identity = json.dumps(identity, sort_keys=True)
-        self.done = 0
-        self._file: Any = None
+        self.done = self.lost = 0
         self.foreign = False
+        self._kept = ""  # the lines of the index that are true
+        self._files: tuple[Any, ...] = ()
+        self._synced = time.monotonic()
+        told = self.folder / "identity.json"
         if resume and told.is_file() and self.path.exists():
-            self.foreign = told.read_text() != self.identity
+            self.foreign = told.read_text(errors="replace") != self.identity
             if not self.foreign:
-                # An incomplete measurement is computed again.
-                done = min(self.path.stat().st_size // self.frame, shape[0])
-                self.done = done // together * together
+                self._verify(together)
+
+    def _verify(self, together: int) -> None:
+        """Count the frames that are as they were written."""
+        whole = 0
+        with contextlib.suppress(OSError, ValueError), open(self.path, "rb") as frames:
+            for line in self.index.read_text(errors="replace").splitlines(keepends=True):
+                count, _ = line.split(" ")
+                data = frames.read(int(count) * self.frame)
+                if len(data) < int(count) * self.frame or line != _line(int(count), data):
+                    break
+                whole += int(count)
+                self._kept += line
+        # A measurement that a kill has cut short is made again.
+        self.done = min(whole, self.shape[0]) // together * together
+        self.lost = max(0, self.path.stat().st_size // self.frame - whole)
+        if self.done != whole:
+            with open(self.path, "rb") as frames:
+                self._kept = _line(self.done, frames.read(self.done * self.frame))
 
     def append(self, frames: np.ndarray) -> None:
         """Add the next frames, (frames, height, width)."""
-        if self._file is None:  # a failure before the first result leaves no folder
+        if not self._files:  # nothing is left behind by what fails before there is a result
             self._open()
-        np.ascontiguousarray(frames, np.float32).tofile(self._file)
+        data = np.ascontiguousarray(frames, np.float32).data.cast("B")
+        raw, index = self._files
+        os.stat(self.path)  # what is written to a file that was removed is lost
+        # First the frames, then the line that says so: what a break leaves is told by its line.
+        raw.write(data)
+        raw.flush()
+        line = _line(len(frames), data)
+        index.write(line.encode())
+        index.flush()
+        self._kept += line
         self.done += len(frames)
+        if time.monotonic() - self._synced > SYNC:
+            self._sync()
+
+    def _sync(self) -> None:
+        for file in self._files:
+            file.flush()
+            os.fsync(file.fileno())
+        self._synced = time.monotonic()
 
     def _open(self) -> None:
         if not self.done:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            forget(self.folder)
             self.folder.mkdir(parents=True)
-            (self.folder / "identity.json").write_text(self.identity)
-        self._file = open(self.path, "ab")  # noqa: SIM115 - closed by leave or remove
-        self._file.truncate(self.done * self.frame)
+            with replacing(self.folder / "identity.json") as part:
+                part.write_text(self.identity)
+        with replacing(self.index) as part:
+            part.write_text(self._kept)
+        self._files = (self.path.open("ab"), self.index.open("ab"))
+        self._files[0].truncate(self.done * self.frame)
 
     def frames(self) -> RawFrames:
         """All frames, once they are done, read as they are needed."""
-        if self._file is not None:
-            self._file.flush()
+        if self._files:
+            self._sync()
         return RawFrames(self.path, np.float32, self.shape)
 
     def leave(self) -> None:
-        """Keep what is done for a later run."""
-        if self._file is not None:
-            with contextlib.suppress(OSError):  # a full disk keeps what is already written
-                self._file.flush()
-                os.fsync(self._file.fileno())
-            with contextlib.suppress(OSError):
-                self._file.close()
+        """Keep what is done for another time."""
+        with contextlib.suppress(OSError):  # a full disk keeps what it has
+            self._sync()
+        self._close()
+        if not self.done:
+            forget(self.folder)
 
     def remove(self) -> None:
-        """Delete the folder: the result is written, or never will be."""
-        if self._file is not None:
-            self._file.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Forget it: the result is written, or never will be."""
+        self._close()
+        forget(self.folder)
+
+    def _close(self) -> None:
+        for file in self._files:
+            with contextlib.suppress(OSError):
+                file.close()
+        self._files = ()
+
+    def announce(self, place: Path, part: Path) -> None:
+        """Note that a file is about to appear at a place: a run that goes on knows it as its own.
+
+        Parameters
+        ----------
+        place, part : Path
+            Where it will be, and where it is.
+        """
+        told = {**announced(self.folder), place.name: fingerprint(part)}
+        with replacing(self.folder / "results.json") as file:
+            file.write_text(json.dumps(told))
 
 
-def spool_folder(output: Path) -> Path:
-    """The folder for the frames of a result until it is complete."""
-    return output.with_name(f".{output.name}.unfinished")
+def forget(folder: Path) -> None:
+    """Remove a spool's folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _line(count: int, data: Any) -> str:
+    return f"{count} {zlib.crc32(data):08x}\n"
+
+
+def announced(folder: Path) -> dict[str, str]:
+    """The fingerprints of results that a spool tells of, by their names."""
+    with contextlib.suppress(OSError, ValueError):
+        return dict(json.loads((folder / "results.json").read_text()))
+    return {}
 
 
 def identity(job: Job, model: str, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,9 +201,9 @@ def identity(job: Job, model: str, settings: Mapping[str, Any]) -> dict[str, Any
         All other settings that change the results.
     """
     files = [Path(split_name(name)[0]) for name in job.inputs]
-    stamps = [(str(p.resolve()), *stamp(p)) for p in files]
+    told = [fingerprint(path) for path in files]
     images = [split_name(name)[1] for name in job.inputs]
-    return {"files": stamps, "images": images, "model": model, "frames": job.frames, **settings}
+    return {"files": told, "images": images, "model": model, "frames": job.frames, **settings}
 
 
 def digest(path: str | Path) -> str:
@@ -135,8 +219,19 @@ def settings_of(output: Path) -> dict[str, Any]:
         return {}
 
 
-def stamp(path: Path) -> tuple[int, int]:
-    """Size and modification time of a file, or of the whole content of a folder."""
+def stamps(job: Job) -> list[tuple[int, int]]:
+    """`stamp_of` each of a job's files.
+
+    Raises
+    ------
+    OSError
+        If one is not there.
+    """
+    return [stamp_of(Path(split_name(name)[0])) for name in job.inputs]
+
+
+def stamp_of(path: Path) -> tuple[int, int]:
+    """Size and time of change of a file, or of all that is in a folder."""
     parts = [path, *path.rglob("*")] if path.is_dir() else [path]
-    told = [part.stat() for part in parts]
-    return sum(t.st_size for t in told), max(t.st_mtime_ns for t in told)
+    each = [part.stat() for part in parts]
+    return sum(t.st_size for t in each), max(t.st_mtime_ns for t in each)

@@ -16,9 +16,10 @@ from ..channels import network_input
 from ..errors import InputError
 from ..models import Frames, ModelCard
 from . import tiles
-from .axes import SMALLEST
+from .axes import LEAST
 from .engines import engine_of
 from .frames import FrameWindows, Series
+from .memory import with_less
 
 ALONE = Series()
 
@@ -77,13 +78,32 @@ def predict_stack(
     told = engine.card.measured_conditions(conditions)
     for image in stack:
         check(image, engine.card)
-    results = []
-    each = batch_size or max(1, tiles.PIXELS // stack[0, ..., 0].size)
-    frames = None
+
+    def work(each: int, tiled: int | None) -> np.ndarray:
+        return _inverted(engine, stack, each, tiled, told, series, temporal, faults, say, progress)
+
+    shape = stack.shape[1:3]
+    each = min(batch_size or max(1, tiles.PIXELS // stack[0, ..., 0].size), len(stack))
+    return with_less(work, engine, shape, each, tiles.choose_size(engine, shape, tile_size), say)
+
+
+def _inverted(
+    engine: Any,
+    stack: np.ndarray,
+    each: int,
+    tiled: int | None,
+    told: Mapping[str, Any],
+    series: Series,
+    temporal: str,
+    faults: str,
+    say: Callable[[str], Any],
+    progress: Callable[[int, int], Any],
+) -> np.ndarray:
+    """What `predict_stack` does, so many at a time and in tiles of this size, if any."""
+    results, frames = [], None
     if isinstance(engine.card.inputs, Frames):
         frames = FrameWindows(lambda i: stack[i, ..., 0], engine.card, series, temporal, faults)
 
-    tiled = tiles.choose_size(engine, stack.shape[1:3], tile_size)
     parts = tiles.count(engine, stack.shape[1:3], tiled) if tiled else 1
     done = 0
 
@@ -96,7 +116,7 @@ def predict_stack(
         stop = min(start + each, len(stack))
         part, completed = frames.batch(start, stop) if frames else (stack[start:stop], _as_it_is)
         told_of = tick if tiled else lambda tiles: None
-        return *prepared(engine, part, tile_size, told_of, told), completed
+        return *prepared(engine, part, tiled, told_of, told), completed
 
     with ThreadPoolExecutor(1) as reader:
         ahead = reader.submit(read, 0)
@@ -174,10 +194,10 @@ def check(image: np.ndarray, card: ModelCard) -> None:
             f"an array of shape {image.shape} was given; (height, width, {channels}) is expected, "
             f"since the model was trained on {channels} image{'s' * (channels > 1)}"
         )
-    if min(image.shape[:2]) < SMALLEST:
+    if min(image.shape[:2]) < LEAST:
         raise InputError(
             f"the image has {image.shape[0]}x{image.shape[1]} pixels; at least "
-            f"{SMALLEST}x{SMALLEST} are needed"
+            f"{LEAST}x{LEAST} are needed"
         )
     # In a frame, NaN and infinite pixels count as missing.
     if not isinstance(card.inputs, Frames) and not np.isfinite(image).all():

@@ -7,8 +7,8 @@ A result file appears when all of its frames are done. Until then they are in a 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,26 +16,25 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, reason
-from ..files import open_recording, split_name, write_recording
-from ..files.formats import default_type, require_type
-from ..models import Frames
+from ..files import open_recording, replacing, split_name, write_recording
+from ..files.formats import Shifted, default_type, require_type, widest_type
+from ..files.locking import locked
+from ..files.places import require_not_source, spool_folder
+from ..files.whole import remove_left
 from ..models.saving import model_path, read_card
-from ..progress import FrameProgress, duration
 from . import tiles
 from .assumptions import compare_pixels, compare_sizes, compare_text
 from .engines import Averaged
 from .fastest import engine_for
-from .frames import FrameWindows, series_of
-from .measurements import Measurements
+from .filling import Kept, Unchanged, fill
+from .finished import is_done, note, noted, picture_of, require_own
+from .memory import with_less
+from .missing import look_for_missing
 from .movie_files import FileOfMovie, movies_of
 from .planning import Job, open_measurements, plan
 from .preview import write_preview
-from .spool import Spool, digest, identity, settings_of, spool_folder, stamp
-from .stack import check, prepared
+from .spool import Spool, digest, forget, identity, settings_of
 from .video import check_video, write_columns
-
-# From this number of pixels in tiles, time and memory are estimated first.
-WORTH_A_WORD = 2**24
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,10 @@ class Options:
     batch_size, tile_size : int, optional
         See `predict_stack`.
     resume : bool
-        Continue an interrupted run.
+        Continue an interrupted run: keep finished results, and replace this program's own results
+        of inputs that have changed.
+    overwrite : bool
+        Replace whatever is at the place of a result, but never what it is made from.
     precision : {'float32', 'bfloat16', 'auto'}
         Precision of the network; 'auto' allows both.
     temporal, faults, average :
@@ -66,6 +68,7 @@ class Options:
     batch_size: int | None = None
     tile_size: int | None = None
     resume: bool = False
+    overwrite: bool = False
     precision: str = "float32"
     temporal: str = "auto"
     faults: str = "mend"
@@ -84,6 +87,8 @@ def predict_files(
     **options: Any,
 ) -> list[Path]:
     """Invert measured images in files; see `plan` and `execute` for the arguments.
+
+    Files that are there are replaced only with ``overwrite=True``; see `Options`.
 
     Returns
     -------
@@ -138,9 +143,10 @@ def execute(
         If a job cannot be done; with several jobs, after the others are done.
     """
     how = Options(**options)
-    _check(how, jobs)
+    _check(how, jobs, model)
+    look_for_missing(jobs, read_card(model) if isinstance(engine, str) else engine.card, say)
     if isinstance(engine, str):
-        left = [settings_of(job.output) for job in jobs] if how.resume else []
+        left = [settings_of(j.output) or noted(j.output) for j in jobs] if how.resume else []
         begun = next((settings for settings in left if settings), None)
         engine = engine_for(model, engine, how.precision, say, begun, start)
     how = replace(how, precision=engine.precision)
@@ -149,14 +155,13 @@ def execute(
     written: list[Path] = []
     failed: list[str] = []
     places = movies_of(jobs, engine.card, how.temporal, how.faults)
+    known: set[str] = set()
     for job, place in zip(jobs, places, strict=True):
         try:
             if job.failed:
                 raise InputError(job.failed)
-            if how.resume and len(jobs) > 1 and _is_done(job):
-                say(f"{job.output} is there already")
-                continue
-            files = _result(job, place, engine, fingerprint, how, say)
+            with locked(job.output):
+                files = _result(job, place, engine, fingerprint, how, say, known)
             stretched = engine.card.normalization.limits is None
             for path in files:
                 is_view = stretched and path.suffix == ".png"
@@ -180,15 +185,7 @@ def execute(
     return written
 
 
-def _is_done(job: Job) -> bool:
-    """Whether an earlier run finished a job, and its inputs are older than its result."""
-    if spool_folder(job.output).exists() or not job.output.exists():
-        return False
-    newest = max(stamp(Path(split_name(name)[0]))[1] for name in job.inputs)
-    return stamp(job.output)[1] >= newest
-
-
-def _check(options: Options, jobs: Sequence[Job]) -> None:
+def _check(options: Options, jobs: Sequence[Job], model: str | Path) -> None:
     """Raise InputError for wrong options before anything is computed."""
     if options.dtype is not None:
         for job in jobs:
@@ -203,6 +200,20 @@ def _check(options: Options, jobs: Sequence[Job]) -> None:
         raise InputError(f"the truth {options.truth} is for a video; add --video FILE")
     if not options.fps > 0:
         raise InputError(f"fps {options.fps} must be positive")
+    given: list[str] = [name for job in jobs for name in job.inputs]
+    given += [options.truth] if options.truth else []
+    sources = [model_path(model), *(Path(split_name(name)[0]) for name in given)]
+    places = [path for job in jobs for path in _places(job, options)]
+    require_not_source(places, sources)
+    if not options.resume:  # else of each by itself
+        for job in jobs:
+            require_own(job.output, _places(job, options), False, options.overwrite)
+
+
+def _places(job: Job, options: Options) -> list[Path]:
+    """All that is written for a job: the result, its picture, a video."""
+    video = [Path(options.video)] if options.video is not None else []
+    return [job.output, picture_of(job.output), *video]
 
 
 def _result(
@@ -212,11 +223,33 @@ def _result(
     model: str,
     options: Options,
     say: Callable[[str], Any],
+    known: set[str],
 ) -> list[Path]:
-    """Make one result; returns its files."""
-    card = engine.card
-    outputs = len(card.outputs)
+    """Make one result; returns its files. What is `known` of inputs is not said again."""
+    card, written = engine.card, _places(job, options)
+    output, picture, *video = written
+    made = [output, *video]
+    for path in written:
+        remove_left(path)
+    try:
+        unchanged = Unchanged(job)
+        asked = {
+            "tile_size": options.tile_size, "precision": options.precision,
+            "average": options.average, "temporal": options.temporal, "faults": options.faults,
+        }  # fmt: skip
+        told = identity(job, model, asked)
+        finished = {**told, "dtype": options.dtype}
+    except OSError as error:
+        raise InputError(f"{job.source} cannot be read ({reason(error)})") from None
+    if options.resume and is_done(output, finished, made):
+        say(f"{output} is there already")
+        forget(spool_folder(output))  # a kill may have come after all was written
+        return []
+    require_own(output, written, options.resume, options.overwrite)
     with open_measurements(job, card) as measurements:
+        for recording in measurements.recordings:
+            for line in recording.told(known):
+                say(line)
         if job.note:
             say(job.note)
         compare_pixels(card, measurements.field, job.source, say)
@@ -224,59 +257,105 @@ def _result(
         compare_sizes(card, measurements.field, job.source, say)
         if measurements.recordings[0].colour and not measurements.colours:
             say(f"the colours of {job.source} are averaged to grey, as the model takes grey images")
-        axes = measurements.result_axes(card)
+        outputs, axes = len(card.outputs), measurements.result_axes(card)
         shape = (int(np.prod([a.size for a in axes[:-2]])), *(a.size for a in axes[-2:]))
-        written = [job.output, job.output.with_suffix(".png")]
         if options.truth is not None:
             _check_truth(options.truth, shape, outputs)
+        other = widest_type(output, options.dtype, measurements.offset)
         try:
-            tile_size = tiles.choose_size(engine, measurements.size, options.tile_size)
-            settings = {
-                "tile_size": tile_size, "precision": options.precision, "average": options.average,
-                "temporal": options.temporal, "faults": options.faults,
-            }  # fmt: skip
-            told = identity(job, model, {**settings, "engine": engine.name})
-            spool = Spool(job.output, shape, told, outputs, options.resume)
-            if spool.foreign:
-                say(f"{job.output.name} starts again: the input or the model has changed")
-            try:
-                place = place if len(measurements) == 1 else None
-                _fill(spool, measurements, engine, options, tile_size, say, place)
-            except KeyboardInterrupt:
-                spool.leave()
-                raise KeyboardInterrupt(
-                    f"{spool.done} of {shape[0]} frames are done; add --resume to the same command "
-                    "to continue"
-                ) from None
-            except OSError:  # a full disk: the finished frames are kept
-                spool.leave()
-                raise
-            except BaseException:
-                spool.remove()
-                raise
+            place = place if len(measurements) == 1 else None
+            spool = _computed(
+                job, shape, {**told, "engine": engine.name}, measurements, unchanged, place,
+                engine, options, say,
+            )  # fmt: skip
             try:
                 results = spool.frames()
-                dtype = options.dtype or default_type(job.output, results, measurements.dtype, say)
-                names = [output.name for output in card.outputs]
+                whole = Shifted(results, measurements.offset) if measurements.offset else results
+                dtype = options.dtype or default_type(output, whole, measurements.dtype, say, other)
+                names = [o.name for o in card.outputs]
                 labels = names * (shape[0] // outputs) if outputs > 1 else None
-                write_recording(job.output, results, axes, measurements.title, dtype, labels)
-                write_preview(written[1], results[:outputs], card, measurements)
-                if options.video is not None:
-                    write_columns(
-                        options.video, measurements, results, outputs, options.truth, options.fps
-                    )
-                    written.append(Path(options.video))
+                with replacing(output) as part:
+                    write_recording(part, whole, axes, measurements.title, dtype, labels)
+                    spool.announce(output, part)
+                for path in video:
+                    with replacing(path) as part:
+                        write_columns(
+                            part, measurements, results, outputs, options.truth, options.fps
+                        )
+                        spool.announce(path, part)
+                facts = {"engine": engine.name, "precision": options.precision}
+                text = note(output, finished, made, **facts)
+                write_preview(picture, results[:outputs], card, measurements, text)
             except BaseException:  # e.g. a full disk: the finished frames are kept
                 spool.leave()
                 raise
             spool.remove()
-        except (OSError, ValueError, OverflowError) as error:
-            if isinstance(error, InputError):
+        except (OSError, ValueError, OverflowError, MemoryError) as error:
+            if isinstance(error, InputError) and not isinstance(error, Kept):
                 raise
-            left = spool_folder(job.output).exists()
-            kept = "; the finished frames are kept for --resume" if left else ""
-            raise InputError(f"{job.output} cannot be written: {reason(error)}{kept}") from None
+            left = spool_folder(output).exists()
+            kept = "; what was computed is kept for --resume" if left else ""
+            if isinstance(error, Kept):
+                raise InputError(f"{error}{kept}") from None
+            raise InputError(f"{output} cannot be written: {reason(error)}{kept}") from None
     return written
+
+
+def _computed(
+    job: Job,
+    shape: tuple[int, ...],
+    told: dict[str, Any],
+    measurements: Any,
+    unchanged: Unchanged,
+    place: FileOfMovie | None,
+    engine: Any,
+    options: Options,
+    say: Callable[[str], Any],
+) -> Spool:
+    """The spool of a job with all of its frames."""
+
+    @functools.cache
+    def spool_of(tile_size: int | None) -> Spool:
+        now = {**told, "tile_size": tile_size}
+        left = {**settings_of(job.output), "tile_size": tile_size}
+        spool = Spool(job.output, shape, now, len(engine.card.outputs), options.resume)
+        if spool.foreign and left != now:  # else the memory did not suffice for other tiles
+            say(f"{job.output.name} starts again: the input or the model has changed")
+        if spool.lost:
+            say(
+                f"{spool.lost} unfinished frames of {job.output.name} are not whole; they are "
+                "computed again"
+            )
+        return spool
+
+    def work(each: int, tile_size: int | None) -> Spool:
+        spool = spool_of(tile_size)
+        try:
+            fill(
+                spool, measurements, engine, unchanged, each, tile_size, say, options.temporal,
+                options.faults, place,
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            spool.leave()
+            raise KeyboardInterrupt(
+                f"{spool.done} of {shape[0]} frames are done; add --resume to the same command "
+                "to continue"
+            ) from None
+        except (OSError, Kept):  # a full disk, a share that is gone: what is there is kept
+            spool.leave()
+            raise
+        except InputError:
+            spool.remove()
+            raise
+        except BaseException:  # a bug, or too little memory
+            spool.leave()
+            raise
+        return spool
+
+    size = measurements.size
+    tile_size = tiles.choose_size(engine, size, options.tile_size)
+    each = options.batch_size or max(1, tiles.PIXELS // int(np.prod(size)))
+    return with_less(work, engine, size, min(each, len(measurements)), tile_size, say)
 
 
 def _check_truth(name: str, shape: tuple[int, ...], outputs: int) -> None:
@@ -287,81 +366,3 @@ def _check_truth(name: str, shape: tuple[int, ...], outputs: int) -> None:
                 f"the truth {name} has {len(truth)} images of {truth.size}; {expected[0]} of "
                 f"{expected[1:]} are expected"
             )
-
-
-def _fill(
-    spool: Spool,
-    measurements: Measurements,
-    engine: Any,
-    options: Options,
-    tiled: int | None,
-    say: Callable[[str], Any],
-    place: FileOfMovie | None,
-) -> None:
-    """Compute the frames that the spool lacks; one thread reads ahead, one writes.
-
-    `place` is the place in a movie of a file with one frame.
-    """
-    channels, count = len(engine.card.outputs), len(measurements)
-    each = options.batch_size or max(1, tiles.PIXELS // int(np.prod(measurements.size)))
-    first = spool.done // channels
-    parts = tiles.count(engine, measurements.size, tiled) if tiled else 1
-    if tiled and (count - first) * np.prod(measurements.size) > WORTH_A_WORD:
-        seconds, memory = tiles.estimate(engine, measurements.size, tiled)
-        say(
-            f"{parts} tiles of {tiled}x{tiled} for each of {count - first} images: about "
-            f"{duration((count - first) * seconds)} and {memory / 2**30:.1f} GiB of memory"
-        )
-
-    def measured(start: int, stop: int) -> np.ndarray:
-        try:
-            stack = measurements.read(start, stop)
-        except OSError as error:  # e.g. a network share that is gone
-            raise InputError(f"frame {start} cannot be read ({reason(error)})") from None
-        for image in stack:
-            check(image, engine.card)
-        return stack
-
-    frames: FrameWindows | FileOfMovie | None = place
-    if isinstance(engine.card.inputs, Frames) and place is None:
-        outer = measurements.outer
-        series = series_of([a.name for a in outer], [a.size for a in outer])
-
-        def frame(number: int) -> np.ndarray:
-            found = measurements.frame(number)
-            check(found[..., None], engine.card)
-            return found
-
-        frames = FrameWindows(frame, engine.card, series, options.temporal, options.faults)
-
-    def read(start: int) -> Any:
-        stop = min(start + each, count)
-        stack, completed = frames.batch(start, stop) if frames else (measured(start, stop), None)
-        tick = progress.add if tiled else lambda tiles: None
-        finish, batch = prepared(engine, stack, tiled, tick)
-        return (lambda b: completed(finish(b))) if completed else finish, batch
-
-    def write(answers: np.ndarray) -> None:
-        if answers.ndim == 4:
-            answers = np.moveaxis(answers, -1, 1).reshape(-1, *answers.shape[1:3])
-        spool.append(answers)
-
-    with (
-        ThreadPoolExecutor(1) as reader,
-        ThreadPoolExecutor(1) as writer,
-        FrameProgress(count * parts, first * parts, "tile" if tiled else "frame") as progress,
-    ):
-        ahead, behind = None, None
-        for start in range(first, count, each):
-            finish, batch = (ahead or reader.submit(read, start)).result()
-            ahead = reader.submit(read, start + each) if start + each < count else None
-            answers = finish(batch)
-            if behind is not None:
-                behind.result()
-            behind = writer.submit(write, answers)
-            if not tiled:
-                progress.add(min(each, count - start))
-        if behind is not None:
-            behind.result()
-    for line in frames.summary() if frames else ():
-        say(line)

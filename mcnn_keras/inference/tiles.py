@@ -22,6 +22,7 @@ from ..errors import InputError
 from ..models import ModelCard
 from ..models.card import OVERLAP
 from .engines import measured_radius
+from .memory import compute
 
 # Number of pixels of the images or tiles that are computed together.
 PIXELS = 2**18
@@ -133,7 +134,7 @@ def blended(
             batch, inner, scales = ready.result()
             if following is not None:
                 ready = ahead.submit(prepare, *following)
-            answers = engine.compute(batch)[(slice(None), *inner)]
+            answers = compute(engine, batch)[(slice(None), *inner)]
             for x, answer, own in zip(some, answers, scales, strict=True):
                 place = tuple(
                     slice(scale * a, scale * (a + n)) for a, n in ((y, height), (x, width))

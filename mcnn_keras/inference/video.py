@@ -76,13 +76,13 @@ def write_video(
 
 
 def write_columns(
-    path: str, measurements: Any, results: Any, outputs: int, truth: str | None, fps: float
+    path: str | Path, measurements: Any, results: Any, outputs: int, truth: str | None, fps: float
 ) -> None:
     """Write a video of the first plane and the first output of each measurement.
 
     Parameters
     ----------
-    path : str
+    path : Path
         As for `write_video`.
     measurements : Measurements
     results : array

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,10 +10,13 @@ from typing import Any
 from ..errors import InputError, reason
 from ..files import open_recording
 from ..files.formats import is_image_file
+from ..files.locking import locked
+from ..files.recording import frames_at_once
 from ..models import ModelCard
 from ..models.saving import load
 from .engines import engine_of
 from .planning import plan, result_name
+from .spool import stamp_of
 from .stream import execute
 
 # A file is complete when it has not changed for this time, in seconds, and can be read.
@@ -42,8 +44,8 @@ def watch(
     card : ModelCard
         Card of the model.
     folder, output : Path
-        Folders of the images and of the results. Results that are newer than their images are not
-        made again.
+        Where images appear, and where their results go. Results that were made from the images as
+        they are now are not made again; those of images that have changed are.
     frames : list of int, optional
         Which images of each file to use.
     defocus : sequence of float, optional
@@ -61,6 +63,22 @@ def watch(
         raise InputError(
             f"the output folder is the folder of the images, {folder}; name another output"
         )
+    with locked(output, inside=True):
+        _watch(model, card, folder, output, frames, defocus, stop, say, engine, options)
+
+
+def _watch(
+    model: str | Path,
+    card: ModelCard,
+    folder: Path,
+    output: Path,
+    frames: list[int] | None,
+    defocus: Sequence[float] | None,
+    stop: Callable[[], bool],
+    say: Callable[[str], Any],
+    engine: Any,
+    options: dict[str, Any],
+) -> None:
     engine = engine or engine_of(load(model, options.get("precision", "float32")))
     seen: dict[Path, tuple[Any, float]] = {}
     done: dict[Path, Any] = {}
@@ -82,14 +100,13 @@ def watch(
             done[path] = stamp  # until it changes
             result = output / _name(path, images)
             try:
-                if result.exists() and result.stat().st_mtime_ns >= stamp[1]:
-                    continue
                 _require_whole(path)
                 jobs = plan(model, card, [str(path)], result, frames, defocus)
-                execute(model, jobs, engine=engine, **options)
-                # The time of the image when it was read; it may have grown since.
-                os.utime(result, ns=(stamp[1], stamp[1]))
-                say(f"wrote {result}")
+                # What was finished, or begun, of this very image is not made again.
+                if execute(model, jobs, engine=engine, **{**options, "resume": True}):
+                    say(f"wrote {result}")
+                if _stamp(path) != stamp:  # it has grown since: that result is not the last
+                    done.pop(path)
             except (InputError, OSError) as error:
                 say(f"failed: {error}; the next try is when the file changes")
         time.sleep(PAUSE)
@@ -97,16 +114,17 @@ def watch(
 
 def _stamp(path: Path) -> tuple[int, int] | None:
     try:
-        told = path.stat()
-    except OSError:  # the file was removed
+        return stamp_of(path)
+    except OSError:  # gone again
         return None
-    return told.st_size, told.st_mtime_ns
 
 
 def _require_whole(path: Path) -> None:
-    """Raise an error unless the last image of the file can be read."""
+    """Raise an error unless all images of the file can be read."""
     with open_recording(path) as recording:
-        recording.read(len(recording) - 1, len(recording))
+        each = frames_at_once((len(recording), *recording.size))
+        for start in range(0, len(recording), each):
+            recording.read(start, min(start + each, len(recording)), finite=False)
 
 
 def _name(path: Path, images: Sequence[Path]) -> str:

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from .. import checks
 from ..channels import IN_PLACE
-from ..errors import InputError, reason
+from ..errors import InputError, NewerFormat, reason
 from . import normalization as normalizations
 from .normalization import Normalization
+from .schema import ROLES, check_card
 
 FORMAT = 2
-ROLES = ("phase", "amplitude", "image", "colour", "value")
 # Size of the tiles of a field that is normalised as a whole, in pixels, without halos.
 TILE = 1024
 # Overlap of neighbouring tiles that have their own scales, in pixels.
@@ -319,15 +320,15 @@ def card_from(told: Mapping[str, Any]) -> ModelCard:
     InputError
         If it was written by a newer version of this package.
     KeyError, TypeError, ValueError
-        If it is not complete.
+        If it is not complete, or a field has an impossible value.
     """
-    if told["format"] > FORMAT:
-        raise InputError("it was written by a newer mcnn-keras; upgrade mcnn-keras")
+    require_known(told, FORMAT)
     if told["format"] == 1:
         from .format_1 import upgraded
 
         told = upgraded(told)
     values = {k: v for k, v in told.items() if k != "format"}
+    check_card(values)
     inputs = dict(values["inputs"])
     values["inputs"] = INPUTS[inputs.pop("kind")](**inputs)
     values["outputs"] = tuple(Output(**o) for o in values["outputs"])
@@ -336,7 +337,24 @@ def card_from(told: Mapping[str, Any]) -> ModelCard:
     return ModelCard(**values)
 
 
-def parsed_card(text: str, path: str | Path) -> ModelCard:
+def require_known(told: Any, newest: int) -> None:
+    """Refuse what tells of a format that is newer than this package, or of none.
+
+    Raises
+    ------
+    NewerFormat
+        If it is newer.
+    ValueError
+        If it tells no format.
+    """
+    if not isinstance(told, Mapping) or "format" not in told:
+        raise ValueError("it tells no format")
+    checks.whole(1, 10**6)(told["format"], "format")
+    if told["format"] > newest:
+        raise NewerFormat("it was written by a newer mcnn-keras; upgrade mcnn-keras")
+
+
+def parsed_card(text: Any, path: str | Path) -> ModelCard:
     """The card from the text in a file.
 
     Raises
@@ -345,10 +363,10 @@ def parsed_card(text: str, path: str | Path) -> ModelCard:
         If it is not complete, or of a newer version.
     """
     try:
-        return card_from(json.loads(text))
+        return card_from(checks.parsed(text))
     except InputError as error:
         raise InputError(f"{path} cannot be used: {error}") from None
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise InputError(
             f"{path} is damaged: its card is not complete ({reason(error)}); copy or train it again"
         ) from None

@@ -328,6 +328,22 @@ def from_config(config: Mapping[str, Any]) -> Normalization:
     return KINDS[values.pop("kind")](**values)
 
 
+def finite(answer: np.ndarray) -> np.ndarray:
+    """An answer, unless something in it is no number.
+
+    Raises
+    ------
+    InputError
+        If it holds NaN or infinity: the model is damaged, or the image far from what it knows.
+    """
+    if not np.isfinite(answer).all():
+        raise InputError(
+            "the model answers NaN or infinity; its file is damaged, or the image holds values "
+            "that are far too large"
+        )
+    return answer
+
+
 def _require_light(image: np.ndarray, mean: np.ndarray) -> None:
     for channel, value in enumerate(mean.reshape(-1, mean.shape[-1])[0]):
         if not value > 0:

@@ -14,10 +14,13 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, reason
+from . import onnx_file
 from .card import parsed_card
+from .normalization import finite
 
 KEY, STRIDE_KEY = "mcnn_keras", "mcnn_keras_stride"
 OPSET = 21
+STRIDES = tuple(str(2**k) for k in range(17))
 # Keras activations, and their names in ONNX.
 ACTIVATIONS = {"sigmoid": "Sigmoid", "relu": "Relu", "tanh": "Tanh", "softsign": "Softsign"}
 
@@ -36,6 +39,8 @@ class OnnxModel:
     ----------
     source : str, Path or bytes
         A file, or the result of `serialized`.
+    own : bool
+        Whether this program made it, so that its layers need no check.
 
     Attributes
     ----------
@@ -51,7 +56,7 @@ class OnnxModel:
 
     name, precision = "onnxruntime", "float32"
 
-    def __init__(self, source: str | Path | bytes) -> None:
+    def __init__(self, source: str | Path | bytes, own: bool = False) -> None:
         path = Path("the exported network" if isinstance(source, bytes) else source)
         if not isinstance(source, bytes) and not path.is_file():
             raise InputError(f"the model {path} is not there; give the name of a .onnx file")
@@ -59,13 +64,13 @@ class OnnxModel:
             import onnxruntime
         except ImportError:
             raise InputError(f"{path} needs ONNX Runtime; run pip install onnxruntime") from None
+        content = source if isinstance(source, bytes) else path.read_bytes()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = usable_cores()
         try:
+            file = None if own else onnx_file.require_plain(content)
             self._session = onnxruntime.InferenceSession(
-                source if isinstance(source, bytes) else str(path),
-                options,
-                providers=onnxruntime.get_available_providers(),
+                content, options, providers=onnxruntime.get_available_providers()
             )
             self.notes = dict(self._session.get_modelmeta().custom_metadata_map)
         except Exception as error:  # ONNX Runtime's exception classes are not public
@@ -75,11 +80,37 @@ class OnnxModel:
                 f"{path} was not written by mcnn-keras (it has no card); give a .onnx that "
                 "`mcnn-keras export` made"
             )
-        self.card, self.stride = parsed_card(self.notes[KEY], path), int(self.notes[STRIDE_KEY])
+        self.card = parsed_card(self.notes[KEY], path)
+        self._path = path
+        self.stride = self._checked(file)
+
+    def _checked(self, file: Any) -> int:
+        """The stride that the file tells, once all of it fits together."""
+        told = self.notes.get(STRIDE_KEY, "")
+        try:
+            if told not in STRIDES:
+                raise ValueError(f"its stride is {told[:40]!r}")
+            if file is not None:
+                onnx_file.require_channels(file, self.card.network)
+                expected = self.notes.get(onnx_file.DIGEST)
+                parts = (self.notes[KEY], told)
+                if expected is not None and expected != onnx_file.digest_of(file, *parts):
+                    raise ValueError("its card or its weights are not those that were exported")
+        except ValueError as error:
+            raise InputError(
+                f"{self._path} is damaged ({reason(error)}); export it again"
+            ) from None
+        return int(told)
 
     def compute(self, batch: np.ndarray) -> np.ndarray:
         """The network's output for a batch; both (batch, height, width, channels), float32."""
-        return self._session.run(None, {"input": np.asarray(batch, np.float32)})[0]
+        try:
+            answer = self._session.run(None, {"input": np.asarray(batch, np.float32)})[0]
+        except Exception as error:  # ONNX Runtime's own kinds are not public
+            raise InputError(
+                f"{self._path} cannot compute images of {np.shape(batch)} ({reason(error)})"
+            ) from None
+        return finite(answer)
 
 
 def export(model: Any, path: str | Path) -> None:
@@ -135,6 +166,7 @@ def serialized(model: Any, **notes: str) -> bytes:
         producer_name="mcnn-keras",
     )
     told = {KEY: model.card.to_json(), STRIDE_KEY: str(stride(model)), **notes}
+    told[onnx_file.DIGEST] = onnx_file.digest_of(file, told[KEY], told[STRIDE_KEY])
     onnx.helper.set_model_props(file, told)
     onnx.checker.check_model(file, full_check=True)
     return file.SerializeToString()

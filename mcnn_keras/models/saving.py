@@ -8,12 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import numpy as np
 
 from ..errors import InputError, reason
 from ..files import replacing
 from ..version import version_of
 from .card import ModelCard, parsed_card
+from .weights import (
+    DIGEST,
+    digest,
+    layer_arrays,
+    require_ending,
+    require_room,
+    single,
+    stored,
+    text_attribute,
+)
 
 PACKAGES = ("mcnn-keras", "keras", "tensorflow", "numpy")
 ATTRIBUTE = "mcnn_keras_card"
@@ -65,7 +74,21 @@ def save(model: Any, path: str | Path) -> None:
     with replacing(path) as part:
         _write_keras_file(model, part)
         with h5py.File(part, "r+") as file:
-            file.attrs[ATTRIBUTE] = model.card.to_json()
+            seal(file, model.card)
+
+
+def seal(file: Any, card: ModelCard) -> None:
+    """Put a card into an open file of weights, and the digest of both.
+
+    Parameters
+    ----------
+    file : h5py.File
+        Open for writing.
+    card : ModelCard
+    """
+    file.attrs[ATTRIBUTE] = text = card.to_json()
+    arrays = {name: dataset[()] for name, dataset in stored(file).items()}
+    file.attrs[DIGEST] = digest(arrays, text)
 
 
 def load(path: str | Path, precision: str = "float32") -> Any:
@@ -95,22 +118,32 @@ def load(path: str | Path, precision: str = "float32") -> Any:
         from .onnx import OnnxModel
 
         return OnnxModel(path)
-    from ..network import build, receptive_radius
+    from ..network import build, least_size, receptive_radius
 
     if precision not in PRECISIONS:
         raise InputError(f"precision {precision!r} is not known; choose 'float32' or 'bfloat16'")
     path = model_path(path)
-    card = read_card(path)
+    card, arrays = read_card(path), {}
     try:
-        model = build(card.network, precision)
         with h5py.File(path, "r") as file:
+            text, told = text_attribute(file, ATTRIBUTE), text_attribute(file, DIGEST)
+            found = stored(file)
+            require_room(found, *least_size(card.network))
+            model = build(card.network, precision)
             for layer in model.layers:
                 if layer.weights:
-                    layer.set_weights(_layer_weights(file["model_weights"][layer.name], layer))
-    except (KeyError, TypeError, ValueError, OSError) as error:
+                    own = layer_arrays(file, found, layer)
+                    layer.set_weights(single(own))
+                    arrays.update(own)
+    except (LookupError, TypeError, ValueError, OSError, RuntimeError, MemoryError) as error:
         raise InputError(
             f"{path} is damaged: its weights do not fit its card ({reason(error)})"
         ) from None
+    if told is not None and told != digest(arrays, str(text)):
+        raise InputError(
+            f"{path} is damaged: its card or its weights are not those that were saved; copy or "
+            "train it again"
+        )
     if card.tile.overlap is None:
         card.tile = dataclasses.replace(card.tile, overlap=receptive_radius(model))
     model.card = card
@@ -153,9 +186,10 @@ def read_card(path: str | Path) -> ModelCard:
         known = "".join(f", or {name}" for name in shipped())
         raise InputError(f"the model {path} {what}; give the name of a .h5 file{known}")
     try:
+        require_ending(path)
         with h5py.File(path, "r") as file:
-            text = file.attrs.get(ATTRIBUTE)
-    except OSError:
+            text = text_attribute(file, ATTRIBUTE)
+    except (LookupError, TypeError, ValueError, OSError, RuntimeError):
         raise InputError(f"{path} is damaged or not an HDF5 file; copy or train it again") from None
     if text is None:
         raise InputError(
@@ -180,13 +214,3 @@ def _write_keras_file(model: Any, path: Path) -> None:
         model.save(path, include_optimizer=False)
     finally:
         logging.set_verbosity(level)
-
-
-def _layer_weights(group: Any, layer: Any) -> list[np.ndarray]:
-    """The arrays of a layer's weights, in the layer's order, in float32."""
-    names = [n.decode() if isinstance(n, bytes) else n for n in group.attrs["weight_names"]]
-    arrays = [np.asarray(group[name], np.float32) for name in names]
-    shapes = [tuple(weight.shape) for weight in layer.weights]
-    if [a.shape for a in arrays] != shapes:
-        raise ValueError(f"{layer.name} has weights of {[a.shape for a in arrays]}, not {shapes}")
-    return arrays

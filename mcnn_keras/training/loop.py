@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ import numpy as np
 import tensorflow as tf
 
 from ..errors import InputError, TrainingStopped
+from ..files.locking import locked
 from ..metrics import correlation, mean_absolute_error
-from ..models.format_1 import problem_config
 from ..models.saving import save
 from ..network import stride
 from ..problems.base import Problem, as_problem
@@ -32,10 +32,10 @@ from .build import (
     start_from,
 )
 from .callbacks import Callbacks, interruptible
-from .checkpoints import RunFolder
+from .checkpoints import RunFolder, config_of, going_on, require_same
 from .devices import choose_strategy, faster_precision
 from .losses import answer_sizes, coarse_targets, growth, multiscale_errors, scale_weights
-from .pipeline import fixed_set, is_large, mixed_stream, stream
+from .pipeline import batch_of, fixed_set, is_large, mixed_stream, stream, unsharded
 from .settings import Settings
 
 TEST_SAMPLES = 64
@@ -112,27 +112,37 @@ def train(
     problem = as_problem(problem)
     chosen = Settings(**{**problem.recipe, **settings})
     problem = problem.for_run(chosen.samples * (chosen.epochs if chosen.fresh else 1))
-    return _train(problem, chosen, output, resume, strategy, callbacks)
+    strategy = strategy or choose_strategy(chosen.gpus)
+    folder = None if output is None else RunFolder(output)
+    if resume:
+        if folder is None:
+            raise InputError("resume needs the folder of the run; give it with output (--output)")
+        folder.config()  # where there is no run, there is nothing to lock
+    try:
+        with contextlib.nullcontext() if folder is None else locked(folder.path, inside=True):
+            return _train(problem, chosen, folder, resume, strategy, callbacks)
+    except (MemoryError, tf.errors.ResourceExhaustedError):
+        raise TrainingStopped(
+            f"the memory is too small for batches of {chosen.batch_size} images of "
+            f"{chosen.image_size} pixels; start a new run with a smaller --batch-size or "
+            "--image-size"
+        ) from None
 
 
 def _train(
     problem: Problem,
     settings: Settings,
-    output: str | Path | None,
+    folder: RunFolder | None,
     resume: bool,
-    strategy: tf.distribute.Strategy | None,
+    strategy: tf.distribute.Strategy,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> Run:
-    strategy = strategy or choose_strategy(settings.gpus)
-    folder = None if output is None else RunFolder(output)
     sample = first_sample(problem, settings)
     network = network_arguments(problem, settings, sample)
     precision = settings.precision
-    if resume:
-        if folder is None:
-            raise InputError("resume needs the folder of the run; give it with output (--output)")
+    if resume and folder is not None:
         started = folder.config()
-        _require_same(started, _config(problem, settings, None))
+        require_same(started, config_of(problem, settings, None))
         precision = started["precision"]
     elif precision == "auto":
         precision = faster_precision()
@@ -152,7 +162,7 @@ def _train(
     trainer = Trainer(problem, settings, strategy, model, optimizer, folder, adversary, callbacks)
     require_divisible(trainer.test[0].shape[1:3], stride(model))
     if folder is not None and not resume:
-        folder.create(_config(problem, settings, precision))
+        folder.create(config_of(problem, settings, precision))
     history = trainer.run(resume)
 
     final = build_model(network, "float32")
@@ -164,8 +174,10 @@ def _train(
         training["before"] = before
     final.card = make_card(problem, network, sample, final, training, metrics)
     if folder is not None:
-        save(final, folder.model_path)
-        write_report(folder, final.card, history, trainer.test, trainer.test_answer())
+        done = "the training is done and its last checkpoint kept"
+        with going_on(f"the model or the report in {folder.path}", lambda: done):
+            save(final, folder.model_path)
+            write_report(folder, final.card, history, trainer.test, trainer.test_answer())
     return Run(final, history, None if folder is None else folder.path)
 
 
@@ -190,6 +202,7 @@ class Trainer:
         self.step = 0
         self.sums = np.zeros(2)
         self.history: list[dict[str, Any]] = []
+        self.kept = 0  # the step of the last checkpoint
         self.callbacks = Callbacks(callbacks, model, settings, optimizer)
         samples = min(TEST_SAMPLES, settings.samples)
         self.test = fixed_set(problem, "test", samples, settings.image_size, settings.seed)
@@ -208,6 +221,11 @@ class Trainer:
         if resume and self.folder is not None:
             self.step, sums, self.history = self.folder.load_checkpoint(self.variables)
             self.sums = self.sums if sums is None else sums
+            self.kept = self.step
+            self.folder.stopped_path.unlink(missing_ok=True)
+            if self.step:
+                with self._going_on("history.csv"):
+                    self.folder.write_history(self.history)
         iterator = iter(self._batches())
         began = saved = time.monotonic()
         with interruptible() as interrupted, Progress(s) as progress, self.callbacks as told:
@@ -241,7 +259,7 @@ class Trainer:
             batches = stream(self.problem, "train", *sizes, start=start, **epoch)
         if self.strategy.num_replicas_in_sync == 1:
             return batches
-        return self.strategy.experimental_distribute_dataset(_unsharded(batches))
+        return self.strategy.experimental_distribute_dataset(unsharded(batches))
 
     def _advance(self, batch: Any) -> None:
         """One optimiser step."""
@@ -256,7 +274,7 @@ class Trainer:
         )
         sums = sums.numpy()
         if not np.isfinite(sums).all():
-            raise TrainingStopped(f"the loss became {sums[0]} at step {self.step}; {MEND}")
+            self._stop(f"the loss became {sums[0]} at step {self.step}", self.step)
         self.sums = self.sums + sums
         self.step += 1
 
@@ -331,11 +349,26 @@ class Trainer:
 
     def _save(self) -> None:
         if not all(np.isfinite(v.numpy()).all() for v in self.model.trainable_variables):
-            raise TrainingStopped(
-                f"the weights are not finite (NaN or infinity) at step {self.step}; {MEND}"
-            )
-        if self.folder is not None:
+            why = f"the weights are not finite (NaN or infinity) at step {self.step}"
+            self._stop(why, self.step - 1)
+        if self.folder is None:
+            return
+        with self._going_on(f"the checkpoint of step {self.step}"):
             self.folder.save_checkpoint(self.variables, self.step, self.sums, self.history)
+            self.kept = self.step
+            self.folder.write_history(self.history)
+
+    def _going_on(self, what: str) -> Any:
+        return going_on(what, lambda: f"the checkpoint of step {self.kept} is kept")
+
+    def _stop(self, why: str, step: int) -> None:
+        """End the run, and note the batch at which it ended."""
+        noted = ""
+        if self.folder is not None:
+            told = {"reason": why, "step": step, **batch_of(step, self.settings)}
+            self.folder.note_stopped(told)
+            noted = f" (its batch: {self.folder.stopped_path})"
+        raise TrainingStopped(f"{why}{noted}; {MEND}")
 
     def judge(self, model: keras.Model) -> None:
         """Use `model` for the test results from now on."""
@@ -362,37 +395,3 @@ class Trainer:
             "test_correlation": correlation(answer, target),
             "constant_answer_mae": mean_absolute_error(constant, target),
         }
-
-
-def _unsharded(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """A dataset without sharding: each batch is split over the replicas."""
-    options = tf.data.Options()
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    return dataset.with_options(options)
-
-
-def _config(problem: Problem, settings: Settings, precision: str | None) -> dict[str, Any]:
-    config = {
-        "problem": {"name": problem.name, "config": problem.config()},
-        "settings": settings.asdict(),
-        "precision": precision,
-    }
-    return json.loads(json.dumps(config))
-
-
-def _require_same(started: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    """Raise InputError if a resumed run has another problem or other settings."""
-    begun_name, name = (told["problem"]["name"] for told in (started, asked))
-    pairs: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = [
-        ({"problem": begun_name}, {"problem": name}),
-        (problem_config(started["problem"]), asked["problem"]["config"]),
-        # Settings that a run from an older version does not have were the defaults.
-        ({**Settings().asdict(), **started["settings"]}, asked["settings"]),
-    ]
-    for begun, wanted in pairs if begun_name == name else pairs[:1]:
-        for key, value in wanted.items():
-            if begun.get(key) != value:
-                raise InputError(
-                    f"the run was started with {key} {begun.get(key)}, not {value}; "
-                    "resume it with its own settings, or start a new run in another folder"
-                )

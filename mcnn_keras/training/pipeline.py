@@ -22,6 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..problems.base import Problem, Sample
+from .settings import Settings
 
 
 def stream(
@@ -77,12 +78,37 @@ def _batches(
 
     def pair(number: Any) -> Any:
         if not fresh and samples is not None:
-            epoch, place = number // samples, number % samples
-            order = tf.stack([tf.cast(seed, tf.int64), epoch])
-            number = tf.random.experimental.index_shuffle(place, order, samples - 1)
+            number = _again(number, samples, seed)
         return problem.network_pair(_sample(problem, number, seed, image_size, split))
 
     return _mapped(numbers, pair).batch(batch_size, drop_remainder=True).prefetch(4)
+
+
+def _again(number: Any, samples: int, seed: int) -> Any:
+    """The number of the sample that stands for another one where those of an epoch come again."""
+    epoch, place = number // samples, number % samples
+    order = tf.stack([tf.cast(seed, tf.int64), tf.cast(epoch, tf.int64)])
+    return tf.random.experimental.index_shuffle(place, order, samples - 1)
+
+
+def batch_of(step: int, settings: Settings) -> dict[str, Any]:
+    """What the batch of a training step consists of, for its samples to be made again.
+
+    Returns
+    -------
+    dict
+        ``samples``, their numbers, ``seed`` and ``image_size``: sample n is
+        ``problem.sample(tf.stack([seed, n]), image_size, "train")``, the seed as int64.
+    """
+    s = settings
+    large = s.mixed_sizes and bool(is_large(step))
+    count = s.batch_size // 4 if large else s.batch_size
+    numbers = list(range(step * s.batch_size, step * s.batch_size + count))
+    if not s.fresh:
+        epoch = s.steps_per_epoch * s.batch_size
+        numbers = [int(_again(tf.constant(n, tf.int64), epoch, s.seed)) for n in numbers]
+    size = s.image_size * (2 if large else 1)
+    return {"samples": numbers, "seed": s.seed, "image_size": size}
 
 
 def _mapped(numbers: tf.data.Dataset, function: Callable[[Any], Any]) -> tf.data.Dataset:
@@ -153,6 +179,13 @@ def mixed_stream(
     return tf.data.Dataset.choose_from_datasets(
         [usual, large], steps.map(lambda s: tf.cast(is_large(s), tf.int64))
     )
+
+
+def unsharded(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """A dataset without sharding: each batch is split over the replicas."""
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return dataset.with_options(options)
 
 
 def is_large(step: Any) -> Any:

@@ -2,15 +2,43 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..checks import Check, flag, number, optional, several, text, whole
 from ..errors import InputError
 
 LOSSES = ("absolute", "squared", "logarithmic")
 LOSS_WEIGHTS = ("constant", "annealed", "closing")
 PRECISIONS = ("auto", "float32", "bfloat16")
+LOW = -(2**63)
+# The types of the settings, and what is too large for any machine; further limits are told with
+# what they are about.
+FIELDS: dict[str, Check] = {
+    "image_size": whole(LOW, 2**16),
+    "samples": whole(LOW, 2**40),
+    "epochs": whole(LOW, 2**31),
+    "batch_size": whole(LOW, 2**20),
+    "fresh": flag,
+    "mixed_sizes": flag,
+    "start": optional(text()),
+    "preset": text(),
+    "filters": optional(several(whole(1, 2**14), most=14)),
+    "branches": optional(whole(LOW, 2**31)),
+    "cell": optional(text()),
+    "normalization": optional(text()),
+    "gated": flag,
+    "loss": text(),
+    "loss_weights": text(),
+    "growing": flag,
+    "adversarial": number(),
+    "learning_rate": number(),
+    "precision": text(),
+    "gpus": optional(whole(LOW, 2**31)),
+    "seed": whole(LOW, 2**63),
+}
 
 
 @dataclass(frozen=True)
@@ -86,6 +114,17 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        for name, check in FIELDS.items():
+            value = getattr(self, name)
+            if hasattr(value, "item"):  # one of NumPy's numbers
+                value = value.item()
+            if isinstance(value, os.PathLike):
+                value = os.fspath(value)
+            try:
+                check(value, name)
+            except ValueError as error:
+                raise InputError(str(error)) from None
+            object.__setattr__(self, name, value)
         for name in ("image_size", "samples", "epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1")

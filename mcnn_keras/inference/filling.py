@@ -1,0 +1,167 @@
+"""The frames that a spool lacks: one thread reads ahead, one writes behind."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError, reason
+from ..models import Frames
+from ..progress import FrameProgress, duration
+from . import tiles
+from .frames import FrameWindows, series_of
+from .measurements import Measurements
+from .movie_files import FileOfMovie
+from .planning import Job
+from .spool import Spool, stamps
+from .stack import check, prepared
+
+# Pixels in tiles from which on time and memory are estimated before they are spent.
+WORTH_A_WORD = 2**24
+# Seconds between two looks at all files of a folder.
+LOOK = 2.0
+
+
+class Kept(InputError):
+    """An input that could not be read on; what was computed of it is kept."""
+
+
+class Unchanged:
+    """Sees that the files of a job stay as they are while they are read.
+
+    Parameters
+    ----------
+    job : Job
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.job, self.before = job, stamps(job)
+        self._folder, self._seen = job.source.is_dir(), time.monotonic()
+
+    def check(self, always: bool = False) -> None:
+        """Raise `Kept` if a file is gone or has changed."""
+        if self._folder and not always and time.monotonic() - self._seen < LOOK:
+            return
+        self._seen = time.monotonic()
+        try:
+            changed = stamps(self.job) != self.before
+        except OSError as error:
+            raise Kept(f"{self.job.source} is gone while it was read ({reason(error)})") from None
+        if changed:
+            raise Kept(
+                f"{self.job.source} has changed while it was read; try again once it is whole"
+            )
+
+    def failed(self, error: Exception, what: str) -> InputError:
+        """The error to raise where reading has failed."""
+        self.check(always=True)  # the better reason, if it is that
+        if isinstance(error, OSError):
+            return Kept(f"{what} cannot be read ({reason(error)})")
+        if isinstance(error.__context__, OSError):
+            return Kept(str(error))
+        assert isinstance(error, InputError)
+        return error
+
+
+def fill(
+    spool: Spool,
+    measurements: Measurements,
+    engine: Any,
+    unchanged: Unchanged,
+    each: int,
+    tiled: int | None,
+    say: Callable[[str], Any],
+    temporal: str,
+    faults: str,
+    place: FileOfMovie | None,
+) -> None:
+    """Compute the frames that a spool lacks.
+
+    Parameters
+    ----------
+    spool : Spool
+    measurements : Measurements
+    engine : engine
+    unchanged : Unchanged
+        Of the files that are read.
+    each : int
+        How many measurements are computed together.
+    tiled : int or None
+        The size of tiles.
+    say : callable
+    temporal, faults : str
+        As for `mcnn_keras.predict`.
+    place : FileOfMovie, optional
+        That of a file of one frame in a movie.
+    """
+    channels, count = len(engine.card.outputs), len(measurements)
+    first = spool.done // channels
+    parts = tiles.count(engine, measurements.size, tiled) if tiled else 1
+    if tiled and (count - first) * np.prod(measurements.size) > WORTH_A_WORD:
+        seconds, memory = tiles.estimate(engine, measurements.size, tiled)
+        say(
+            f"{parts} tiles of {tiled}x{tiled} for each of {count - first} images: about "
+            f"{duration((count - first) * seconds)} and {memory / 2**30:.1f} GiB of memory"
+        )
+
+    def reading(get: Callable[..., np.ndarray], *numbers: int) -> np.ndarray:
+        try:
+            return get(*numbers)
+        except (OSError, InputError) as error:
+            raise unchanged.failed(error, f"frame {numbers[0]}") from None
+
+    def measured(start: int, stop: int) -> np.ndarray:
+        stack = reading(measurements.read, start, stop)
+        for image in stack:
+            check(image, engine.card)
+        return stack
+
+    frames: FrameWindows | FileOfMovie | None = place
+    if isinstance(engine.card.inputs, Frames) and place is None:
+        outer = measurements.outer
+        series = series_of([a.name for a in outer], [a.size for a in outer])
+
+        def frame(number: int) -> np.ndarray:
+            found = reading(measurements.frame, number)
+            check(found[..., None], engine.card)
+            return found
+
+        frames = FrameWindows(frame, engine.card, series, temporal, faults)
+
+    def read(start: int) -> Any:
+        stop = min(start + each, count)
+        stack, completed = frames.batch(start, stop) if frames else (measured(start, stop), None)
+        unchanged.check()
+        tick = progress.add if tiled else lambda tiles: None
+        finish, batch = prepared(engine, stack, tiled, tick)
+        return (lambda b: completed(finish(b))) if completed else finish, batch
+
+    def write(answers: np.ndarray) -> None:
+        if answers.ndim == 4:
+            answers = np.moveaxis(answers, -1, 1).reshape(-1, *answers.shape[1:3])
+        spool.append(answers)
+
+    with (
+        ThreadPoolExecutor(1) as reader,
+        ThreadPoolExecutor(1) as writer,
+        FrameProgress(count * parts, first * parts, "tile" if tiled else "frame") as progress,
+    ):
+        ahead, behind = None, None
+        for start in range(first, count, each):
+            finish, batch = (ahead or reader.submit(read, start)).result()
+            ahead = reader.submit(read, start + each) if start + each < count else None
+            answers = finish(batch)
+            if behind is not None:
+                behind.result()
+            behind = writer.submit(write, answers)
+            if not tiled:
+                progress.add(min(each, count - start))
+        if behind is not None:
+            behind.result()
+    unchanged.check(always=True)
+    for line in frames.summary() if frames else ():
+        say(line)

@@ -1,0 +1,118 @@
+"""Which results are finished, and which files on the disk are this program's own.
+
+The picture beside a result is written last. It holds a note of what the result was made from, and
+fingerprints of the files as they were written: nothing depends on the clock, and a file that was
+changed since, or is another's, is known.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from ..files import read_note, require_free
+from ..files.fingerprint import fingerprint
+from ..files.places import spool_folder
+from .spool import announced
+
+
+def picture_of(output: Path) -> Path:
+    """The picture beside a result."""
+    return output.with_suffix(".png")
+
+
+def note(output: Path, told: Mapping[str, Any], files: Iterable[Path], **facts: Any) -> str:
+    """What the picture keeps.
+
+    Parameters
+    ----------
+    output : Path
+        The result.
+    told : dict
+        What it depends on.
+    files : iterable of Path
+        The result, and a video.
+    **facts
+        To remember.
+    """
+    prints = {path.name: fingerprint(path) for path in files}
+    known = {"result": output.name, "identity": _digest(told), "files": prints}
+    return json.dumps({**known, **facts})
+
+
+def noted(output: Path) -> dict[str, Any]:
+    """The note in the picture beside a result; {} if there is none of this result."""
+    with contextlib.suppress(ValueError):
+        found = json.loads(read_note(picture_of(output)) or "{}")
+        if found.get("result") == output.name and isinstance(found.get("files"), dict):
+            return found
+    return {}
+
+
+def is_done(output: Path, told: Mapping[str, Any], files: Iterable[Path]) -> bool:
+    """Whether a result was made from what is told, and its files are as they were written."""
+    found = noted(output)
+    return found.get("identity") == _digest(told) and all(
+        path.exists() and found["files"].get(path.name) == fingerprint(path) for path in files
+    )
+
+
+def require_own(output: Path, files: Iterable[Path], resume: bool, overwrite: bool) -> None:
+    """Refuse to replace what is at the place of a result.
+
+    Parameters
+    ----------
+    output : Path
+        The result.
+    files : iterable of Path
+        All that is to be written: the result, its picture, a video.
+    resume : bool
+        Whether this program's own files may be replaced.
+    overwrite : bool
+        Whether all may.
+
+    Raises
+    ------
+    InputError
+    """
+    if resume:
+        known = {**noted(output).get("files", {}), **announced(spool_folder(output))}
+        files = [path for path in files if not _is_own(path, output, known)]
+        ways = (
+            "it is not as an earlier run has written it; name another output, or add --overwrite "
+            "to replace it"
+        )
+    else:
+        ways = (
+            "add --resume to make only what is missing, --overwrite to replace it, or name "
+            "another output"
+        )
+    require_free(files, (), overwrite, ways)
+    begun = spool_folder(output) / "blocks.txt"
+    if not (resume or overwrite) and begun.exists() and begun.stat().st_size:
+        raise InputError(
+            f"{output} was begun by an earlier run; add --resume to continue it, or --overwrite "
+            "to start again"
+        )
+
+
+def _is_own(path: Path, output: Path, known: Mapping[str, str]) -> bool:
+    if not os.path.lexists(path):
+        return True
+    if path == picture_of(output):
+        return bool(noted(output))
+    try:
+        return not path.is_symlink() and known.get(path.name) == fingerprint(path)
+    except OSError:
+        return False
+
+
+def _digest(told: Mapping[str, Any]) -> str:
+    text = json.dumps(told, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
