@@ -86,8 +86,8 @@ class TestSizes:
 
     def test_tiles_overlap_by_16_pixels_unless_told(self):
         """Fails where large tiles overlap by more, or less, than the card's pixels."""
-        assert list(tiles.tile_starts(240, 128)) == [0, 112]
-        assert len(tiles.tile_starts(241, 128)) == 3
+        assert list(tiles.tile_starts(496, 256)) == [0, 240]
+        assert len(tiles.tile_starts(497, 256)) == 3
 
 
 class TestPadding:
