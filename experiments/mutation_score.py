@@ -49,7 +49,7 @@ TESTS = {
     "physics/noise.py": ("test_noise.py",),
     "inference/tiles.py": ("test_tiles.py",),
     "models/normalization.py": ("test_normalization.py",),
-    "models/card.py": ("test_card.py", "test_tiles.py"),
+    "models/card.py": ("test_card.py", "test_tiles.py", "test_format_1.py"),
 }
 # Slow imports that no mutation changes: done once, before the processes of the mutants start.
 IMPORTED = ("tensorflow", "keras", "scipy.ndimage", "h5py", "skimage", "pytest")

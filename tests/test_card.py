@@ -214,9 +214,9 @@ class TestConditions:
     def test_of_several_the_first_is_named(self):
         """Fails where the named condition is not the first one that is missing."""
         given = card(conditions={"dose": 1.0, "wavelength": None, "defocus": None})
-        with pytest.raises(InputError, match="needs the wavelength of"):
+        with pytest.raises(InputError, match=r"needs the wavelength of .*\{'wavelength': "):
             given.measured_conditions()
-        with pytest.raises(InputError, match="needs the defocus of"):
+        with pytest.raises(InputError, match=r"needs the defocus of .*\{'defocus': "):
             given.measured_conditions({"wavelength": 0.5})
 
     def test_an_aperture_may_be_left_out(self):

@@ -155,12 +155,13 @@ def test_phases_are_mean_free_and_amplitudes_of_unit_power(rng):
 
 
 def outlying(rng, away, size=64):
-    """Counts with bright and dark pixels that lie so far out, and a few missing ones."""
+    """Counts with bright pixels so far out, fewer dark ones farther out, and missing ones."""
     frame = rng.normal(20, 2, (size, size))
     places = rng.permutation(size**2)
     frame.flat[places[:6]] += away
-    frame.flat[places[6:12]] -= away
-    frame.flat[places[12:700]] = np.nan
+    frame.flat[places[6:11]] -= away / 4
+    frame.flat[places[11:14]] -= 2 * away
+    frame.flat[places[14:700]] = np.nan
     return frame.astype(np.float32)
 
 
@@ -301,6 +302,7 @@ def test_kinds_tell_of_themselves():
         "kind": "fixed", "input_mean": [1.0], "input_deviation": [2.0], "output_mean": [0.0],
         "output_deviation": [1.0],
     }  # fmt: skip
+    assert Fixed() == Fixed(0.0, 1.0, 0.0, 1.0)
     for value in (0.0, -1.0, np.inf, np.nan):
         for name in ("input_deviation", "output_deviation"):
             with pytest.raises(InputError, match="positive and finite"):

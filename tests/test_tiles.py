@@ -86,8 +86,8 @@ class TestSizes:
 
     def test_tiles_overlap_by_16_pixels_unless_told(self):
         """Fails where large tiles overlap by more, or less, than the card's pixels."""
-        assert list(tiles.tile_starts(240, 128)) == [0, 112]
-        assert len(tiles.tile_starts(241, 128)) == 3
+        assert list(tiles.tile_starts(496, 256)) == [0, 240]
+        assert len(tiles.tile_starts(497, 256)) == 3
 
 
 class TestPadding:
@@ -242,11 +242,12 @@ class TestEstimate:
         """Fails where the first, slow computation counts, a tile is left out, or memory is."""
         network, calls = clock
         engine = Engine(network, tile=Tile(overlap=RADIUS))
+        engine.card.network["input_channels"] = 3
         seconds, memory = tiles.estimate(engine, (90, 70), 32)
-        assert calls == [(1, 48, 48, 1)] * 2
+        assert calls == [(1, 48, 48, 3)] * 2
         assert seconds == 2 * 3 * 3
-        # In float32: image and answer of the field, each twice; the features of a tile.
-        assert memory == 4 * 90 * 70 * 2 * (1 + 1) + 400 * 48**2
+        # In float32: channels and output of the field, each twice; the features of a tile.
+        assert memory == 4 * 90 * 70 * 2 * (3 + 1) + 400 * 48**2
 
     @pytest.mark.parametrize(("pixels", "together"), [(5 * 32**2 + 1, 5), (32**2 - 1, 1)])
     def test_of_tiles_in_their_own_scale(self, clock, monkeypatch, pixels, together):
