@@ -144,3 +144,14 @@ def test_phases_are_mean_free_and_amplitudes_of_unit_power(rng):
     back = scaling.restore(np.float32(target), None)
     assert abs(back[..., 0].mean()) < 1e-5
     np.testing.assert_allclose(back[..., 1], target[..., 1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 3e38])
+def test_a_result_that_is_no_number_is_refused(value):
+    """Fails where an answer that is too large becomes NaN without a word."""
+    answer = np.ones((8, 8, 1), np.float32)
+    answer[3, 4] = value
+    for scaling in (Fixed(output_deviation=1e4), FrameScale()):
+        _, scale = scaling.apply(np.random.default_rng(0).random((8, 8, 1)) * 1e4)
+        with pytest.raises(InputError, match="NaN or infinity"):
+            scaling.result(answer, scale)
