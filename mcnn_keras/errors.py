@@ -10,6 +10,10 @@ class InputError(ValueError):
     """
 
 
+class NotFinite(InputError):
+    """A network's answer that holds NaN or infinity."""
+
+
 class NewerFormat(InputError):
     """A file of a format that a later version of this package writes."""
 

@@ -327,6 +327,33 @@ class TestReconstruct:
         assert "pixel size 0.5 A" in told
         assert "(-3000 to 1500 A)" in told
 
+    def test_planes_may_be_counted_the_other_way(self, stack, tmp_path, phase):
+        """Fails where --flip-defocus does not turn the sign of the phase, and nothing else."""
+        words = ("reconstruct", "ctf", stack, "--wavelength", 0.65, "--pixel-size", 0.5,
+                 "--numerical-aperture", 0.4)  # fmt: skip
+        other = [x for z in PLANES for x in ("--defocus", -z)]
+        assert run(*words, *other, "--output", tmp_path / "a.npy") == 0
+        assert run(*words, *other, "--flip-defocus", "--output", tmp_path / "b.npy") == 0
+        wrong, right = (np.load(tmp_path / name)[0] for name in ("a.npy", "b.npy"))
+        assert np.corrcoef(right.ravel(), phase.ravel())[0, 1] > 0.7
+        assert np.corrcoef(wrong.ravel(), phase.ravel())[0, 1] < -0.7
+
+    def test_optics_that_cannot_be_are_refused(self, stack, tmp_path, capfd):
+        """Fails where a pixel size or a wavelength in nm, or with a unit, gets a result."""
+        words = ("reconstruct", "ctf", stack, "--output", tmp_path / "a.npy",
+                 *(x for z in PLANES for x in ("--defocus", z)))  # fmt: skip
+        for optics, what in (
+            (("--wavelength", 650, "--pixel-size", 0.5), "wavelength 650 is implausible"),
+            (("--wavelength", 0.65, "--pixel-size", 500), "pixel_size 500 is implausible"),
+            (("--wavelength", 0.65, "--pixel-size", "310nm"), "give it in um"),
+        ):
+            assert run(*words, *optics) == 2
+            assert what in capfd.readouterr().err
+        optics = ("--wavelength", 0.65, "--pixel-size", 120)
+        assert run(*words, *optics) == 2
+        assert "add --force" in capfd.readouterr().err
+        assert run(*words, *optics, "--force") == 0
+
     def test_all_that_is_missing_is_named_at_once(self, stack, tmp_path, capfd):
         """Fails where planes, wavelength and pixel size are asked for one after the other."""
         words = ("reconstruct", "tie", stack, "--output", tmp_path / "x.tif")

@@ -54,7 +54,7 @@ def frames(rng):
 def test_before_and_after_stand_side_by_side(shown, frames):
     """Fails where a panel lacks its name, the two differ in scale, or are not the first frame's."""
     picture, panels, pixel, unit = shown(frames, in_nm(64, 0.02))
-    assert [panel.title for panel in panels] == ["as it came", "restored"]
+    assert [panel.title for panel in panels] == ["input", "restored"]
     np.testing.assert_array_equal(panels[0].image, frames[0])
     before, after = ((p.low, p.high, p.unit) for p in panels)
     assert before == after

@@ -5,7 +5,7 @@ import pytest
 
 from mcnn_keras import InputError, Optics
 from mcnn_keras.focal_series.network import at_any_planes
-from mcnn_keras.focal_series.retrieval import Retrieved, wave_of
+from mcnn_keras.focal_series.retrieval import Retrieved, mostly_negative, wave_of
 from mcnn_keras.physics.waves import defocus_stack
 
 OPTICS = Optics(0.65, 0.31, 0.45)
@@ -80,6 +80,16 @@ def test_what_is_no_series_is_refused(phases, images):
         wave_of(images * np.nan, [-60.0, 45.0], OPTICS, phases)
     with pytest.raises(InputError, match="at least 16x16"):
         wave_of(images[:12], [-60.0, 45.0], OPTICS, phases)
+
+
+@pytest.mark.parametrize(("sign", "expected"), [(1, False), (-1, True)])
+def test_an_object_below_its_surroundings_is_noticed(sign, expected, rng):
+    """Fails where a dense cell is called negative, or a negative one, or noise, passes."""
+    y, x = np.mgrid[:64, :64]
+    cell = np.where((y - 30) ** 2 + (x - 35) ** 2 < 80, 2.0, 0.0)
+    assert mostly_negative(sign * (cell - cell.mean())) is expected
+    assert not mostly_negative(rng.standard_normal((64, 64)))
+    assert not mostly_negative(np.zeros((8, 8)))
 
 
 @pytest.mark.filterwarnings("ignore:.*implausible:UserWarning")

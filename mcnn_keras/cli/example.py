@@ -12,6 +12,13 @@ from .telling import telling
 
 # What the example trains: 1,024 samples.
 TRAINING = "--image-size 128 --samples 512 --epochs 2"
+# What each picture of the example shows, by its name in the folder.
+PICTURES = {
+    "movie_denoised.png": "the first frame of the movie, before and after",
+    "phase.png": "phase and amplitude of a cell, from two images",
+    "phase_trained.png": "the same from one image, by the model that was trained here",
+    "training/examples.png": "simulated phases that the training has not seen, and the answers",
+}
 
 
 @click.command()
@@ -30,7 +37,7 @@ def example(context: click.Context, folder: str, training: bool) -> None:
 
     where, tell = Path(folder), telling()
     if where.exists() and (not where.is_dir() or any(where.iterdir())):
-        raise InputError(f"{folder} is there already; name an empty or a new folder")
+        raise InputError(f"{folder} is there already; delete it, or name a new folder")
     tell.done(f"{folder}/ now holds")
     for line in write_example_files(where):
         tell.done(f"  {line}")
@@ -53,7 +60,7 @@ def example(context: click.Context, folder: str, training: bool) -> None:
         began = time.monotonic()
         group.main(words, prog_name="mcnn-keras", standalone_mode=False, obj=tell)
         tell.done(f"({time.monotonic() - began:.0f} s)")
-    pictures = sorted(str(path) for path in where.rglob("*.png") if "pairs" not in path.parts)
     tell.done("\nPictures to look at:")
-    for picture in pictures:
-        tell.done(f"  {picture}")
+    for name, shown in PICTURES.items():
+        if (where / name).exists():
+            tell.done(f"  {where / name}: {shown}")

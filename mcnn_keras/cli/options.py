@@ -8,6 +8,7 @@ distinguished from a default. The help texts state the defaults.
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,25 @@ class Options:
         }
 
 
+class Number(click.ParamType):
+    """A number, without a unit."""
+
+    name = "number"
+
+    def __init__(self, unit: str, example: str) -> None:
+        self.unit, self.example = unit, example
+
+    def convert(self, value: Any, param: Any, context: Any) -> float:
+        """The number."""
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(
+                f"{value!r} is not a number; give it in {self.unit}, without the unit, for example "
+                f"{self.example}", param, context,
+            )  # fmt: skip
+
+
 class Aperture(click.ParamType):
     """A numerical aperture, or 'none' for all waves."""
 
@@ -84,7 +104,9 @@ class OpticsOptions(Options):
         "--wavelength", type=float, help="Wavelength of the light, um."
     )
     pixel_size: float | None = option(
-        "--pixel-size", type=float, help="Pixel size in the object, um (Angstrom with --energy)."
+        "--pixel-size",
+        type=Number("um (Angstrom with --energy)", "0.31"),
+        help="Pixel size in the object, um (Angstrom with --energy).",
     )
     numerical_aperture: float | None = option(
         "--numerical-aperture", type=Aperture(), metavar="NA",
@@ -99,7 +121,7 @@ class OpticsOptions(Options):
         help="Half-angle of the illumination at 1/e of its brightness, rad.  [default: 0]",
     )  # fmt: skip
     energy: float | None = option(
-        "--energy", type=float, metavar="EV",
+        "--energy", type=Number("eV", "300e3"), metavar="EV",
         help="Electrons of this energy instead of light; all lengths are then in Angstrom.",
     )  # fmt: skip
     spherical_aberration: float | None = option(
@@ -172,7 +194,7 @@ class OpticsOptions(Options):
             f"nor in a .json file next to it, nor given as an option; give {options}"
         )
 
-    def for_measurement(self, told: dict[str, float], source: str) -> Optics:
+    def for_measurement(self, told: dict[str, float], source: str, force: bool = False) -> Optics:
         """The optics of a measurement: the given options, else values from its files; no guesses.
 
         Parameters
@@ -181,6 +203,8 @@ class OpticsOptions(Options):
             Values from the files, in the unit of length.
         source : str
             Name of the file that contains them, for messages.
+        force : bool
+            Take implausible values, too.
         """
         from ..physics.optics import Optics
 
@@ -201,7 +225,15 @@ class OpticsOptions(Options):
         missing = self.missing(found)
         if missing:
             raise click.UsageError(missing)
-        return Optics(**{"numerical_aperture": None, "unit": self.unit, **found})
+        with warnings.catch_warnings(record=True) as doubts:
+            warnings.simplefilter("always")
+            optics = Optics(**{"numerical_aperture": None, "unit": self.unit, **found})
+        if doubts and not force:
+            raise click.UsageError(
+                f"{doubts[0].message}; a result would mean nothing. If the value is right, add "
+                "--force"
+            )
+        return optics
 
 
 class PlaneList(click.ParamType):
@@ -266,6 +298,11 @@ class SeriesOptions(Options):
     frames: str | None = option(
         "--frames", metavar="I,J,...",
         help="Which images of the input to use, counted from 0.  [default: all]",
+    )  # fmt: skip
+    flip_defocus: bool = option(
+        "--flip-defocus", is_flag=True,
+        help="Count the planes the other way: positive upstream. A phase with the wrong sign "
+        "comes out negative.",
     )  # fmt: skip
     register: bool = option(
         "--register", is_flag=True,

@@ -12,6 +12,9 @@ from .quiet import import_tensorflow
 from .reconstruct import measured, progress, require_wave_free, write_wave
 from .telling import telling
 
+# What an agreement does not tell.
+UNPROVED = "it does not prove the optics, nor the sign of the defocus"
+
 
 @click.command()
 @click.argument("inputs", type=click.Path(), nargs=-1, required=True, metavar="INPUT...")
@@ -22,8 +25,8 @@ from .telling import telling
 )  # fmt: skip
 @click.option(
     "--refine/--no-refine", default=None,
-    help="Improve the agreement of the wave with the images; takes some seconds.  [default: with "
-    "two or more planes; with one, uneven light would be taken for a phase]",
+    help="Improve the agreement of the wave with the images; takes seconds to minutes.  "
+    "[default: with two or more planes; with one, uneven light would be taken for a phase]",
 )  # fmt: skip
 @overwriting
 @SeriesOptions.attach
@@ -74,7 +77,7 @@ def phase(
     else:
         compare_optics(card, optics, "the series", tell.say)
     from ..focal_series.network import frames_of
-    from ..focal_series.retrieval import retrieved
+    from ..focal_series.retrieval import mostly_negative, retrieved
     from ..inference.fastest import engine_for
 
     own = frames_of(card, model, series.defocus, optics.unit)
@@ -84,10 +87,11 @@ def phase(
     found = retrieved(engine, series, optics, refine, progress)
     score = f"{found.agreement:.3f}"
     if found.before is None:
-        tell.done(f"agreement with the images {score}")
+        tell.done(f"agreement with the images {score} (1 is perfect; {UNPROVED})")
     else:
         tell.done(
-            f"refined: agreement with the images {found.before:.3f} -> {score}",
+            f"refined: agreement with the images {found.before:.3f} -> {score} (1 is perfect; "
+            f"{UNPROVED})",
             agreement_before=found.before,
         )
     tell.facts(model=model, agreement=found.agreement, refined=found.before is not None)
@@ -99,3 +103,8 @@ def phase(
         facts["amplitude"] = "not determined"
         tell.done(found.guess, amplitude=facts["amplitude"])
     write_wave(result, series, optics, found.phase, found.amplitude, lit, facts)
+    if mostly_negative(found.phase):
+        tell.done(
+            "the object is mostly negative: if it is denser than its surroundings, the planes are "
+            "counted the other way; add --flip-defocus"
+        )

@@ -212,7 +212,7 @@ def measured(
     from ..files import open_recording, pixel_length, read_images
     from ..files.instrument import told_beside
     from ..focal_series.field_stop import within_stop
-    from ..focal_series.focus import least_contrast, on_one_side, refocused
+    from ..focal_series.focus import flipped, least_contrast, on_one_side, refocused
     from ..focal_series.series import PlanesUnknown, corrected, read_focal_series
     from ..inference.names import expanded
 
@@ -224,6 +224,11 @@ def measured(
     known, source = dict(told.optics), told.source
     with open_recording(names[0], chosen.force) as recording:
         own = pixel_length(recording.axes[-2:], unit)
+        if recording.colour:
+            tell.warn(
+                f"the colours of {names[0]} are averaged to grey; a phase needs the intensities "
+                "that a camera measured in light of one wavelength"
+            )
     if own is not None:
         known["pixel_size"], source = own, source or "the file"
     try:
@@ -238,6 +243,8 @@ def measured(
         if name is not None
     }
     series = corrected(series, **fields)
+    if chosen.flip_defocus:
+        series = flipped(series)
     if chosen.focus == "auto":
         place = least_contrast(series)
         series = refocused(series, place)
@@ -251,7 +258,7 @@ def measured(
             f"all planes ({low:g} to {high:g} {unit}) lie on one side of focus; if the "
             "images pass through focus, say where: --focus INDEX or --focus auto"
         )
-    optics = instrument.for_measurement(known, source)
+    optics = instrument.for_measurement(known, source, chosen.force)
     tell.facts(optics=optics.asdict())
     series, lit = within_stop(series)
     if lit is not None:
@@ -262,6 +269,8 @@ def measured(
         )
     if chosen.register:
         series = straightened(series, optics)
+    elif len(series.defocus) >= 4:
+        tell.done("if the images move or grow with focus, add --register")
     return series, optics, lit
 
 

@@ -195,6 +195,11 @@ def _tell(model: Any, problem: Any, folder: Any) -> None:
 
     card, tell = model.card, telling()
     metrics, unit = card.metrics, card.error_unit
+    if metrics["test_mae"] >= metrics["constant_answer_mae"]:
+        tell.warn(
+            "the network is no better than a constant; train longer, or check that images and "
+            "targets belong together"
+        )
     use = f"mcnn-keras predict {shlex.quote(str(folder.model_path))} IMAGE --output RESULT.tif"
     tell.done(
         f"test MAE {metrics['test_mae']:.4g} {unit} (best constant answer "
@@ -212,14 +217,9 @@ def _tell(model: Any, problem: Any, folder: Any) -> None:
         answers = evaluate(model, problem, samples=metrics["test_samples"])
         tell.done(
             "in the result's units: " + ", ".join(
-                f"{o.name} MAE {answers['network']['mae'][o.name]:.3g} {o.unit} "
+                f"{o.name} MAE {answers['network']['mae'][o.name]:.3g} {o.unit.strip('1')} "
                 f"(zero answer {answers['zero']['mae'][o.name]:.3g})"
                 for o in card.outputs
             ),
             answers=answers,
         )  # fmt: skip
-    if metrics["test_mae"] >= metrics["constant_answer_mae"]:
-        tell.warn(
-            "the network is no better than a constant; train longer, or check that images and "
-            "targets belong together"
-        )

@@ -87,7 +87,8 @@ def open_recording(name: str | Path, force: bool = False) -> Recording:
     path = Path(name)
     suffix = path.suffix.lower()
     if not os.path.exists(path):
-        raise InputError(f"{path} is not there; give the name of an image file")
+        hint = f" ({path} looks like a unit: numbers are given without)" if name in LENGTHS else ""
+        raise InputError(f"{path} is not there{hint}; give the name of an image file")
     if path.is_dir() and suffix not in FOLDERS:
         raise InputError(f"{path} is a folder; give the name of an image file")
     checks.require_file(path)

@@ -91,7 +91,8 @@ def require_not_source(results: Iterable[Path], sources: Iterable[str | Path]) -
             )
             below = any(k.resolve() in real.parents for k in kept)
             if place == real or within or ours or below or _same(path, source):
-                raise InputError(f"the result {path} would replace an input; name another output")
+                what = "preview" if path.suffix.lower() == ".png" else "result"
+                raise InputError(f"the {what} {path} would replace an input; name another output")
 
 
 def _same(path: Path, source: Path) -> bool:

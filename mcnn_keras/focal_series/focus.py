@@ -18,6 +18,12 @@ def refocused(series: FocalSeries, focus: float) -> FocalSeries:
     return series._replace(defocus=tuple(float(z) for z in planes))
 
 
+def flipped(series: FocalSeries) -> FocalSeries:
+    """A series whose planes were counted the other way: positive upstream."""
+    planes = tuple(-z if z else 0.0 for z in reversed(series.defocus))
+    return series._replace(images=series.images[..., ::-1], defocus=planes)
+
+
 def least_contrast(series: FocalSeries) -> float:
     """The position of least contrast: the focus of an object that hardly absorbs.
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, NotFinite
 from ..files import Axis
 from ..files.precision import narrowed
 from ..inference.any_planes import outside
@@ -71,6 +71,17 @@ class Retrieved(NamedTuple):
         return "one plane cannot separate phase and amplitude: the amplitude is a guess"
 
 
+def mostly_negative(phase: np.ndarray) -> bool:
+    """Whether an object in a phase, (height, width), lies below its surroundings.
+
+    Objects denser than what surrounds them are positive. The skewness tells, from -1 on: an even
+    distribution has 0.
+    """
+    away = phase - np.median(phase)
+    deviation = float(np.sqrt(np.mean(away**2)))
+    return deviation > 0 and float(np.mean((away / deviation) ** 3)) < -1
+
+
 def retrieved(
     engine: Any,
     series: FocalSeries,
@@ -97,13 +108,14 @@ def retrieved(
     InputError
         If the result contains NaN or infinity.
     """
-    phase, amplitude = network_answer(engine, series, optics, progress)
-    if not np.isfinite(phase).all():
+    try:
+        phase, amplitude = network_answer(engine, series, optics, progress)
+    except NotFinite:
         raise InputError(
             "the network's result is not a number: with these planes and optics the images show "
             "no phase; check that wavelength, pixel size and defocus are correct, and in "
             f"{optics.unit}"
-        )
+        ) from None
 
     def score() -> float:
         found = agreement(phase, amplitude, series.images, series.defocus, optics)

@@ -67,7 +67,7 @@ def _write_before_and_after(
     low, high = np.percentile(seen, (0.2, 99.8)) if seen.size else (0.0, 0.0)
     panels = [
         Panel(shown, title + less, "1", float(low), float(high))
-        for shown, title in ((image, "as it came"), (result, "restored"))
+        for shown, title in ((image, "input"), (result, "restored"))
     ]
     try:
         pixel = pixel_length(field, "nm")

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, NotFinite
 from ..physics import arrays
 from ..physics.arrays import Array
 from ..physics.contrast_transfer import contrast_scale
@@ -348,7 +348,7 @@ def finite(answer: np.ndarray) -> np.ndarray:
         If it holds NaN or infinity: the model is damaged, or the image far from what it knows.
     """
     if not np.isfinite(answer).all():
-        raise InputError(
+        raise NotFinite(
             "the model answers NaN or infinity; its file is damaged, or the image holds values "
             "that are far too large"
         )
