@@ -57,12 +57,14 @@ def write_example_files(folder: Path, seed: int = 0) -> list[str]:
     for name, frames in (("movie", movie), ("frame", frame)):
         outer = (Axis("t", len(frames), 0.04, 0.0, "s"),) if len(frames) > 1 else ()
         inner = (Axis(n, frames.shape[1], PIXEL, 0.0, "nm") for n in ("y", "x"))
-        write_recording(folder / f"{name}.tif", frames, (*outer, *inner), dtype="uint16")
+        write_recording(
+            folder / f"{name}.tif", frames, (*outer, *inner), dtype="uint16", mark=False
+        )
     (folder / "scans").mkdir(exist_ok=True)
     for i in range(SCANS):
         scan = folder / "scans" / f"scan_{i + 1:03}.tif"
         inner = (Axis(n, movie.shape[1], PIXEL, 0.0, "nm") for n in ("y", "x"))
-        write_recording(scan, movie[i : i + 1], tuple(inner), dtype="uint16")
+        write_recording(scan, movie[i : i + 1], tuple(inner), dtype="uint16", mark=False)
     optics = Optics()
     phase = cell()
     for name, planes, moved in (
@@ -73,7 +75,7 @@ def write_example_files(folder: Path, seed: int = 0) -> list[str]:
         inner = (Axis(n, images.shape[1], optics.pixel_size, 0.0, "um") for n in ("y", "x"))
         outer = (Axis("", len(images)),) if len(images) > 1 else ()
         kind = "uint16" if moved else "float32"
-        write_recording(folder / f"{name}.tif", images, (*outer, *inner), dtype=kind)
+        write_recording(folder / f"{name}.tif", images, (*outer, *inner), dtype=kind, mark=False)
         told = {
             "defocus": list(planes), "wavelength": optics.wavelength,
             "pixel_size": optics.pixel_size, "numerical_aperture": optics.numerical_aperture,
@@ -84,7 +86,7 @@ def write_example_files(folder: Path, seed: int = 0) -> list[str]:
         clean = photograph(name)
         for kind, picture in (("blurred", blurred(clean, rng)), ("clean", clean)):
             (folder / "pairs" / kind).mkdir(parents=True, exist_ok=True)
-            write_png(folder / "pairs" / kind / f"{name}.png", picture, 0, 255)
+            write_png(folder / "pairs" / kind / f"{name}.png", picture, 0, 255, mark=False)
     return [
         "frame.tif: a STEM frame of a crystal, 512x512, a few counts a pixel",
         "movie.tif: 12 frames of a crystal that drifts, 128x128",

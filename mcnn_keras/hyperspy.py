@@ -20,7 +20,9 @@ import numpy as np
 
 from .errors import InputError
 from .files.instrument import FOCUS_AXES
-from .files.recording import LENGTHS, SPELLINGS, Axis, axis, pixel_length
+from .files.kinds import kind_of
+from .files.recording import Axis, axis, pixel_length
+from .files.units import LENGTHS, spelled
 from .inference.planes import counted
 from .physics.optics import Optics
 
@@ -51,6 +53,7 @@ def denoise(
     faults: str = "mend",
     average: bool = False,
     tile_size: int | None = None,
+    force: bool = False,
 ) -> Any:
     """Denoise the frames of a signal.
 
@@ -72,6 +75,8 @@ def denoise(
         Average over eight mirrored and rotated copies of each frame; takes eight times as long.
     tile_size : int, optional
         Size of the tiles of large frames, in pixels.
+    force : bool
+        Treat as images what the signal says is none: diffraction patterns, 4D-STEM.
 
     Returns
     -------
@@ -90,7 +95,7 @@ def denoise(
     from .models import Channels, Frames
     from .models.saving import card_of
 
-    signal = _images_of(signal)
+    signal = _images_of(signal, force)
     if temporal not in TEMPORAL:
         raise InputError(f"temporal={temporal!r} is not known; choose from {TEMPORAL}")
     card = card_of(model)
@@ -126,6 +131,7 @@ def phase(
     spherical_aberration: float = 0.0,
     model: Any = "phase",
     refine: bool | None = None,
+    force: bool = False,
 ) -> Wave:
     """Retrieve phase and amplitude from a signal of defocused images.
 
@@ -152,6 +158,8 @@ def phase(
         A phase model, for any planes or for given planes.
     refine : bool, optional
         Improve the agreement of the wave with the images; by default with two or more planes.
+    force : bool
+        As for `denoise`.
 
     Returns
     -------
@@ -174,7 +182,7 @@ def phase(
     from .focal_series.network import frames_of
     from .models.saving import card_of
 
-    signal = _images_of(signal)
+    signal = _images_of(signal, force)
     unit = "um" if energy is None else "A"
     optics = _optics(
         signal, wavelength, energy, pixel_size, numerical_aperture=numerical_aperture,
@@ -206,7 +214,7 @@ def phase(
     return Wave(found, _answer(left, waves[..., 1, :, :], "phase", facts, "Amplitude"))
 
 
-def _images_of(signal: Any) -> Any:
+def _images_of(signal: Any, force: bool) -> Any:
     """The signal with height and width last in its array; InputError without real images."""
     manager = getattr(signal, "axes_manager", None)
     if manager is None:
@@ -223,6 +231,13 @@ def _images_of(signal: Any) -> Any:
         raise InputError(
             f"the signal holds values of type {signal.data.dtype}; real numbers are expected: "
             "signal.real, signal.amplitude, or signal.change_dtype('uint8') and one colour"
+        )
+    axes = [*_outer(signal), *(_axis(a) for a in manager.signal_axes[::-1])]
+    kind = kind_of(axes, str(signal.metadata.get_item("Signal.signal_type", default="")))
+    if kind and not force:
+        raise InputError(
+            f"the signal holds {kind}, and the models are made for images; give force=True to "
+            "treat them as images"
         )
     last = {signal.data.ndim - 2, signal.data.ndim - 1}
     if {a.index_in_array for a in manager.signal_axes} != last:
@@ -287,8 +302,7 @@ def _planes(
     place = focus[-1] if focus else None
     if defocus is None:
         own = None if place is None else signal.axes_manager.navigation_axes[::-1][place]
-        units = "" if own is None else str(own.units).strip()
-        factor = LENGTHS.get(SPELLINGS.get(units, units))
+        factor = None if own is None else LENGTHS.get(spelled(str(own.units)))
         if own is None or factor is None:
             raise InputError(
                 "the planes are not known: no navigation axis named z or defocus has a unit of "

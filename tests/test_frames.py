@@ -214,7 +214,7 @@ def test_files_are_denoised_with_their_faults_told(rng, tmp_path):
     answers = tifffile.imread(tmp_path / "out.tif")
     assert np.isfinite(answers).all()
     lines = "\n".join(told)
-    assert "frame 0 has 1 hot or dead pixel" in lines
+    assert "frame 0 has 1 missing value (NaN or infinite)" in lines
     assert "3 of 3 frames are denoised with their neighbours" in lines
     same = predict(model, frames, axes="tyx")
     np.testing.assert_allclose(answers, same, atol=1e-4)

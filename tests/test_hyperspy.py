@@ -246,3 +246,21 @@ class TestPhase:
         many = hs.signals.Signal2D(series.data[None])
         with pytest.raises(InputError, match="2 navigation axes; name the one"):
             phase(many, defocus=PLANES, pixel_size=0.31, wavelength=0.65)
+
+
+@pytest.mark.parametrize("kind", ["type", "units", "scan"])
+def test_what_is_no_image_is_refused(kind):
+    """Fails where diffraction patterns are restored as images, or force=True does not help."""
+    signal = hs.signals.Signal2D(np.ones((2, 2, 40, 48), np.float32))
+    if kind == "type":
+        signal.metadata.Signal.signal_type = "electron_diffraction"
+    for own, name in zip(signal.axes_manager._axes, ("scan_y", "scan_x", "y", "x"), strict=True):
+        own.name = name if kind == "scan" else own.name
+        if kind == "units" and not own.navigate:
+            own.scale, own.units = 0.1, "1/nm"
+    with pytest.raises(InputError, match=r"holds .*(diffraction patterns|4D-STEM).*force=True"):
+        mcnn.hyperspy.denoise(signal)
+    with pytest.raises(InputError, match=r"holds .*(diffraction patterns|4D-STEM).*force=True"):
+        mcnn.hyperspy.phase(signal, defocus=[1, 2], **LIGHT)
+    with pytest.raises(InputError, match="temporal='no'"):  # the next check
+        mcnn.hyperspy.denoise(signal, temporal="no", force=True)

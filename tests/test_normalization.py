@@ -311,3 +311,14 @@ def test_kinds_tell_of_themselves():
         normalization.from_config({"kind": "odd"})
     with pytest.raises(TypeError):
         normalization.from_config({"kind": "none", "odd": 1})
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 3e38])
+def test_a_result_that_is_no_number_is_refused(value):
+    """Fails where an answer that is too large becomes NaN without a word."""
+    answer = np.ones((8, 8, 1), np.float32)
+    answer[3, 4] = value
+    for scaling in (Fixed(output_deviation=1e4), FrameScale()):
+        _, scale = scaling.apply(np.random.default_rng(0).random((8, 8, 1)) * 1e4)
+        with pytest.raises(InputError, match="NaN or infinity"):
+            scaling.result(answer, scale)

@@ -29,7 +29,7 @@ def test_what_was_taken_is_told_once(tmp_path):
 
 def scale_of(path):
     """Height and width of a pixel with their unit, and the notes."""
-    with open_recording(path) as recording:
+    with open_recording(path, force=True) as recording:
         height, width = recording.axes[-2:]
         return (height.scale, width.scale, width.units), recording.notes
 
@@ -78,20 +78,25 @@ def test_imagejs_units_are_understood(unit, expected, tmp_path):
         tmp_path / "a.tif", np.ones((3, 8, 9), np.uint16), imagej=True, resolution=(4, 2),
         metadata={"axes": "ZYX", "unit": unit, "spacing": 1.5},
     )  # fmt: skip
-    assert scale_of(tmp_path / "a.tif") == ((0.5, 0.25, expected), ())
-    with open_recording(tmp_path / "a.tif") as recording:
+    assert scale_of(tmp_path / "a.tif")[0] == (0.5, 0.25, expected)
+    with open_recording(tmp_path / "a.tif", force=True) as recording:
         assert recording.axes[0] == Axis("z", 3, 1.5, 0.0, expected)
 
 
 def test_what_imagej_says_and_cannot_be_kept_is_told(tmp_path):
-    """Fails where a negative spacing, or the inches of a print, go without a word."""
+    """Fails where a negative spacing is lost, or an infinite one, or a print's inches, untold."""
     tifffile.imwrite(
         tmp_path / "a.tif", np.ones((3, 8, 9), np.uint16), imagej=True, resolution=(4, 4),
         metadata={"axes": "ZYX", "unit": "um", "spacing": -1.5},
     )  # fmt: skip
+    assert scale_of(tmp_path / "a.tif") == ((0.25, 0.25, "um"), ())
+    with open_recording(tmp_path / "a.tif") as recording:
+        assert recording.axes[0] == Axis("z", 3, -1.5, 0.0, "um")
+    data = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(data.replace(b"spacing=-1.5", b"spacing=+inf"))
     said, (note,) = scale_of(tmp_path / "a.tif")
     assert said == (0.25, 0.25, "um")
-    assert note == "the scale -1.5 um of z is not kept: it is not positive"
+    assert note == "the scale inf um of z is not kept: it is not finite"
     tifffile.imwrite(tmp_path / "a.tif", np.ones((8, 9), np.uint16), imagej=True,
                      resolution=(72, 72), metadata={"unit": "inch"})  # fmt: skip
     said, (note,) = scale_of(tmp_path / "a.tif")
@@ -119,7 +124,7 @@ def test_jeols_magnification_gives_the_pixel_size(tmp_path):
     said, notes = scale_of(tmp_path / "a.tif")
     assert (said, notes) == ((*[pytest.approx(2.54)] * 2, "nm"), ())
     jeol(tmp_path / "a.tif", eos="eosTEM", mode="DIFF", value=50, unit="cm")
-    # 0.254 mm at 0.5 m, over 2.508 pm.
+    # 0.254 mm at 0.5 m, over 2.508 pm; diffraction patterns, which are refused unless forced.
     assert scale_of(tmp_path / "a.tif")[0][1:] == (pytest.approx(0.2026, rel=1e-3), "1/nm")
     jeol(tmp_path / "a.tif", eos="modeASID", mode="MAG", value=100000, unit="X")
     said, notes = scale_of(tmp_path / "a.tif")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import functools
 import os
+import signal
 import sys
 import warnings
 from typing import Any
 
 import click
 
-from ..errors import InputError, TrainingStopped
+from ..errors import InputError, TrainingStopped, reason
 from ..version import version_of
 from .compare import compare
 from .doctor import doctor
@@ -40,7 +41,23 @@ def _show_versions(context: click.Context, _: Any, asked: bool) -> None:
         context.exit()
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Group(click.Group):
+    """Commands whose errors click would take for the user's wish to end."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run a command; a file that ends early is an error of input."""
+        try:
+            return super().invoke(context)
+        except EOFError as error:
+            raise InputError(f"a file ends early ({reason(error)}); is it still written?") from None
+        except BrokenPipeError:  # who listened has gone, `| head` say: end as other programs do
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            context.exit(128 + signal.SIGPIPE)
+
+
+@click.group(
+    cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.option(
     "--version", is_flag=True, expose_value=False, is_eager=True, callback=_show_versions,
     help="Show the versions and exit.",
@@ -101,7 +118,11 @@ def main(args: list[str] | None = None) -> None:
         # Click wraps the exception of the command, whose text may say how to resume.
         tell.error(f"Interrupted. {interrupt.__cause__ or interrupt}".strip(), kind="")
         status = 130
-    tell.close(status or 0)
+    try:
+        tell.close(status or 0)
+        sys.stdout.flush()
+    except BrokenPipeError:  # who listened has gone: nothing is left to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     sys.exit(status or 0)
 
 

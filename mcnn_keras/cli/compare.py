@@ -68,7 +68,7 @@ def phase(
         write_recording,
     )
     from ..inference.assumptions import compare_optics
-    from ..inference.planning import expanded
+    from ..inference.names import expanded
     from ..models.saving import read_card, shipped
 
     output, tell = Path(folder), telling()
@@ -87,7 +87,7 @@ def phase(
         raise InputError(f"the folder {output} holds what is compared; name another output")
     models = models or ("phase",) * ("phase" in shipped())
     cards = [read_card(model) for model in models]  # a wrong name is reported immediately
-    known = None if truth is None else read_images(truth)[0]
+    known = None if truth is None else read_images(truth, chosen.force)[0]
     series, optics, _ = measured(inputs, chosen, instrument)
     if models:
         import_tensorflow()
@@ -121,7 +121,8 @@ def phase(
         name = "".join(c if c.isalnum() or c in "-." else "_" for c in answer.name)
         write_recording(output / f"{name}.tif", answer.phase[None], field, answer.name)
         panel = Panel(answer.phase, answer.name, "rad", **shown)
-        write_figure(output / f"{name}.png", [panel], optics.pixel_size, optics.unit)
+        note = json.dumps({"result": f"{name}.tif"})
+        write_figure(output / f"{name}.png", [panel], optics.pixel_size, optics.unit, note=note)
         panels.append(panel)
     with replacing(output / "metrics.json") as part:
         rows = {a.name: a.row() for a in answers}

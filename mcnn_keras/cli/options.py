@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..physics.optics import Optics
 
 T = TypeVar("T", bound="Options")
+FORCE = "Treat as images what the file says is none: diffraction patterns, spectra, 4D-STEM."
 METHODS = ("tie", "ctf", "mf-tie", "gp-tie", "iterative", "variational")
 
 
@@ -277,6 +278,8 @@ class SeriesOptions(Options):
     background: str | None = option(
         "--background", type=click.Path(), help="An image without light; it is subtracted."
     )
+
+    force: bool = option("--force", is_flag=True, help=FORCE)
 
     def __post_init__(self) -> None:
         self.defocus = joined(self.defocus)

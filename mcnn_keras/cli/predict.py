@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from .options import OVERWRITE, Options, PlaneList, frame_numbers, joined, option
+from .options import FORCE, OVERWRITE, Options, PlaneList, frame_numbers, joined, option
 from .quiet import import_tensorflow
 from .telling import telling
 
@@ -75,6 +75,8 @@ class PredictionOptions(Options):
         "--watch", is_flag=True,
         help="INPUT is a folder: process each new image in it, until interrupted.",
     )  # fmt: skip
+
+    force: bool = option("--force", is_flag=True, help=FORCE)
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "tile_size"):
@@ -213,7 +215,7 @@ def run_prediction(
     if options.watch:
         _watch(model, inputs, options, card, frames, defocus, precision)
         return
-    jobs = plan(model, card, inputs, options.output, frames, defocus)
+    jobs = plan(model, card, inputs, options.output, frames, defocus, options.force, tell.say)
     tell.facts(model=model, files=[])
     execute(model, jobs, precision=precision, engine=options.engine, start=import_tensorflow,
             say=tell.say, wrote=lambda path: tell.facts(files=[path]),
@@ -238,6 +240,6 @@ def _watch(
     tell = telling()
     engine = engine_for(model, options.engine, precision, tell.say, start=import_tensorflow)
     tell.done(f"watching {inputs[0]}; stop with Ctrl-C", err=True, model=model, files=[])
-    watch(model, card, Path(inputs[0]), Path(options.output), frames, defocus, say=tell.say,
-          wrote=lambda path: tell.facts(files=[path]), engine=engine, precision=engine.precision,
-          **options.of_results())  # fmt: skip
+    watch(model, card, Path(inputs[0]), Path(options.output), frames, defocus, options.force,
+          say=tell.say, wrote=lambda path: tell.facts(files=[path]), engine=engine,
+          precision=engine.precision, **options.of_results())  # fmt: skip

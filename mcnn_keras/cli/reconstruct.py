@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -131,7 +132,7 @@ def require_wave_free(
 ) -> None:
     """Refuse a result that would replace what is there; see `mcnn_keras.files.require_free`."""
     from ..files import require_free, split_name
-    from ..inference.planning import expanded
+    from ..inference.names import expanded
     from ..models.saving import model_path
 
     given = [name for text in inputs for name in expanded(text)]
@@ -164,11 +165,14 @@ def write_wave(
     if facts:
         title = "; ".join([*([title] if title else []), *(f"{k} {v}" for k, v in facts.items())])
     result.parent.mkdir(parents=True, exist_ok=True)
-    write_recording(result, _stack(channels), (*between, *field), title, labels=labels)
+    write_recording(
+        result, _stack(channels), (*between, *field), title, labels=labels, say=telling().say
+    )
     panels = [Panel(channels[0], "phase", "rad")]
     panels += [Panel(c, "amplitude", "1") for c in channels[1:]]
     picture = result.with_suffix(".png")
-    write_figure(picture, panels, optics.pixel_size, optics.unit)
+    note = json.dumps({"result": result.name})
+    write_figure(picture, panels, optics.pixel_size, optics.unit, note=note)
     seen = channels[0][np.isfinite(channels[0])]
     first, last = series.defocus[0], series.defocus[-1]
     span = f"{first:g} to {last:g}" if last > first else f"{first:g}"
@@ -210,23 +214,26 @@ def measured(
     from ..focal_series.field_stop import within_stop
     from ..focal_series.focus import least_contrast, on_one_side, refocused
     from ..focal_series.series import PlanesUnknown, corrected, read_focal_series
-    from ..inference.planning import expanded
+    from ..inference.names import expanded
 
-    tell, names = telling(), [name for given in inputs for name in expanded(given)]
+    tell = telling()
+    names = [name for given in inputs for name in expanded(given, tell.say)]
     frames, unit = frame_numbers(chosen.frames), instrument.unit
     focus = None if chosen.focus in (None, "auto") else int(chosen.focus)
     told = told_beside(names[0], unit, strict=False)
     known, source = dict(told.optics), told.source
-    with open_recording(names[0]) as recording:
+    with open_recording(names[0], chosen.force) as recording:
         own = pixel_length(recording.axes[-2:], unit)
     if own is not None:
         known["pixel_size"], source = own, source or "the file"
     try:
-        series = read_focal_series(names, chosen.defocus, frames, unit, focus, tell.say)
+        series = read_focal_series(
+            names, chosen.defocus, frames, unit, focus, tell.say, chosen.force
+        )
     except PlanesUnknown as error:  # name all that is missing in one message
         raise InputError("; ".join(filter(None, (str(error), instrument.missing(known))))) from None
     fields = {
-        kind: read_images(name).mean(axis=0)
+        kind: read_images(name, chosen.force).mean(axis=0)
         for kind, name in (("flat", chosen.flat), ("background", chosen.background))
         if name is not None
     }

@@ -48,13 +48,13 @@ class Telling:
         self.facts(**facts)
         self.messages.append(text)
         if not (self.quiet or self.json):
-            click.echo(text, err=err)
+            click.echo(visible(text), err=err)
 
     def product(self, text: str, **facts: Any) -> None:
         """Print what the command was asked for."""
         self.facts(**facts)
         if not self.json:
-            click.echo(text)
+            click.echo(visible(text))
 
     def facts(self, **facts: Any) -> None:
         """Keep facts without printing; lists of the same name are joined."""
@@ -66,12 +66,12 @@ class Telling:
     def warn(self, text: str) -> None:
         """Print a warning, on standard error."""
         self.warnings.append(text)
-        click.echo(f"{WARNING}{text}", err=True)
+        click.echo(WARNING + visible(text), err=True)
 
     def error(self, text: str, kind: str = "Error: ") -> None:
         """Print what ended the command, or the work on one of its inputs, on standard error."""
         self.errors.append(text)
-        click.echo(f"{kind}{text}", err=True)
+        click.echo(kind + visible(text), err=True)
 
     def say(self, text: str) -> None:
         """Print a line from the library; its first word says what kind of line it is."""
@@ -92,6 +92,11 @@ class Telling:
             "errors": self.errors,
         }  # fmt: skip
         click.echo(json.dumps(_plain(told), indent=2))
+
+
+def visible(text: str) -> str:
+    """The text with control characters spelled out: names and titles of files may hold any."""
+    return "".join(c if c.isprintable() or c in "\n\t\xa0" else ascii(c)[1:-1] for c in text)
 
 
 def telling() -> Telling:

@@ -13,7 +13,8 @@ from .formats import (
     split_name,
     write_recording,
 )
-from .pictures import read_note, to_grey, write_png
+from .own import read_note
+from .pictures import to_grey, write_png
 from .places import require_free
 from .recording import Axis, RawFrames, Recording, grey, pixel_length
 from .whole import replacing

@@ -1,37 +1,30 @@
-"""NPY, HDF5 and Zarr files: arrays with a description of their axes.
+"""NPY and HDF5 files: arrays with a description of their axes.
 
 In HDF5 and Zarr files, this package describes the axes in four attributes of the array: `axes`
-(names), `scales`, `offsets` and `units`, with one entry for each axis. A fifth is the `title`.
+(names), `scales`, `offsets` and `units`, with one entry for each axis. Others are the `title`, and
+the `software` that wrote the file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
+from . import microscope
+from .checks import require_own_hdf5, require_whole
 from .recording import Axis, RawFrames, Recording, axis, recording_of
 from .sink import Sink
 from .whole import replacing
 
 HDF5_SUFFIXES = (".h5", ".hdf5")
-ZARR_SUFFIXES = (".zarr",)
 TYPES = (
     "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float16", "float32",
     "float64",
 )  # fmt: skip
-
-
-def split_dataset(name: str | Path) -> tuple[str, str]:
-    """Split ``file.h5:/dataset`` into file and dataset; the dataset is empty for other names."""
-    for suffix in (*HDF5_SUFFIXES, *ZARR_SUFFIXES):
-        head, mark, tail = str(name).partition(f"{suffix}:")
-        if mark:
-            return head + suffix, tail
-    return str(name), ""
 
 
 def read_npy(path: str | Path) -> Recording:
@@ -44,6 +37,8 @@ def read_npy(path: str | Path) -> Recording:
         }
         shape, fortran, dtype = headers[version](file)
         offset = file.tell()
+    if not dtype.hasobject:  # those are refused below
+        require_whole(path, shape, dtype.itemsize, offset)
     if fortran or len(shape) < 3 or dtype.hasobject:
         return recording_of(np.load(path, allow_pickle=False), path)
     recording = recording_of(np.broadcast_to(np.zeros((), dtype), shape), path)
@@ -58,9 +53,10 @@ def write_npy(
     dtype: Any,
     axes: Sequence[Axis],
     title: str = "",
+    software: str = "",
 ) -> None:
     """Write frames as a .npy file, which stores neither axes nor a title."""
-    full = _full_shape(axes, shape)
+    full = full_shape(axes, shape)
     with replacing(path) as part, open(part, "wb") as file:
         header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": full}
         np.lib.format.write_array_header_1_0(file, header)
@@ -74,6 +70,10 @@ def read_hdf5(path: str | Path, dataset: str = "") -> Recording:
 
     file = h5py.File(path, "r")
     try:
+        # HyperSpy's files ended in .hdf5 before they ended in .hspy; their axes are groups.
+        if "Experiments" in file and (not dataset or dataset not in file):
+            file.close()
+            return microscope.read(Path(path), dataset, ("rsciio.hspy",))
         found = []
         file.visititems(
             lambda key, item: (
@@ -82,8 +82,9 @@ def read_hdf5(path: str | Path, dataset: str = "") -> Recording:
         )
         array = file.get(dataset) if dataset else None  # follows links
         if not isinstance(array, h5py.Dataset) or array.ndim < 2:
-            array = file[_choose(path, dataset, found)]
-        return _with_axes(array, path, array.attrs, file.close)
+            array = file[choose(path, dataset, found)]
+        require_own_hdf5(array, path)
+        return with_axes(array, path, array.attrs, file.close)
     except BaseException:
         file.close()
         raise
@@ -96,72 +97,31 @@ def write_hdf5(
     dtype: Any,
     axes: Sequence[Axis],
     title: str = "",
+    software: str = "",
 ) -> None:
     """Write frames as the dataset `data` of an HDF5 file, one chunk per frame."""
     import h5py
 
-    full = _full_shape(axes, shape)
+    full = full_shape(axes, shape)
     with replacing(path) as part, Sink(part) as sink, h5py.File(sink, "w") as file:
-        array = file.create_dataset("data", full, dtype, chunks=_one_frame(full))
-        _put(array, frames, axes, title, sink.check)
+        array = file.create_dataset("data", full, dtype, chunks=one_frame(full))
+        array.attrs.update(attributes_of(axes, full, title, software))
+        put(array, frames, sink.check)
 
 
-def read_zarr(path: str | Path, dataset: str = "") -> Recording:
-    """A recording of a Zarr array, or of one in a Zarr group."""
-    import zarr
-
-    opened = zarr.open(str(path), mode="r")
-    if hasattr(opened, "shape"):
-        if dataset:
-            raise InputError(f"{path} is one array; leave :{dataset} out")
-        array = opened
-    else:
-        array = opened[_choose(path, dataset, [*_arrays_of(opened)])]
-    return _with_axes(array, path, dict(array.attrs), None)
-
-
-def _arrays_of(group: Any, prefix: str = "") -> Iterator[str]:
-    yield from (prefix + key for key, array in group.arrays() if array.ndim > 1)
-    for key, inner in group.groups():
-        yield from _arrays_of(inner, f"{prefix}{key}/")
-
-
-def write_zarr(
-    path: str | Path,
-    frames: Any,
-    shape: Sequence[int],
-    dtype: Any,
-    axes: Sequence[Axis],
-    title: str = "",
-) -> None:
-    """Write frames as a Zarr array, one chunk per frame."""
-    import zarr
-
-    full = _full_shape(axes, shape)
-    with replacing(path) as part:
-        array = zarr.open(str(part), mode="w", shape=full, chunks=_one_frame(full), dtype=dtype)
-        _put(array, frames, axes, title)
-
-
-def _one_frame(full: Sequence[int]) -> tuple[int, ...]:
+def one_frame(full: Sequence[int]) -> tuple[int, ...]:
+    """The chunks of an array: a frame each."""
     return (*(1 for _ in full[:-2]), *full[-2:])
 
 
-def _put(
-    array: Any,
-    frames: Any,
-    axes: Sequence[Axis],
-    title: str,
-    check: Callable[[], Any] = lambda: None,
-) -> None:
-    """Fill the array in a file frame by frame, and set its attributes."""
-    array.attrs.update(_attributes(axes, array.shape, title))
+def put(array: Any, frames: Any, check: Callable[[], Any] = lambda: None) -> None:
+    """Fill the array in a file frame by frame; `check` is called after each."""
     for place, frame in zip(np.ndindex(array.shape[:-2]), frames, strict=True):
         array[place] = frame
         check()
 
 
-def _choose(path: str | Path, dataset: str, found: Sequence[str]) -> str:
+def choose(path: str | Path, dataset: str, found: Sequence[str]) -> str:
     """The array with the given name, or the only one."""
     dataset = dataset.strip("/")
     if dataset in found:
@@ -173,15 +133,16 @@ def _choose(path: str | Path, dataset: str, found: Sequence[str]) -> str:
     return found[0]
 
 
-def _with_axes(
+def with_axes(
     array: Any, path: str | Path, attributes: Any, close: Callable[[], Any] | None
 ) -> Recording:
+    """A recording of an array in a file with the attributes of this package, or without."""
     fields = [attributes.get(key) for key in ("axes", "scales", "offsets", "units")]
     if any(f is None or len(f) != array.ndim for f in fields):
         return recording_of(array, path, close=close)
     scales = [s if np.isfinite(s) else None for s in np.asarray(fields[1], np.float64)]
     axes = [
-        axis(name, size, scale, offset, unit)
+        axis(_text(name), size, scale, offset, _text(unit))
         for name, size, scale, offset, unit in zip(
             fields[0], array.shape, scales, fields[2], fields[3], strict=True
         )
@@ -192,7 +153,11 @@ def _with_axes(
     if axes[-1].name == "channel":  # samples are stored with channels last
         return recording_of(_ChannelsBefore(array), path, [*axes[:-3], axes[-1], *axes[-3:-1]],
                             close=close)  # fmt: skip
-    return recording_of(array, path, axes, str(attributes.get("title", "")), close=close)
+    return recording_of(array, path, axes, _text(attributes.get("title", "")), close=close)
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 class _ChannelsBefore:
@@ -207,7 +172,7 @@ class _ChannelsBefore:
         return self.array[(*outer, slice(None), slice(None), channel)]
 
 
-def _full_shape(axes: Sequence[Axis], shape: Sequence[int]) -> tuple[int, ...]:
+def full_shape(axes: Sequence[Axis], shape: Sequence[int]) -> tuple[int, ...]:
     """The shape with the outer axes of `axes`, if these fit the number of frames."""
     outer = tuple(a.size for a in axes[:-2])
     if int(np.prod(outer)) != shape[0]:
@@ -215,11 +180,15 @@ def _full_shape(axes: Sequence[Axis], shape: Sequence[int]) -> tuple[int, ...]:
     return (*outer, *shape[1:])
 
 
-def _attributes(axes: Sequence[Axis], full: Sequence[int], title: str) -> dict[str, Any]:
+def attributes_of(
+    axes: Sequence[Axis], full: Sequence[int], title: str, software: str = ""
+) -> dict[str, Any]:
+    """What describes an array in a file."""
     axes = [*axes]
     if len(axes) != len(full):
         axes = [Axis("frame", n) for n in full[:-2]] + axes[-2:]
-    return {**_described(axes), "title": title}
+    mark = {"software": software} if software else {}
+    return {**_described(axes), "title": title, **mark}
 
 
 def axis_attributes(names: Sequence[str], shape: Sequence[int]) -> dict[str, Any]:

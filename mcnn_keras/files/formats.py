@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import InputError, reason
-from . import arrays, microscope, pictures, tiff
-from .arrays import HDF5_SUFFIXES, split_dataset
-from .recording import Axis, Recording, frames_at_once
+from . import arrays, checks, microscope, mrc, pictures, tiff, zarrs
+from .arrays import HDF5_SUFFIXES
+from .converted import Converted
+from .kinds import kind_of
+from .own import SOFTWARE
+from .recording import Axis, Recording, frames_at_once, length
+from .units import LENGTHS
 
 # Results are written as integers only if their standard deviation is at least this many times the
 # noise of rounding.
@@ -19,8 +24,10 @@ ROUNDING = 50
 # Formats that Pillow reads here, although rosettasciio reads some of them, too.
 PICTURES = (".png", ".bmp", ".gif", ".jpg", ".jpeg", ".jpe", ".pgm", ".ppm", ".pbm")
 
+# Packages that the extra `em` brings.
+EM = ("rsciio", "mrcfile", "zarr", "dask", "numcodecs")
 # Extensions of folders that are read and written like one file.
-FOLDERS = (*arrays.ZARR_SUFFIXES, ".zspy")
+FOLDERS = (*zarrs.SUFFIXES, ".zspy")
 # By extension: the writer, the data types that the format can hold, and an optional package that
 # the writer needs.
 WRITABLE: dict[str, tuple[Callable[..., None], tuple[str, ...], str | None]] = {
@@ -30,24 +37,32 @@ WRITABLE: dict[str, tuple[Callable[..., None], tuple[str, ...], str | None]] = {
     ".npy": (arrays.write_npy, arrays.TYPES, None),
     ".h5": (arrays.write_hdf5, arrays.TYPES, None),
     ".hdf5": (arrays.write_hdf5, arrays.TYPES, None),
-    ".zarr": (arrays.write_zarr, arrays.TYPES, "zarr"),
-    ".mrc": (microscope.write_mrc, microscope.MRC_TYPES, "mrcfile"),
+    ".zarr": (zarrs.write, arrays.TYPES, "zarr"),
+    **dict.fromkeys(mrc.WRITTEN, (mrc.write, mrc.TYPES, "mrcfile")),
     ".hspy": (microscope.write_hyperspy, arrays.TYPES, "rsciio"),
     ".zspy": (microscope.write_hyperspy, arrays.TYPES, "zarr"),
 }
 
 
 def split_name(name: str | Path) -> tuple[str, str]:
-    """Split ``scan.emd:HAADF`` or ``file.h5:/entry/data`` into file name and image name."""
-    path, image = split_dataset(name)
-    if not image and ":" in path and not Path(path).exists():
-        head, _, tail = path.rpartition(":")
-        if Path(head).suffix.lower() in microscope.suffixes():
-            return head, tail
-    return path, image
+    """Split ``scan.emd:HAADF`` or ``file.h5:/entry/data`` into file name and image name.
+
+    A file or folder whose own name holds the colon goes before.
+    """
+    text = str(name)
+    if ":" not in text or os.path.exists(text):
+        return text, ""
+    known = (*HDF5_SUFFIXES, *zarrs.SUFFIXES, *microscope.SUFFIXES, *microscope.suffixes())
+    places = [i for i, c in enumerate(text) if c == ":"]
+    places = [i for i in places if Path(text[:i]).suffix.lower() in known]
+    there = [i for i in places if os.path.exists(text[:i])]
+    if not places:
+        return text, ""
+    place = (there or places)[0]
+    return text[:place], text[place + 1 :]
 
 
-def open_recording(name: str | Path) -> Recording:
+def open_recording(name: str | Path, force: bool = False) -> Recording:
     """Open a file of one image or a stack of images. Its frames are read on demand.
 
     Parameters
@@ -56,6 +71,8 @@ def open_recording(name: str | Path) -> Recording:
         A PNG, JPEG, TIFF or other image file, a .npy, HDF5 or Zarr file, or a microscope's file
         (with the extra `em`). If the file holds several images, add the name of one of them:
         ``file.h5:/entry/data``, ``scan.emd:HAADF``.
+    force : bool
+        Treat as images what the file says is none: diffraction patterns, spectra, 4D-STEM.
 
     Returns
     -------
@@ -69,52 +86,77 @@ def open_recording(name: str | Path) -> Recording:
     name, image = split_name(name)
     path = Path(name)
     suffix = path.suffix.lower()
-    if not path.exists():
+    if not os.path.exists(path):
         raise InputError(f"{path} is not there; give the name of an image file")
     if path.is_dir() and suffix not in FOLDERS:
         raise InputError(f"{path} is a folder; give the name of an image file")
+    checks.require_file(path)
     try:
-        return _open(path, suffix, image)
+        recording = _open(path, suffix, image)
     except InputError:
         raise
+    except PermissionError:
+        raise InputError(f"{path} may not be read; ask for the right to (chmod u+r)") from None
     except ImportError as error:
-        raise InputError(
-            f"{path} needs the package {error.name}; run pip install 'mcnn-keras[em]'"
-        ) from None
+        raise InputError(_missing(path, error)) from None
     except Exception as error:  # readers raise errors of any type for damaged files
         raise InputError(
             f"{path} cannot be read as an image ({reason(error)}); it may be damaged, or have the "
             "wrong extension"
         ) from None
+    kind = recording.kind or kind_of(recording.axes)
+    if kind and not force:
+        recording.__exit__()
+        raise InputError(
+            f"{path} holds {kind}, and the models are made for images; give --force (in Python "
+            "force=True) to treat them as images"
+        )
+    if kind:
+        recording.notes = (*recording.notes, f"{kind}, treated as images")
+    return recording
+
+
+def _missing(path: Path, error: ImportError) -> str:
+    """What to install for a file whose reader lacks a package."""
+    if error.name is None:
+        return f"{path} needs a package that is not installed ({reason(error)})"
+    package = error.name.split(".")[0]
+    wanted = "'mcnn-keras[em]'" if package in EM else package
+    return f"{path} needs the package {error.name}; run pip install {wanted}"
 
 
 def _open(path: Path, suffix: str, image: str) -> Recording:
-    if suffix == ".npy":
-        return arrays.read_npy(path)
     if suffix in HDF5_SUFFIXES:
         return arrays.read_hdf5(path, image)
-    if suffix in arrays.ZARR_SUFFIXES:
-        return arrays.read_zarr(path, image)
-    if suffix in tiff.SUFFIXES:
-        return tiff.read(path)
-    if suffix in microscope.suffixes() and suffix not in PICTURES:
+    if suffix in zarrs.SUFFIXES:
+        return zarrs.read(path, image)
+    reads = {".npy": arrays.read_npy, **dict.fromkeys(tiff.SUFFIXES, tiff.read)}.get(suffix)
+    if suffix in mrc.SUFFIXES and not (suffix == ".map" and not mrc.is_mrc(path)):
+        reads = mrc.read if not mrc.described_beside(path) else None
+    elif reads is None and (suffix not in microscope.suffixes() or suffix in PICTURES):
+        if suffix in (*microscope.SUFFIXES, ".map"):
+            raise InputError(
+                f"{path} is a microscope's file; pip install 'mcnn-keras[em]' to read it"
+            )
+        reads = pictures.read
+    if reads is None:
         return microscope.read(path, image)
-    if suffix in microscope.SUFFIXES:
-        raise InputError(f"{path} is a microscope's file; pip install 'mcnn-keras[em]' to read it")
-    return pictures.read(path)
+    if image:
+        raise InputError(f"{path} names no images; leave :{image} out, and choose with --frames")
+    return reads(path)
 
 
 def is_image_file(path: Path) -> bool:
     """Whether a file has an extension that can be read; hidden files (".name") are excluded."""
     known = (
-        *PICTURES, ".npy", *HDF5_SUFFIXES, *arrays.ZARR_SUFFIXES, *tiff.SUFFIXES,
-        *microscope.SUFFIXES,
+        *PICTURES, ".npy", *HDF5_SUFFIXES, *zarrs.SUFFIXES, *tiff.SUFFIXES, *mrc.SUFFIXES,
+        *microscope.SUFFIXES, *microscope.suffixes(),
     )  # fmt: skip
     suffix = path.suffix.lower()
-    return not path.name.startswith(".") and (suffix in known or suffix in microscope.suffixes())
+    return not path.name.startswith(".") and suffix in known and suffix not in microscope.TABLES
 
 
-def read_images(name: str | Path) -> np.ndarray:
+def read_images(name: str | Path, force: bool = False) -> np.ndarray:
     """Read all images of a file; see `open_recording`.
 
     Returns
@@ -127,7 +169,7 @@ def read_images(name: str | Path) -> np.ndarray:
     InputError
         If the file is missing, damaged or not an image, or a value is not finite.
     """
-    with open_recording(name) as recording:
+    with open_recording(name, force) as recording:
         return recording.read()
 
 
@@ -234,6 +276,8 @@ def write_recording(
     title: str = "",
     dtype: Any = "float32",
     labels: Sequence[str] | None = None,
+    say: Callable[[str], Any] | None = None,
+    mark: bool = True,
 ) -> None:
     """Write frames with their axes. The extension decides the format.
 
@@ -252,6 +296,10 @@ def write_recording(
         Data type in the file. For integers, values are rounded and clipped.
     labels : list of str, optional
         A name for each frame; only TIFF files store it.
+    say : callable, optional
+        Takes a line about scales, offsets and units that the format cannot keep.
+    mark : bool
+        Mark the file as a result, see `mcnn_keras.files.own`.
 
     Raises
     ------
@@ -264,53 +312,47 @@ def write_recording(
     write = WRITABLE[path.suffix.lower()][0]
     converted = Converted(frames, dtype)
     options = {"labels": labels} if write is tiff.write else {}
-    write(path, converted, tuple(frames.shape), dtype, axes, title, **options)
+    software = SOFTWARE if mark else ""
+    kept = axes
+    if write in (tiff.write, mrc.write):  # which hold sizes alone
+        kept = tuple(a._replace(scale=a.scale and abs(a.scale)) for a in axes)
+    write(path, converted, tuple(frames.shape), dtype, kept, title, software=software, **options)
+    if say is not None:
+        tell_unkept(path, axes, say)
 
 
-class Shifted:
-    """Frames with an offset added in float64, as they are read.
-
-    Parameters
-    ----------
-    frames : object
-        With shape (frames, height, width) and slices.
-    offset : float
-    """
-
-    def __init__(self, frames: Any, offset: float) -> None:
-        self.frames, self.offset = frames, np.float64(offset)
-        self.shape, self.dtype = tuple(frames.shape), np.dtype(np.float64)
-
-    def __getitem__(self, frames: Any) -> np.ndarray:
-        return np.asarray(self.frames[frames]) + self.offset
+def tell_unkept(
+    path: Path, axes: Sequence[Axis], say: Callable[[str], Any], name: str = ""
+) -> None:
+    """Say what a file does not keep of the axes that it was written with; `name` is its own."""
+    lost = unkept(path, axes)
+    if lost:
+        say(f"{name or path.name} cannot keep {', '.join(lost)}; .h5, .zarr and .hspy files can")
 
 
-class Converted:
-    """Frames in another data type, converted as they are read.
-
-    Parameters
-    ----------
-    frames : object
-        With shape (frames, height, width) and slices.
-    dtype : str
-    """
-
-    def __init__(self, frames: Any, dtype: Any) -> None:
-        self.frames, self.dtype = frames, np.dtype(dtype)
-        self.shape, self.ndim = tuple(frames.shape), len(frames.shape)
-
-    def __getitem__(self, frames: Any) -> np.ndarray:
-        values = np.asarray(self.frames[frames])
-        if self.dtype.kind in "ui":
-            limits = np.iinfo(self.dtype)
-            # float32 cannot represent the upper limits of 32-bit integers; float64 can. It cannot
-            # represent those of 64 bits: the number before is the largest that does not wrap.
-            high = float(limits.max)
-            high = np.nextafter(high, 0) if high > limits.max else high
-            values = np.clip(np.round(values.astype(np.float64)), limits.min, high)
-        return values.astype(self.dtype)
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        each = frames_at_once(self.shape)
-        for start in range(0, self.shape[0], each):
-            yield from self[start : start + each]
+def unkept(path: Path, axes: Sequence[Axis]) -> list[str]:
+    """What a file that was written with axes does not say of them when it is read again."""
+    if path.suffix.lower() == ".npy":
+        found: Sequence[Axis] = ()
+    else:
+        with open_recording(path, force=True) as recording:
+            found = recording.axes
+    found = found if len(found) == len(axes) else [Axis("", 0)] * len(axes)
+    lost = []
+    for a, b in zip(axes, found, strict=True):
+        if a.scale is None:
+            continue
+        unit = a.units if a.units in LENGTHS else "m"
+        other = b.scale
+        if other is not None and a.units != b.units:
+            size = length(b, unit)
+            other = None if size is None or a.units not in LENGTHS else size * np.sign(other)
+        if other is None or not np.isclose(other, a.scale, rtol=1e-4, atol=0):
+            lost.append(
+                f"the scale {a.scale:g} {a.units} of {a.name or 'an axis'}".replace("  ", " ")
+            )
+            continue
+        start = b.offset * other / (b.scale or 1.0)
+        if abs(start - a.offset) > 1e-3 * abs(a.scale) + 1e-4 * abs(a.offset):
+            lost.append(f"the offset {a.offset:g} {a.units} of {a.name or 'an axis'}")
+    return lost

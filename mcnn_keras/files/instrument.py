@@ -16,7 +16,8 @@ from typing import Any
 
 from ..errors import InputError
 from .formats import open_recording, split_name
-from .recording import LENGTHS, Axis
+from .recording import Axis
+from .units import LENGTHS
 
 # Names of an axis along which focus changes.
 FOCUS_AXES = ("z", "defocus", "focus", "depth")
@@ -76,7 +77,7 @@ def instrument_of(
     if told.defocus is not None:
         return told
     if axes is None:
-        with open_recording(name) as recording:
+        with open_recording(name, force=True) as recording:
             axes = recording.axes[:-2]
     planes = planes_of_axis(axes, unit)
     return told if planes is None else Instrument(tuple(planes), "the file's axis", told.optics)

@@ -8,11 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from .own import NOTE, SOFTWARE
 from .recording import Recording, grey, recording_of
 from .whole import replacing
-
-# The name of the text in a PNG that tells what it belongs to.
-NOTE = "mcnn-keras"
 
 
 def read(path: str | Path) -> Recording:
@@ -95,6 +93,7 @@ def write_png(
     low: float | None = None,
     high: float | None = None,
     note: str = "",
+    mark: bool = True,
 ) -> None:
     """Write an image as an 8-bit grey PNG for viewing.
 
@@ -107,31 +106,25 @@ def write_png(
         The values that become black and white; percentiles 0.2 and 99.8 by default.
     note : str
         Text to keep in the file; see `read_note`.
+    mark : bool
+        Mark it as a picture to look at; without the mark it may be read again, see
+        `mcnn_keras.files.own`.
     """
-    save_png(path, to_grey(image, low, high), note)
+    save_png(path, to_grey(image, low, high), note, mark)
 
 
-def save_png(path: str | Path, pixels: np.ndarray, note: str = "") -> None:
-    """Write the pixels of a picture as a PNG, with a note in its text."""
+def save_png(path: str | Path, pixels: np.ndarray, note: str = "", mark: bool = True) -> None:
+    """Write the pixels of a picture as a PNG, with the mark and a note in its texts."""
     import imageio.v3 as iio
     from PIL.PngImagePlugin import PngInfo
 
-    text = PngInfo()
+    texts = PngInfo()
+    if mark:
+        texts.add_text("Software", SOFTWARE)
     if note:
-        text.add_text(NOTE, note)
+        texts.add_text(NOTE, note)
     with replacing(path) as part:
-        iio.imwrite(part, pixels, plugin="pillow", pnginfo=text)
-
-
-def read_note(path: str | Path) -> str:
-    """The text that `save_png` has kept in a file; empty for other files."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as picture:
-            return str(picture.info.get(NOTE, ""))
-    except Exception:  # readers raise errors of any type for damaged files
-        return ""
+        iio.imwrite(part, pixels, plugin="pillow", pnginfo=texts)
 
 
 def to_grey(image: np.ndarray, low: float | None = None, high: float | None = None) -> np.ndarray:
@@ -154,4 +147,4 @@ def to_grey(image: np.ndarray, low: float | None = None, high: float | None = No
     return np.round(255 * np.clip(scaled, 0, 1)).astype(np.uint8)
 
 
-__all__ = ["grey", "read", "read_note", "read_picture", "save_png", "to_grey", "write_png"]
+__all__ = ["grey", "read", "read_picture", "save_png", "to_grey", "write_png"]

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..errors import InputError
 from .locking import lock_file
+from .own import made_here, result_of
 from .whole import is_left
 
 # Names in a Zarr store: metadata, and chunks such as 0.0.0 or c/0/0/0.
@@ -42,7 +43,8 @@ def require_free(
     sources : iterable of str or Path
         Inputs, models, truths, ...
     overwrite : bool
-        Whether files that are there may be replaced. Of folders, only those may that hold one
+        Whether files that are there may be replaced. A picture of this program may be where the
+        result that it was written beside is gone. Of folders, only those may that hold one
         Zarr array or signal and nothing else.
     ways : str
         What to do about a file that is there.
@@ -53,7 +55,7 @@ def require_free(
     """
     results = list(results)
     require_not_source(results, sources)
-    there = [path for path in results if os.path.lexists(path)]
+    there = [path for path in results if os.path.lexists(path) and not _is_left_picture(path)]
     if there and not overwrite:
         more = f" (and {len(there) - 1} more)" if len(there) > 1 else ""
         raise InputError(f"{there[0]}{more} is there already; {ways}")
@@ -63,6 +65,14 @@ def require_free(
                 f"the folder {path} holds what this program did not write, and is not replaced; "
                 "name another output"
             )
+
+
+def _is_left_picture(path: Path) -> bool:
+    """Whether it is a picture of this program, and the result that it shows is gone."""
+    if path.suffix.lower() != ".png" or path.is_symlink() or not path.is_file():
+        return False
+    shown = result_of(path)
+    return bool(shown and made_here(path)) and not os.path.lexists(path.with_name(shown))
 
 
 def require_not_source(results: Iterable[Path], sources: Iterable[str | Path]) -> None:

@@ -14,20 +14,10 @@ import numpy as np
 
 from ..errors import InputError, reason
 from .precision import narrowed, offset_of
+from .units import LENGTHS, spelled
 
-# Units of length in metres, and other spellings of units.
-LENGTHS = {
-    "m": 1.0, "cm": 1e-2, "mm": 1e-3, "um": 1e-6, "nm": 1e-9, "A": 1e-10, "pm": 1e-12,
-}  # fmt: skip
-SPELLINGS = {
-    "µm": "um", "\u03bcm": "um", "\\u00b5m": "um", "u_m": "um", "micron": "um", "microns": "um",
-    "n_m": "nm", "Å": "A", "\u212b": "A", "angstrom": "A", "Angstrom": "A", "pixel": "",
-    "pixels": "", "<undefined>": "", "none": "", "micrometer": "um", "micrometers": "um",
-    "micrometre": "um", "Micron": "um", "Microns": "um", "mum": "um", "nanometer": "nm",
-    "nanometers": "nm", "nanometre": "nm", "angstroms": "A", "Angstroms": "A", "millimeter": "mm",
-    "sec": "s", "seconds": "s", "second": "s", "msec": "ms", "1 / nm": "1/nm", "nm^-1": "1/nm",
-    "nm-1": "1/nm", "um^-1": "1/um", "µm^-1": "1/um", "1/µm": "1/um", "1 / µm": "1/um",
-}  # fmt: skip
+# A frame of more pixels is refused before memory is taken: a damaged header can announce any.
+MOST_PIXELS = 2**31
 
 # How axes are called in short.
 LETTERS = {"time": "t", "channel": "c", "height": "y", "width": "x"}
@@ -49,12 +39,11 @@ class Axis(NamedTuple):
 def axis(name: Any, size: int, scale: Any = None, offset: Any = 0.0, units: Any = "") -> Axis:
     """An axis from a file's metadata.
 
-    Spellings of units are normalised. Scales that are not positive and finite are dropped, and so
-    is a scale of 1 without a unit.
+    Spellings of units are normalised. A scale that is zero or not finite is dropped, and so is a
+    scale of 1 without a unit; a negative one is kept, for an axis that runs the other way.
     """
-    units = "" if units is None else str(units).strip()
-    units = SPELLINGS.get(units, units)
-    if scale is None or not np.isfinite(scale) or scale <= 0 or (scale == 1 and not units):
+    units = "" if units is None else spelled(str(units))
+    if scale is None or not np.isfinite(scale) or not scale or (abs(scale) == 1 and not units):
         scale, offset, units = None, 0.0, ""
     else:
         scale = float(scale)
@@ -63,7 +52,7 @@ def axis(name: Any, size: int, scale: Any = None, offset: Any = 0.0, units: Any 
 
 
 def length(axis: Axis, unit: str) -> float | None:
-    """The scale of an axis in another unit of length, or None if it is unknown.
+    """The size of an axis's steps in another unit of length, or None if it is unknown.
 
     Parameters
     ----------
@@ -72,7 +61,7 @@ def length(axis: Axis, unit: str) -> float | None:
     """
     if axis.scale is None or axis.units not in LENGTHS:
         return None
-    return axis.scale * LENGTHS[axis.units] / LENGTHS[unit]
+    return abs(axis.scale) * LENGTHS[axis.units] / LENGTHS[unit]
 
 
 def pixel_length(axes: Sequence[Axis], unit: str) -> float | None:
@@ -125,6 +114,8 @@ class Recording:
         Whether the last axis of `data` is colour. `read` averages it to grey.
     notes : tuple of str
         What of the file was not taken, or not kept, a line each, without the file's name.
+    kind : str
+        What the file says it holds where that is no image, "diffraction patterns" say.
     files : set of Path
         All that hold its frames, where these are several.
     offset : float
@@ -138,6 +129,7 @@ class Recording:
     colour: bool = False
     _close: Callable[[], Any] | None = field(default=None, repr=False)
     notes: tuple[str, ...] = ()
+    kind: str = ""
     files: set[Path] = field(default_factory=set)
     offset: float = 0.0
 
@@ -312,6 +304,11 @@ def recording_of(
         raise InputError(
             f"{path} has shape {shape}; one image (height, width) or a stack (images, height, "
             "width) is expected"
+        )
+    if int(np.prod(shape[-inner:], dtype=object)) > MOST_PIXELS:
+        raise InputError(
+            f"{path} announces frames of {' x '.join(map(str, shape[-inner:]))} pixels; at most "
+            f"{MOST_PIXELS} are read"
         )
     if axes is None:
         names = ("frame",) if len(shape) == inner + 1 else ("",) * (len(shape) - inner)

@@ -15,9 +15,10 @@ from xml.etree import ElementTree
 import numpy as np
 
 from ..errors import InputError, reason
-from .recording import LENGTHS, Axis, RawFrames, Recording, length, recording_of
+from .recording import Axis, RawFrames, Recording, length, recording_of
 from .tiff_calibration import axes_of, escaped, ome_image
 from .tiff_parts import chosen, members, require_whole
+from .units import LENGTHS
 from .whole import replacing
 
 # What is wrong with a file is told by errors; without a handler its log would go to the terminal.
@@ -204,6 +205,7 @@ def write(
     axes: Sequence[Axis],
     title: str = "",
     labels: Sequence[str] | None = None,
+    software: str = "",
 ) -> None:
     """Write frames as a TIFF file, with the pixel size in the form of ImageJ or OME.
 
@@ -220,6 +222,8 @@ def write(
     title : str
     labels : list of str, optional
         A name for each frame.
+    software : str
+        What wrote the file.
     """
     import tifffile
 
@@ -258,7 +262,7 @@ def write(
     with replacing(path) as part:
         try:
             tifffile.imwrite(part, frames, shape=full, dtype=dtype, photometric="minisblack",
-                             metadata=metadata, **options)  # fmt: skip
+                             software=software or None, metadata=metadata, **options)  # fmt: skip
         except OSError as error:
             if error.errno is None:  # NumPy's, of how many numbers were written
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None

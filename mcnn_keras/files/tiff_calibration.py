@@ -63,8 +63,8 @@ def axes_of(
 def _kept(name: str, size: int, said: Said, notes: list[str]) -> Axis:
     kept = axis(name, size, *said)
     scale, _, unit = said
-    if kept.scale is None and scale and not (scale == 1 and not unit):
-        notes.append(f"the scale {scale:g} {unit} of {name} is not kept: it is not positive")
+    if kept.scale is None and scale and not (abs(scale) == 1 and not unit):
+        notes.append(f"the scale {scale:g} {unit} of {name} is not kept: it is not finite")
     return kept
 
 

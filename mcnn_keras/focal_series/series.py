@@ -57,6 +57,7 @@ def read_focal_series(
     unit: str = "um",
     focus: int | None = None,
     say: Callable[[str], Any] = lambda text: None,
+    force: bool = False,
 ) -> FocalSeries:
     """Read the images of a focal series from one file, or from a file for each plane.
 
@@ -77,6 +78,8 @@ def read_focal_series(
         already distances from focus.
     say : callable
         Takes what was taken of the files, and what was not kept, a line at a time.
+    force : bool
+        Treat as images what the files say is none, see `mcnn_keras.files.open_recording`.
 
     Raises
     ------
@@ -91,7 +94,7 @@ def read_focal_series(
     known: set[str] = set()
     taken: set[Path] = set()
     for name in names:
-        with open_recording(name) as recording:
+        with open_recording(name, force) as recording:
             if Path(split_name(name)[0]).resolve() in taken and len(recording.files) > 1:
                 say(f"{name} holds a part of the same recording")
                 continue

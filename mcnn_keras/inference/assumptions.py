@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ..files.instrument import told_beside
-from ..files.recording import LENGTHS, Axis, pixel_length
+from ..files.recording import Axis, pixel_length
+from ..files.units import LENGTHS
 from ..models import ModelCard, Planes
 from ..physics.electrons import electron_energy
 from ..physics.optics import Optics

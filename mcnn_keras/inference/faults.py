@@ -36,13 +36,14 @@ class Faults:
     missing: np.ndarray  # (height, width) bool: faulty pixels
     rows: tuple[int, ...]  # whole faulty rows
     columns: tuple[int, ...]  # whole faulty columns
-    pixels: int  # number of single pixels: hot, dead or not finite
+    pixels: int  # number of single pixels: hot or dead
     areas: int  # number of connected areas that are not whole lines
+    unknown: int = 0  # number of pixels that are NaN or infinite, wherever they lie
 
     @property
     def any(self) -> bool:
         """Whether anything is missing."""
-        return bool(self.rows or self.columns or self.pixels or self.areas)
+        return bool(self.rows or self.columns or self.pixels or self.areas or self.unknown)
 
     @property
     def told(self) -> str:
@@ -52,6 +53,7 @@ class Faults:
             (len(self.columns), "saturated or constant column", _spans(self.columns)),
             (self.areas, "constant area", ""),
             (self.pixels, "hot or dead pixel", ""),
+            (self.unknown, "missing value", " (NaN or infinite)"),
         ]
         return ", ".join(f"{n} {name}{'s' * (n > 1)}{spans}" for n, name, spans in parts if n)
 
@@ -94,10 +96,19 @@ def find_faults(frame: np.ndarray) -> Faults:
     whole = [np.flatnonzero(missing.mean(axis=a) >= WHOLE) for a in (1, 0)]
     rest = missing.copy()
     rest[whole[0]] = rest[:, whole[1]] = False
-    sizes = np.bincount(ndimage.label(rest)[0].ravel())[1:] if rest.any() else np.zeros(0, int)
+    # What is missing as a whole is no fault of the values: it is counted by itself.
+    gaps = [unknown.mean(axis=a) >= WHOLE for a in (1, 0)]
+    rows, columns = (
+        tuple(lines[~gap[lines]].tolist()) for lines, gap in zip(whole, gaps, strict=True)
+    )
+    parts = ndimage.label(rest)[0].ravel()
+    sizes = np.bincount(parts)[1:]
+    faulty = np.bincount(parts, ~unknown.ravel(), len(sizes) + 1)[1:].astype(int)
     areas = sizes >= SMALLEST
-    rows, columns = (tuple(lines.tolist()) for lines in whole)
-    return Faults(missing, rows, columns, int(sizes[~areas].sum()), int(areas.sum()))
+    return Faults(
+        missing, rows, columns, int(faulty[~areas].sum()), int((faulty[areas] > 0).sum()),
+        int(unknown.sum()),
+    )  # fmt: skip
 
 
 def _find_constant_lines(image: np.ndarray, same: tuple[Any, Any], missing: np.ndarray) -> None:

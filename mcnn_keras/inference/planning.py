@@ -5,9 +5,8 @@ names -> files -> groups, one for each measurement or recording -> matched plane
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from ..files.places import require_not_source
 from ..models import AnyPlanes, ModelCard, Planes
 from ..models.saving import model_path
 from .measurements import Measurements
+from .names import expanded, tell_of_own
 from .planes import counted, match_planes
 
 
@@ -37,6 +37,8 @@ class Job:
         The reason why it cannot be made, or empty.
     note : str
         A line for the user about the chosen images.
+    force : bool
+        Whether what is no image is treated as one.
     """
 
     inputs: tuple[str, ...]
@@ -44,11 +46,17 @@ class Job:
     frames: list[int] | None = None
     failed: str = ""
     note: str = ""
+    force: bool = False
 
     @property
     def source(self) -> Path:
         """The file that gives the result its name."""
         return Path(split_name(self.inputs[0])[0])
+
+    @property
+    def names(self) -> list[str]:
+        """The names of its files, without folders."""
+        return [Path(split_name(name)[0]).name for name in self.inputs]
 
 
 def open_measurements(job: Job, card: ModelCard) -> Measurements:
@@ -56,7 +64,7 @@ def open_measurements(job: Job, card: ModelCard) -> Measurements:
     recordings: list[Any] = []
     try:
         for name in job.inputs:
-            recording = open_recording(name)
+            recording = open_recording(name, job.force)
             recordings.append(recording)
             if job.frames is not None:
                 recordings[-1] = recording.chosen(job.frames)
@@ -74,6 +82,8 @@ def plan(
     output: str | Path,
     frames: list[int] | None = None,
     defocus: Sequence[float] | None = None,
+    force: bool = False,
+    say: Callable[[str], Any] = lambda text: None,
 ) -> list[Job]:
     """Group the inputs into results, and choose the file of each result.
 
@@ -92,6 +102,10 @@ def plan(
     defocus : sequence of float, optional
         The plane of each image of a focal series, or of each of `frames`, for a phase model; by
         default from each file, or from a text file next to it.
+    force : bool
+        Treat as images what a file says is none.
+    say : callable
+        Takes what the user should know of the choice of files, a line at a time.
 
     Returns
     -------
@@ -110,8 +124,9 @@ def plan(
         )
     if defocus and not isinstance(card.inputs, Planes):
         raise InputError("--defocus is for phase models only; leave it out")
-    names = [name for given in inputs for name in expanded(given)]
-    found, failed = _measured(names, card, frames, list(defocus or ()))
+    names = [name for given in inputs for name in expanded(given, say)]
+    tell_of_own(inputs, say)
+    found, failed = _measured(names, card, frames, list(defocus or ()), force)
     groups = [group for group, *_ in found]
     output = Path(output)
     is_file = bool(WRITABLE.get(output.suffix.lower())) and (
@@ -139,7 +154,7 @@ def plan(
             "two inputs have the same name, and so would their results; rename one, or use two runs"
         )
     jobs = [
-        Job(group, out, chosen, failed.get(group, ""), note)
+        Job(group, out, chosen, failed.get(group, ""), note, force)
         for (group, chosen, note), out in zip(found, outputs, strict=True)
     ]
     sources = [split_name(name)[0] for job in jobs for name in job.inputs]
@@ -157,22 +172,6 @@ def plan(
     return jobs
 
 
-def expanded(name: str | Path) -> list[str]:
-    """The files that a folder, a pattern or a name stands for, in order."""
-    path = Path(name)
-    if path.is_dir() and path.suffix.lower() not in FOLDERS:
-        found = sorted(str(p) for p in path.iterdir() if is_image_file(p))
-        if not found:
-            raise InputError(f"the folder {path} holds no image file")
-        return found
-    if path.exists() or not any(c in str(name) for c in "*?["):
-        return [str(name)]
-    found = sorted(glob(str(name)))
-    if not found:
-        raise InputError(f"no file matches {name}")
-    return found
-
-
 def _folder_given(inputs: Sequence[str]) -> bool:
     return any(
         (Path(name).is_dir() and not is_image_file(Path(name))) or expanded(name) != [str(name)]
@@ -181,10 +180,14 @@ def _folder_given(inputs: Sequence[str]) -> bool:
 
 
 def _measured(
-    names: list[str], card: ModelCard, frames: list[int] | None, defocus: list[float]
+    names: list[str],
+    card: ModelCard,
+    frames: list[int] | None,
+    defocus: list[float],
+    force: bool,
 ) -> tuple[list[tuple[tuple[str, ...], list[int] | None, str]], dict[tuple[str, ...], str]]:
     """The files and images of each result, with a note; and the reasons of those that fail."""
-    groups = _groups(names, card, frames, bool(defocus))
+    groups = _groups(names, card, frames, bool(defocus), force)
     taken: dict[Path, int] = {}
     found: list[tuple[tuple[str, ...], list[int] | None, str]] = []
     failed: dict[tuple[str, ...], str] = {}
@@ -192,7 +195,7 @@ def _measured(
         chosen, note = frames, ""
         try:
             if isinstance(card.inputs, Planes):
-                group, chosen = _in_order(group, card.inputs, frames, defocus)
+                group, chosen = _in_order(group, card.inputs, frames, defocus, force)
                 if chosen is not None and chosen != frames and len(chosen) == card.inputs.count:
                     numbers = ", ".join(map(str, chosen))
                     planes = ", ".join(f"{z:g}" for z in card.inputs.defocus)
@@ -200,7 +203,7 @@ def _measured(
                         f"for {planes} {card.inputs.unit}: image {numbers} of {group[0]}, counted "
                         "from 0"
                     )
-            with open_measurements(Job(group, Path(), chosen), card) as measurements:
+            with open_measurements(Job(group, Path(), chosen, force=force), card) as measurements:
                 whole = frozenset().union(*(r.files for r in measurements.recordings))
             before = taken.get(Path(split_name(group[0])[0]).resolve())
             if before is not None and len(whole) > 1:  # its frames are there already
@@ -220,7 +223,11 @@ def _measured(
 
 
 def _groups(
-    names: list[str], card: ModelCard, frames: list[int] | None, planes_given: bool
+    names: list[str],
+    card: ModelCard,
+    frames: list[int] | None,
+    planes_given: bool,
+    force: bool,
 ) -> list[tuple[str, ...]]:
     """The names for each result: one recording, or a file for each image of one object."""
     images = card.image_channels
@@ -229,7 +236,7 @@ def _groups(
         counts = []
         for name in names:
             try:
-                with open_recording(name) as recording:
+                with open_recording(name, force) as recording:
                     whole = recording.colour and card.takes_colours
                     count = len(recording) if frames is None else len(frames)
                     counts.append(images if whole and images > 1 else count)
@@ -250,6 +257,7 @@ def _in_order(
     planes: Planes,
     frames: list[int] | None,
     defocus: list[float],
+    force: bool,
 ) -> tuple[tuple[str, ...], list[int] | None]:
     """The files and images of a focal series at the model's planes, in the model's order."""
     if len(group) > 1:  # one image each
@@ -258,7 +266,7 @@ def _in_order(
             raise InputError(_not_told(group[0], planes, len(group), len(told)))
         return tuple(group[i] for i in match_planes(planes, told, group[0])), frames
     name = group[0]
-    with open_recording(name) as recording:
+    with open_recording(name, force) as recording:
         images, axes = len(recording), recording.axes[:-2]
     outer = [a.size for a in axes]
     chosen = list(range(images)) if frames is None else frames

@@ -173,8 +173,8 @@ def prepared(
 
         def finish(batch: np.ndarray) -> np.ndarray:
             answers = engine.compute(batch)[(slice(None), *inner)]
-            restore = card.normalization.restore
-            return _squeezed([restore(a, s) for a, s in zip(answers, scales, strict=True)])
+            result = card.normalization.result
+            return _squeezed([result(a, s) for a, s in zip(answers, scales, strict=True)])
 
         return finish, batch
     method = tiles.blended if card.normalization.per_frame else tiles.joined

@@ -17,7 +17,8 @@ import numpy as np
 
 from ..errors import InputError, reason
 from ..files import open_recording, replacing, split_name, write_recording
-from ..files.formats import Shifted, default_type, require_type, widest_type
+from ..files.converted import Shifted
+from ..files.formats import default_type, require_type, tell_unkept, widest_type
 from ..files.locking import locked
 from ..files.places import require_not_source, spool_folder
 from ..files.whole import remove_left
@@ -84,11 +85,17 @@ def predict_files(
     output: str | Path,
     frames: list[int] | None = None,
     defocus: Sequence[float] | None = None,
+    force: bool = False,
     **options: Any,
 ) -> list[Path]:
     """Invert measured images in files; see `plan` and `execute` for the arguments.
 
     Files that are there are replaced only with ``overwrite=True``; see `Options`.
+
+    Parameters
+    ----------
+    force : bool
+        Treat as images what a file says is none: diffraction patterns, spectra, 4D-STEM.
 
     Returns
     -------
@@ -100,7 +107,8 @@ def predict_files(
     InputError
         If an input cannot be used; with several inputs, after the others are done.
     """
-    jobs = plan(model, read_card(model), inputs, output, frames, defocus)
+    say = options.get("say", lambda text: None)
+    jobs = plan(model, read_card(model), inputs, output, frames, defocus, force, say)
     return execute(model, jobs, **options)
 
 
@@ -276,6 +284,7 @@ def _result(
                 labels = names * (shape[0] // outputs) if outputs > 1 else None
                 with replacing(output) as part:
                     write_recording(part, whole, axes, measurements.title, dtype, labels)
+                    tell_unkept(part, axes, say, output.name)
                     spool.announce(output, part)
                 for path in video:
                     with replacing(path) as part:
@@ -284,7 +293,7 @@ def _result(
                         )
                         spool.announce(path, part)
                 facts = {"engine": engine.name, "precision": options.precision}
-                text = note(output, finished, made, **facts)
+                text = note(output, finished, made, inputs=job.names, **facts)
                 write_preview(picture, results[:outputs], card, measurements, text)
             except BaseException:  # e.g. a full disk: the finished frames are kept
                 spool.leave()
@@ -359,7 +368,7 @@ def _computed(
 
 
 def _check_truth(name: str, shape: tuple[int, ...], outputs: int) -> None:
-    with open_recording(name) as truth:
+    with open_recording(name, force=True) as truth:
         expected = (shape[0] // outputs, *shape[1:])
         if (len(truth), *truth.size) != expected:
             raise InputError(

@@ -139,7 +139,7 @@ def blended(
                 place = tuple(
                     slice(scale * a, scale * (a + n)) for a, n in ((y, height), (x, width))
                 )
-                total[place] += weight * card.normalization.restore(answer, own)
+                total[place] += weight * card.normalization.result(answer, own)
             tick(len(some))
     sums = []
     for starts, ramp, n in ((rows, down, image.shape[0]), (columns, across, image.shape[1])):
@@ -209,7 +209,7 @@ def joined(
             tile = np.ascontiguousarray(field[tuple(around)])[None]
             answer[tuple(place)] = engine.compute(tile)[0][tuple(within)]
             tick(1)
-    return card.normalization.restore(answer[inner], own)
+    return card.normalization.result(answer[inner], own)
 
 
 def _halo(engine: Any) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..files import open_recording, replacing, to_grey
+from ..files.own import SOFTWARE
 
 SUFFIXES = (".gif", ".mp4")
 # Most frames of a video; of a longer recording, frames are left out.
@@ -97,7 +98,7 @@ def write_columns(
     if truth is None:
         write_video(path, images, answers, fps=fps)
         return
-    with open_recording(truth) as recording:
+    with open_recording(truth, force=True) as recording:
         column = _Column(len(recording), lambda i: recording.read(i, i + 1)[0])
         write_video(path, images, answers, column, fps)
 
@@ -127,7 +128,7 @@ def _write(path: Path, video: list[np.ndarray], fps: float) -> None:
     shown = np.repeat(np.stack(video)[..., None], 3, axis=3)
     with replacing(path) as part:
         if path.suffix.lower() == ".gif":
-            iio.imwrite(part, shown, duration=1000 / fps, loop=0)
+            iio.imwrite(part, shown, duration=1000 / fps, loop=0, comment=SOFTWARE.encode())
         else:
             plugin = "FFMPEG" if importlib.util.find_spec("imageio_ffmpeg") else "pyav"
             codec = {"codec": "libx264", "macro_block_size": 1} if plugin == "FFMPEG" else {

@@ -63,6 +63,17 @@ class Normalization:
         """The result in original units for a network's output, (height, width, outputs)."""
         return answer if self.limits is None else answer.clip(*self.limits)
 
+    def result(self, answer: np.ndarray, scale: Any) -> np.ndarray:
+        """As `restore`, of which every value must be a finite number.
+
+        Raises
+        ------
+        InputError
+            If one is not.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            return finite(self.restore(answer, scale))
+
     def error_scale(self, outputs: int) -> np.ndarray:
         """Factors that convert errors of the network's outputs to the units of the results."""
         return np.ones(outputs)

@@ -12,7 +12,8 @@ import numpy as np
 
 from ..errors import InputError
 from ..files.instrument import FOCUS_AXES, OPTICS
-from ..files.recording import LENGTHS, SPELLINGS, Axis, axis, pixel_length
+from ..files.recording import Axis, axis, pixel_length
+from ..files.units import LENGTHS, spelled
 
 # Properties of a layer that define its place in the viewer, by axis.
 PLACED = ("scale", "translate", "units", "axis_labels")
@@ -101,7 +102,7 @@ def optics_of(layer: Any, unit: str) -> dict[str, float]:
 def _factor(layer: Any, unit: str) -> float:
     """The factor from the unit of the layer's metadata to another."""
     own = str(layer.metadata.get("unit", unit))
-    own = SPELLINGS.get(own, own)
+    own = spelled(own)
     if own not in LENGTHS:
         raise InputError(
             f"the unit {own!r} in the layer's metadata is not known; use {', '.join(LENGTHS)}"

@@ -247,13 +247,13 @@ def filled(image: Array, scale: int = 1) -> Array:
 
 def _channels(path: Path) -> tuple[np.ndarray, str]:
     """All channels of a file as one image, (height, width, channels), float32; its stored type."""
-    with open_recording(path) as recording:
+    with open_recording(path, force=True) as recording:
         return recording.read_channels(), recording.dtype.name
 
 
 def _stack(name: str) -> tuple[list[np.ndarray], str]:
     """The images of a file, each (height, width, channels); their stored type."""
-    with open_recording(name) as recording:
+    with open_recording(name, force=True) as recording:
         frames, stored = recording.read(), recording.dtype.name
         if len(recording.axes) == 4 and not recording.axes[-3].name:  # channels come last
             return list(frames.reshape([a.size for a in recording.axes])), stored
