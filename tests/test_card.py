@@ -143,7 +143,7 @@ def test_what_is_no_card_is_refused_in_a_line(text):
         parsed_card(text, "m.h5")
 
 
-@pytest.mark.parametrize(("number", "fine"), [(2, True), (3, False), (99, False)])
+@pytest.mark.parametrize(("number", "fine"), [(2, True), (3, False), (10**6, False)])
 def test_a_newer_format_is_told_of(number, fine):
     """Fails where a newer card is read as one of this version, or called damaged."""
     text = json.dumps({**card().asdict(), "format": number})
@@ -152,6 +152,14 @@ def test_a_newer_format_is_told_of(number, fine):
     else:
         with pytest.raises(InputError, match=r"^m\.h5 cannot be used: .* newer mcnn-keras"):
             parsed_card(text, "m.h5")
+
+
+@pytest.mark.parametrize("number", [0, -1, 10**6 + 1, 1.5, "2", None])
+def test_a_number_that_is_no_format_is_damage(number):
+    """Fails where such a card is read as an old one, or counts as newer."""
+    text = json.dumps({**card().asdict(), "format": number})
+    with pytest.raises(InputError, match=r"^m\.h5 is damaged: its card is not complete \(format"):
+        parsed_card(text, "m.h5")
 
 
 def test_colours_are_three_channels():
@@ -218,6 +226,8 @@ class TestConditions:
             given.measured_conditions()
         with pytest.raises(InputError, match=r"needs the defocus of .*\{'defocus': "):
             given.measured_conditions({"wavelength": 0.5})
+        with pytest.raises(InputError, match="takes no odd at"):
+            given.measured_conditions({"odd": 1, "even": 2})
 
     def test_an_aperture_may_be_left_out(self):
         """Fails where a measurement without an aperture must tell of one, or it cannot be told."""

@@ -185,11 +185,15 @@ def test_a_frame_is_scaled_by_its_words(outliers, away, make, rng):
 @pytest.mark.parametrize("make", [np.asarray, tf.constant], ids=["numbers", "tensors"])
 def test_neighbours_are_drawn_in_as_the_middle_frame(make, rng):
     """Fails where a neighbour's place, mean, limits or missing pixels are another frame's."""
-    frames = np.stack([outlying(rng, away) + 7 * i for i, away in enumerate((80, 9, 80, 0, 9))], -1)
+    frames = np.stack([outlying(rng, away) + 7 * i for i, away in enumerate((80, 9, 9, 0, 80))], -1)
+    frames[..., 1] = np.nan  # before the others, and missing as a whole
     scaled, mean, deviation, limits = frame_scale(frames[..., 2], 1e-3)
     wanted = [scaled]
     for k in (0, 1, 3, 4):
         neighbour = frames[..., k].astype(float)
+        if k == 1:
+            wanted.append(np.zeros((64, 64)))
+            continue
         drawn = np.clip(neighbour - np.nanmean(neighbour), *(np.array(limits) - mean))
         wanted.append(np.nan_to_num(drawn / deviation))
     wanted.append(np.isnan(frames[..., 2]))
