@@ -25,3 +25,38 @@ def area_average(image, factor):
         for j in range(out.shape[1]):
             out[i, j] = image[i * factor : (i + 1) * factor, j * factor : (j + 1) * factor].mean()
     return out
+
+
+def blended(answers, size, places, shape):
+    """The mean of square tiles' answers, (size, size) each, weighted by sin^2, pixel by pixel."""
+    total, weights = np.zeros(shape), np.zeros(shape)
+    for answer, (top, left) in zip(answers, places, strict=True):
+        for i in range(size):
+            for j in range(size):
+                rises = [np.sin(np.pi * (k + 0.5) / size) ** 2 + 1e-3 for k in (i, j)]
+                total[top + i, left + j] += rises[0] * rises[1] * answer[i, j]
+                weights[top + i, left + j] += rises[0] * rises[1]
+    return total / weights
+
+
+def frame_scale(frame, outliers):
+    """A frame, NaN where pixels are missing, in its own scale; its mean, deviation and limits.
+
+    By the words of `FrameScale`: quantiles of the pixels, of which missing ones lie at the mean;
+    the deviation between these, of the seen pixels alone; what lies twice as far out as the
+    quantiles, and six deviations at least, is drawn in.
+    """
+    seen = np.isfinite(frame)
+    values = np.where(seen, frame, frame[seen].mean(dtype=float)).astype(float)
+    ordered = sorted(values.ravel())
+    count = max(1, int(outliers * len(ordered)))
+    low, high = ordered[count - 1], ordered[-count]
+    between = np.clip(values, low, high)
+    middle, deviation = between.mean(), between.std()
+    limits = (
+        middle - max(2 * (middle - low), 6 * deviation),
+        middle + max(2 * (high - middle), 6 * deviation),
+    )
+    drawn = np.clip(values, *limits)
+    deviation /= np.sqrt(seen.mean())
+    return (drawn - drawn.mean()) / deviation, drawn.mean(), deviation, limits

@@ -85,8 +85,8 @@ def test_models_of_one_name_keep_their_answers_apart(series, model, tmp_path):
 
 def test_a_network_that_cannot_answer_is_told_of(series, model):
     """Fails where a network that cannot answer is left out in silence."""
-    small = series._replace(images=series.images[:24, :24])
-    with pytest.raises(InputError, match="at least 32x32"):
+    small = series._replace(images=series.images[:12, :12])
+    with pytest.raises(InputError, match="at least 16x16"):
         compare(small, OPTICS, [model])
 
 

@@ -112,7 +112,7 @@ def broken_files(folder):
         ("nan.npy", "1 pixels that are NaN"),
         ("line.npy", "shape"),
         ("none.npy", "shape"),
-        ("cut.tif", "cannot be read"),
+        ("cut.tif", "announces 1 frame and holds 0"),
         ("cut.h5", "cannot be read"),
         ("two.h5", "two.h5:/a, two.h5:/b"),
         ("two.h5:/c", "two.h5:/a"),

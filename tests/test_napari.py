@@ -219,8 +219,8 @@ class TestDenoise:
         assert "there is no image" in done(widget)
         viewer.add_image(np.zeros((40, 40, 3), np.uint8), rgb=True, name="photo")
         assert "photo is in colour" in done(widget)
-        widget.image.value = viewer.add_image(np.ones((20, 20)))
-        assert "at least 32x32" in done(widget)
+        widget.image.value = viewer.add_image(np.ones((12, 12)))
+        assert "at least 16x16" in done(widget)
         assert viewer.status == widget.message.value
 
     def test_a_bug_is_not_hidden(self, viewer):

@@ -3,9 +3,17 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from reference import frame_scale
 
 from mcnn_keras import InputError, Problem, load, predict, save, train
-from mcnn_keras.models import Contrast, Fixed, FrameScale, Normalization, normalization
+from mcnn_keras.models import (
+    Contrast,
+    Fixed,
+    FrameScale,
+    Normalization,
+    ScaledContrast,
+    normalization,
+)
 from mcnn_keras.problems import Phase
 from mcnn_keras.training.pipeline import fixed_set, measurements
 
@@ -155,3 +163,160 @@ def test_a_result_that_is_no_number_is_refused(value):
         _, scale = scaling.apply(np.random.default_rng(0).random((8, 8, 1)) * 1e4)
         with pytest.raises(InputError, match="NaN or infinity"):
             scaling.result(answer, scale)
+
+
+def outlying(rng, away, size=64):
+    """Counts with bright and dark pixels that lie so far out, and a few missing ones."""
+    frame = rng.normal(20, 2, (size, size))
+    places = rng.permutation(size**2)
+    frame.flat[places[:6]] += away
+    frame.flat[places[6:12]] -= away
+    frame.flat[places[12:700]] = np.nan
+    return frame.astype(np.float32)
+
+
+@pytest.mark.parametrize("outliers", [0.0, 1e-3, 0.05])
+@pytest.mark.parametrize("away", [0.0, 9.0, 80.0])
+@pytest.mark.parametrize("make", [np.asarray, tf.constant], ids=["numbers", "tensors"])
+def test_a_frame_is_scaled_by_its_words(outliers, away, make, rng):
+    """Against the description, pixel by pixel, in float64.
+
+    Fails where a quantile, a limit or the weight of missing pixels is another one.
+    """
+    frame = outlying(rng, away)
+    wanted, mean, deviation, _ = frame_scale(frame, outliers)
+    found, scale = FrameScale(outliers).apply(make(frame[..., None]))
+    np.testing.assert_allclose(found[..., 0], wanted, atol=2e-3)
+    assert float(scale["mean"]) == pytest.approx(mean, rel=1e-5)
+    assert float(scale["deviation"]) == pytest.approx(deviation, rel=1e-4)
+    assert float(scale["factor"]) == pytest.approx(1 / deviation, rel=1e-4)
+
+
+@pytest.mark.parametrize("make", [np.asarray, tf.constant], ids=["numbers", "tensors"])
+def test_neighbours_are_drawn_in_as_the_middle_frame(make, rng):
+    """Fails where a neighbour's place, mean, limits or missing pixels are another frame's."""
+    frames = np.stack([outlying(rng, away) + 7 * i for i, away in enumerate((80, 9, 80, 0, 9))], -1)
+    scaled, mean, deviation, limits = frame_scale(frames[..., 2], 1e-3)
+    wanted = [scaled]
+    for k in (0, 1, 3, 4):
+        neighbour = frames[..., k].astype(float)
+        drawn = np.clip(neighbour - np.nanmean(neighbour), *(np.array(limits) - mean))
+        wanted.append(np.nan_to_num(drawn / deviation))
+    wanted.append(np.isnan(frames[..., 2]))
+    found, _ = FrameScale(missing=True).apply(make(frames))
+    np.testing.assert_allclose(found, np.stack(wanted, -1), atol=3e-3)
+    assert np.asarray(found).dtype == np.float32
+
+
+@pytest.mark.parametrize("make", [np.asarray, tf.constant], ids=["numbers", "tensors"])
+def test_few_counts_in_an_empty_frame_are_no_outliers(make):
+    """Fails where lone counts are drawn in to nothing, in the frame or in its neighbour."""
+    frames = np.zeros((64, 64, 3), np.float32)
+    frames[5, 9, 1] = frames[40, 11, 1] = 1
+    frames[30, 8, 0] = 1
+    found, scale = FrameScale().apply(make(frames))
+    alone = frames[..., 1].astype(float)
+    np.testing.assert_allclose(found[..., 0], (alone - alone.mean()) / alone.std(), rtol=1e-3)
+    neighbour = frames[..., 0] - frames[..., 0].mean()
+    np.testing.assert_allclose(found[..., 1], neighbour / alone.std(), atol=1e-3)
+    assert float(scale["deviation"]) == pytest.approx(alone.std(), rel=1e-4)
+
+
+@pytest.mark.parametrize("make", [np.asarray, tf.constant], ids=["numbers", "tensors"])
+def test_a_frame_of_one_value_is_empty(make):
+    """Fails where rounding is taken for a picture, or an answer is not that value."""
+    for value in (0.0, 7.5, -3e5):
+        found, scale = FrameScale().apply(make(np.full((32, 32, 1), value, np.float32)))
+        np.testing.assert_array_equal(found, 0)
+        assert float(scale["deviation"]) == float(scale["factor"]) == 0
+        scale = {name: np.asarray(part) for name, part in scale.items()}
+        answer = FrameScale().restore(np.ones((32, 32, 1), np.float32), scale)
+        np.testing.assert_allclose(answer, value, rtol=1e-6)
+
+
+def test_a_frame_is_learned_and_restored_in_its_scale(rng):
+    """Fails where the mean over missing pixels counts, or a target is not drawn in."""
+    frame, truth = outlying(rng, 80)[..., None], rng.normal(20, 2, (64, 64, 1))
+    truth[3, 3] = 900
+    scaled, scale = FrameScale().apply(frame)
+    _, mean, deviation, _ = frame_scale(frame[..., 0], 1e-3)
+    seen = np.isfinite(frame)
+    wanted = ((truth - truth[seen].mean()) / deviation).clip(scaled.min(), scaled.max())
+    np.testing.assert_allclose(FrameScale().target(truth, scale), wanted, atol=2e-3)
+    answer = rng.normal(1, 2, (64, 64, 1)).astype(np.float32)
+    wanted = (answer - answer[seen].mean()) * deviation + mean
+    np.testing.assert_allclose(FrameScale().restore(answer, scale), wanted, rtol=1e-4)
+
+
+def test_contrasts_are_scaled_by_their_strength_over_all_planes(rng):
+    """Fails where planes have scales of their own, or the scale does not come back."""
+    image = (rng.random((24, 20, 3)) * [1, 2, 3] + 1).astype(np.float32)
+    scaling = ScaledContrast(["phase", "amplitude"])
+    contrast = image / image.mean((0, 1), dtype=float) - 1
+    strength = np.sqrt(np.mean(contrast**2))
+    found, scale = scaling.apply(image)
+    np.testing.assert_allclose(found, contrast, atol=1e-5)
+    assert np.squeeze(scale) == pytest.approx(strength, rel=1e-4)
+    phase, amplitude = rng.random((2, 24, 20, 1))
+    amplitude /= np.sqrt(np.mean(amplitude**2))
+    answer = scaling.target(np.concatenate([phase, amplitude], -1), scale)
+    wanted = [(phase - phase.mean()) / strength, (amplitude - 1) / strength]
+    np.testing.assert_allclose(answer, np.concatenate(wanted, -1), rtol=1e-4, atol=1e-5)
+    back = scaling.restore(answer + np.float32([5, 0]), scale)
+    np.testing.assert_allclose(back[..., :1], phase - phase.mean(), atol=1e-4)
+    np.testing.assert_allclose(back[..., 1:], amplitude, atol=1e-4)
+    assert scaling.error_unit == "of the contrast"
+
+
+def test_images_without_light_are_told_by_their_number(rng):
+    """Fails where the wrong image is named, or one without contrast is divided by nothing."""
+    bright = rng.random((8, 9)).astype(np.float32)
+    for other, told in ((-bright, "has a mean of -0"), (bright * 0 + 3, "is constant [(]3[)]"),
+                        (bright * np.nan, "has a mean of nan")):  # fmt: skip
+        for images, number in (([other, bright], 1), ([bright, other], 2)):
+            with pytest.raises(InputError, match=f"^image {number} {told}"):
+                Contrast().apply(np.stack(images, -1))
+
+
+def test_errors_are_told_in_the_results_unit():
+    """Fails where an error of scaled outputs is printed as one of the results, or lacks a scale."""
+    np.testing.assert_array_equal(Normalization().error_scale(3), [1, 1, 1])
+    assert Normalization().error_unit is None
+    assert Fixed().error_unit is None
+    scaling = Fixed(output_deviation=[2.0, 3.0])
+    assert scaling.error_unit == "of the targets' deviation"
+    np.testing.assert_array_equal(scaling.error_scale(2), [2, 3])
+    np.testing.assert_array_equal(Fixed(output_deviation=2.0).error_scale(2), [2, 2])
+
+
+def test_results_stay_within_their_limits():
+    """Fails where a limit is passed over, changed, or lost in a card."""
+    answer = np.float32([[[-5.0], [0.5], [5.0]]])
+    for scaling in (Normalization(limits=(-1, 2)), Fixed(limits=(-1, 2))):
+        np.testing.assert_array_equal(scaling.restore(answer, None)[0, :, 0], [-1, 0.5, 2])
+        assert scaling.config()["limits"] == [-1, 2]
+    np.testing.assert_array_equal(Normalization().restore(answer, None), answer)
+    assert "limits" not in Normalization().config()
+    fixed = Fixed(output_mean=1.0, output_deviation=2.0, limits=(-1, 2))
+    np.testing.assert_array_equal(fixed.restore(answer, None)[0, :, 0], [-1, 2, 2])
+
+
+def test_kinds_tell_of_themselves():
+    """Fails where training or tiles treat a kind as another."""
+    told = {kind.kind: (kind.mean_free, kind.per_frame) for kind in normalization.KINDS.values()}
+    assert told == {
+        "none": (False, False), "contrast": (True, False), "scaled_contrast": (True, False),
+        "frame": (True, True), "fixed": (False, False),
+    }  # fmt: skip
+    assert Fixed(1.0, 2.0).config() == {
+        "kind": "fixed", "input_mean": [1.0], "input_deviation": [2.0], "output_mean": [0.0],
+        "output_deviation": [1.0],
+    }  # fmt: skip
+    for value in (0.0, -1.0, np.inf, np.nan):
+        for name in ("input_deviation", "output_deviation"):
+            with pytest.raises(InputError, match="positive and finite"):
+                Fixed(**{name: [1.0, value]})
+    with pytest.raises(KeyError):
+        normalization.from_config({"kind": "odd"})
+    with pytest.raises(TypeError):
+        normalization.from_config({"kind": "none", "odd": 1})

@@ -191,9 +191,14 @@ def test_spread_grows_with_defocus_and_aperture():
         {"wavelength": 0},
         {"wavelength": float("nan")},
         {"pixel_size": -1},
+        {"pixel_size": float("inf")},
         {"numerical_aperture": 1.2},
+        {"numerical_aperture": 0},
         {"refractive_index": "1"},
         {"coherence_angle": -0.1},
+        {"coherence_angle": float("nan")},
+        {"coherence_angle": float("inf")},
+        {"spherical_aberration": float("nan")},
     ],
 )
 def test_impossible_optics_are_refused(values):
@@ -209,6 +214,73 @@ def test_units_that_look_wrong_are_warned_of(values):
     """Fails where nm, m or degrees pass in silence."""
     with pytest.warns(UserWarning, match="implausible"):
         Optics(**values)
+
+
+# Beyond these no microscope is known of.
+BOUNDS = [
+    ("um", "wavelength", 0.01, 20.0),  # extreme ultraviolet to thermal infrared
+    ("um", "pixel_size", 0.005, 100.0),
+    ("um", "refractive_index", 1.0, 4.0),  # germanium
+    ("um", "coherence_angle", 0.0, 0.3),
+    ("A", "wavelength", 0.003, 0.2),  # 10 MeV to 4 keV
+    ("A", "pixel_size", 0.01, 100.0),
+    ("A", "coherence_angle", 0.0, 0.02),
+    ("A", "spherical_aberration", -1e9, 1e9),  # 10 cm, of a Lorentz lens
+]
+
+
+@pytest.mark.parametrize(("unit", "name", "low", "high"), BOUNDS)
+def test_what_instruments_have_passes_in_silence(unit, name, low, high):
+    """Fails where a bound moves, so that a wrong unit passes or a right one is warned of."""
+    others = {"wavelength": 0.02, "pixel_size": 0.2} if unit == "A" else {}
+    values = {**others, "numerical_aperture": None, "unit": unit}
+    for bound, away in ((low, -np.inf), (high, np.inf)):
+        Optics(**{**values, name: bound})  # a warning is an error in these tests
+        if (name, bound) != ("coherence_angle", 0.0):  # a negative one is refused
+            with pytest.warns(UserWarning, match=f"{name} .* is implausible; it is read as"):
+                Optics(**{**values, name: float(np.nextafter(bound, away))})
+
+
+def test_a_warning_names_the_users_line():
+    """Fails where the warning points into the package."""
+    with pytest.warns(UserWarning, match="wavelength 650 is implausible") as told:
+        Optics(wavelength=650.0)
+    assert [w.filename for w in told] == [__file__]
+
+
+def test_what_is_left_out_is_what_it_always_was():
+    """Fails where a script or a model file that leaves a value out means another instrument."""
+    assert Optics() == Optics(0.65, 0.31, 0.45, 1.0, 0.0, 0.0, "um")
+    electrons = Optics.electron(300e3, 0.2)
+    assert electrons == Optics(electrons.wavelength, 0.2, None, 1.0, 0.0, 0.0, "A")
+    everything = Optics.electron(300e3, 0.2, 1.2e7, 0.02, 1e-4)
+    assert everything == Optics(electrons.wavelength, 0.2, 0.02, 1.0, 1e-4, 1.2e7, "A")
+    with pytest.raises(AttributeError):
+        electrons.pixel_size = 0.3
+
+
+@pytest.mark.parametrize("aperture", [None, 1.2, 1.33])
+def test_conditions_tell_the_optics(aperture):
+    """Fails where a value gets lost between the optics and the conditions of a measurement."""
+    optics = Optics(0.5, 0.2, aperture, 1.33, 0.01, 5.0)
+    told = optics.conditions()
+    assert ("numerical_aperture" in told) == (aperture is not None)
+    assert {"unit", "defocus"}.isdisjoint(told)
+    assert Optics.from_conditions({**told, "defocus": [3.0]}) == optics
+    assert Optics.from_conditions({}) == Optics(numerical_aperture=None)
+    assert Optics.from_conditions({"wavelength": 0.02}, "A").unit == "A"
+    assert Optics(**optics.asdict()) == optics
+
+
+@pytest.mark.parametrize("name", [
+    "wavelength", "pixel_size", "numerical_aperture", "refractive_index", "coherence_angle",
+    "spherical_aberration",
+])  # fmt: skip
+def test_any_value_may_be_a_tensor(name):
+    """Fails where the value of a tensor, which a graph does not know, is checked."""
+    told = tf.function(lambda value: Optics(**{name: value}).conditions()[name])
+    for value in (np.float32(-1), np.float32(9)):
+        assert told(tf.constant(value)).numpy() == value
 
 
 class TestElectrons:

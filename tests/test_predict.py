@@ -90,7 +90,7 @@ def test_training_and_inference_normalise_alike(phase_problem, rng):
         (np.zeros((40, 40)), "positive mean"),
         (np.full((40, 40), np.nan), "NaN"),
         (np.ones((40, 40, 2)), "1 plane"),
-        (np.ones((8, 40)), "at least 32x32"),
+        (np.ones((8, 40)), "at least 16x16"),
         (np.ones(5), "shape"),
     ],
 )

@@ -78,8 +78,8 @@ def test_what_is_no_series_is_refused(phases, images):
         wave_of(images[..., :1], [0.0], OPTICS, phases)
     with pytest.raises(InputError, match="NaN or infinite"):
         wave_of(images * np.nan, [-60.0, 45.0], OPTICS, phases)
-    with pytest.raises(InputError, match="at least 32x32"):
-        wave_of(images[:20], [-60.0, 45.0], OPTICS, phases)
+    with pytest.raises(InputError, match="at least 16x16"):
+        wave_of(images[:12], [-60.0, 45.0], OPTICS, phases)
 
 
 @pytest.mark.filterwarnings("ignore:.*implausible:UserWarning")

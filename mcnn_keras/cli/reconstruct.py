@@ -222,7 +222,7 @@ def measured(
     if own is not None:
         known["pixel_size"], source = own, source or "the file"
     try:
-        series = read_focal_series(names, chosen.defocus, frames, unit, focus)
+        series = read_focal_series(names, chosen.defocus, frames, unit, focus, tell.say)
     except PlanesUnknown as error:  # name all that is missing in one message
         raise InputError("; ".join(filter(None, (str(error), instrument.missing(known))))) from None
     fields = {

@@ -168,9 +168,13 @@ def require_type(path: Path, dtype: Any) -> None:
 
 
 def default_type(
-    path: Path, frames: Any, dtype: Any, say: Callable[[str], Any] = lambda text: None
+    path: Path,
+    frames: Any,
+    dtype: Any,
+    say: Callable[[str], Any] = lambda text: None,
+    other: str = "float32",
 ) -> str:
-    """The data type for results: that of the measurements if it loses no detail, else float32.
+    """The data type for results: that of the measurements if it loses no detail, else another.
 
     Parameters
     ----------
@@ -182,11 +186,13 @@ def default_type(
         Of the measurements.
     say : callable
         Called with one line that explains the choice.
+    other : str
+        The type that holds the results in any case.
     """
     types, dtype = output_types(path), np.dtype(dtype).newbyteorder("=")
     if dtype.name not in types:
-        say(f"{path.name} is written as float32, since its format cannot hold {dtype.name}")
-        return "float32"
+        say(f"{path.name} is written as {other}, since its format cannot hold {dtype.name}")
+        return other
     if dtype.name in ("float32", "float64"):
         return dtype.name
     low, high, spread = np.inf, -np.inf, 0.0
@@ -197,16 +203,28 @@ def default_type(
         spread = max(spread, float(some.std(axis=(1, 2)).max()))
     if dtype.kind == "f":
         fits = max(-low, high) < np.finfo(dtype).max
-        return dtype.name if fits else "float32"
+        return dtype.name if fits else other
     if dtype.kind == "b":
         dtype = np.dtype("uint8")
     limits = np.iinfo(dtype)
     # Rounding adds noise with a standard deviation of 1 / sqrt(12), which should be negligible.
     if spread < ROUNDING / 12**0.5 or low < limits.min - 0.5 or high > limits.max + 0.5:
-        say(f"{path.name} is written as float32: the input's {dtype.name} would lose detail")
-        return "float32"
-    say(f"{path.name} is written as {dtype.name}, like the input; --dtype float32 keeps fractions")
+        say(f"{path.name} is written as {other}: the input's {dtype.name} would lose detail")
+        return other
+    say(f"{path.name} is written as {dtype.name}, like the input; --dtype {other} keeps fractions")
     return dtype.name
+
+
+def widest_type(output: Path, dtype: str | None, offset: float) -> str:
+    """The type that holds results in any case; float64 where they lie far from zero."""
+    if not offset:
+        return "float32"
+    if dtype in ("float16", "float32") or (dtype is None and "float64" not in output_types(output)):
+        raise InputError(
+            f"{output} would lose what the images show: their values lie about {offset:.6g}, and "
+            "only float64 keeps the digits; write a .tif or .h5 file, without --dtype"
+        )
+    return "float64"
 
 
 def write_recording(
@@ -247,6 +265,24 @@ def write_recording(
     converted = Converted(frames, dtype)
     options = {"labels": labels} if write is tiff.write else {}
     write(path, converted, tuple(frames.shape), dtype, axes, title, **options)
+
+
+class Shifted:
+    """Frames with an offset added in float64, as they are read.
+
+    Parameters
+    ----------
+    frames : object
+        With shape (frames, height, width) and slices.
+    offset : float
+    """
+
+    def __init__(self, frames: Any, offset: float) -> None:
+        self.frames, self.offset = frames, np.float64(offset)
+        self.shape, self.dtype = tuple(frames.shape), np.dtype(np.float64)
+
+    def __getitem__(self, frames: Any) -> np.ndarray:
+        return np.asarray(self.frames[frames]) + self.offset
 
 
 class Converted:

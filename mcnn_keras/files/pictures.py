@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 
@@ -37,6 +38,9 @@ def read_picture(path: str | Path) -> tuple[np.ndarray, bool]:
     import imageio.v3 as iio
 
     path = Path(path)
+    deep = _deep(path)
+    if deep is not None:
+        return deep, deep.ndim == 3
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about unusual tags; the pixels are unaffected
         try:
@@ -50,6 +54,39 @@ def read_picture(path: str | Path) -> tuple[np.ndarray, bool]:
             inks = file.metadata(index=0)["mode"] == "CMYK"
             array = file.read(index=0, mode="RGB" if inks else None)
     return array, array.ndim == 3
+
+
+def _deep(path: Path) -> np.ndarray | None:
+    """The pixels of pictures whose values Pillow would change: 16-bit colours, and Netpbm's."""
+    with open(path, "rb") as file:
+        head = file.read(26)
+    # Byte 24 of a PNG has the bits of a sample, byte 25 the kind: 2, 4 and 6 have several samples.
+    if head.startswith(b"\x89PNG") and len(head) == 26 and head[24] == 16 and head[25] in (2, 4, 6):
+        import imagecodecs
+
+        array = imagecodecs.png_decode(path.read_bytes())
+        return array[..., 0] if array.shape[-1] == 2 else array  # grey and transparency
+    if head[:2] in (b"P2", b"P3", b"P5", b"P6"):
+        return _netpbm(path.read_bytes())
+    return None
+
+
+def _netpbm(data: bytes) -> np.ndarray:
+    """The values of a .pgm or .ppm as they are stored; Pillow stretches them to 8 or 16 bits."""
+    found = re.match(rb"P([2356])" + 3 * rb"(?:\s|#[^\n]*\n)+(\d+)" + rb"(?:\s)", data)
+    if not found:
+        raise OSError("its header is damaged")
+    kind, width, height, most = (int(n) for n in found.groups())
+    shape = (height, width) if kind in (2, 5) else (height, width, 3)
+    count = int(np.prod(shape))
+    dtype = np.dtype(np.uint8 if most < 256 else ">u2")
+    if kind > 3:
+        values = np.frombuffer(data[found.end() :][: count * dtype.itemsize], dtype)
+    else:
+        values = np.array(re.sub(rb"#[^\n]*", b"", data[found.end() :]).split()[:count], np.int64)
+    if values.size < count:
+        raise OSError(f"it announces {count} values and holds {values.size}")
+    return values.astype(dtype.newbyteorder("=")).reshape(shape)
 
 
 def write_png(

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import InputError, reason
+from .precision import narrowed, offset_of
 
 # Units of length in metres, and other spellings of units.
 LENGTHS = {
@@ -21,8 +22,15 @@ LENGTHS = {
 SPELLINGS = {
     "µm": "um", "\u03bcm": "um", "\\u00b5m": "um", "u_m": "um", "micron": "um", "microns": "um",
     "n_m": "nm", "Å": "A", "\u212b": "A", "angstrom": "A", "Angstrom": "A", "pixel": "",
-    "pixels": "", "<undefined>": "", "none": "",
+    "pixels": "", "<undefined>": "", "none": "", "micrometer": "um", "micrometers": "um",
+    "micrometre": "um", "Micron": "um", "Microns": "um", "mum": "um", "nanometer": "nm",
+    "nanometers": "nm", "nanometre": "nm", "angstroms": "A", "Angstroms": "A", "millimeter": "mm",
+    "sec": "s", "seconds": "s", "second": "s", "msec": "ms", "1 / nm": "1/nm", "nm^-1": "1/nm",
+    "nm-1": "1/nm", "um^-1": "1/um", "µm^-1": "1/um", "1/µm": "1/um", "1 / µm": "1/um",
 }  # fmt: skip
+
+# How axes are called in short.
+LETTERS = {"time": "t", "channel": "c", "height": "y", "width": "x"}
 
 
 class Axis(NamedTuple):
@@ -115,6 +123,12 @@ class Recording:
         The file.
     colour : bool
         Whether the last axis of `data` is colour. `read` averages it to grey.
+    notes : tuple of str
+        What of the file was not taken, or not kept, a line each, without the file's name.
+    files : set of Path
+        All that hold its frames, where these are several.
+    offset : float
+        What `read` subtracts from all values, in float64; see `offset_needed`.
     """
 
     data: Any
@@ -123,6 +137,9 @@ class Recording:
     path: Path = Path()
     colour: bool = False
     _close: Callable[[], Any] | None = field(default=None, repr=False)
+    notes: tuple[str, ...] = ()
+    files: set[Path] = field(default_factory=set)
+    offset: float = 0.0
 
     def __post_init__(self) -> None:
         if len(self.data.shape) != 3 + self.colour or 0 in self.data.shape:
@@ -150,6 +167,28 @@ class Recording:
     def size(self) -> tuple[int, int]:
         """Height and width in pixels."""
         return tuple(self.data.shape[1:3])
+
+    def described(self) -> str:
+        """What was taken of the file: '12 frames of 128x128, uint16, pixel 0.02 nm, axes t y x'."""
+        frames = "1 frame" if len(self) == 1 else f"{len(self)} frames"
+        sides = [_side(a) for a in self.axes[-2:]]
+        size = " x ".join(dict.fromkeys(sides))
+        pixel = "pixel size unknown" if "" in sides else f"pixel {size}"
+        letters = " ".join(LETTERS.get(a.name, a.name) or "?" for a in self.axes)
+        kind = f"{self.dtype.name}{' colours' * self.colour}"
+        return f"{frames} of {self.size[0]}x{self.size[1]}, {kind}, {pixel}, axes {letters}"
+
+    def told(self, known: set[str]) -> list[str]:
+        """Lines for the user: what was taken of the file, then its notes.
+
+        Parameters
+        ----------
+        known : set of str
+            What was told of files before, which is not told again; it grows.
+        """
+        lines = [line for line in (self.described(), *self.notes) if line not in known]
+        known.update(lines)
+        return [f"{self.path}: {line}" for line in lines]
 
     def read(
         self,
@@ -181,16 +220,24 @@ class Recording:
         """
         stop = len(self) if stop is None else stop
         try:
-            frames = np.asarray(self.data[start:stop]).astype(np.float32, copy=False)
+            frames = np.asarray(self.data[start:stop])
+            frames = frames - np.float64(self.offset) if self.offset else frames
         except MemoryError:
             raise
         except Exception as error:  # readers raise errors of any type for damaged data
             raise InputError(
                 f"{self.path}: frames {start} to {stop - 1} cannot be read ({reason(error)})"
             ) from None
+        frames = narrowed(frames, self.path)
         if self.colour:
             frames = frames[..., :3] if colours else grey(frames)
-        return _finite(frames, self.path) if finite else frames
+        if finite:
+            _require_finite(frames, self.path, start if len(self) > 1 else None)
+        return frames
+
+    def offset_needed(self) -> float:
+        """What to subtract so that float32 keeps what the frames show; 0 where it does anyway."""
+        return offset_of(self.data)
 
     def read_channels(self) -> np.ndarray:
         """Read the channels of one image: its colours, or the frames of a stack.
@@ -215,13 +262,19 @@ class Recording:
         return replace(self, data=_Chosen(self.data, list(frames)), axes=axes + self.axes[-2:])
 
 
-def _finite(frames: np.ndarray, path: Path) -> np.ndarray:
-    if not np.isfinite(frames).all():
-        bad = frames.size - np.count_nonzero(np.isfinite(frames))
+def _side(a: Axis) -> str:
+    return "" if a.scale is None else f"{a.scale:.6g} {a.units or '(no unit)'}"
+
+
+def _require_finite(frames: np.ndarray, path: Path, start: int | None) -> None:
+    wrong = ~np.isfinite(frames)
+    if wrong.any():
+        first = int(np.argmax(wrong.reshape(len(frames), -1).any(axis=1)))
+        where = "" if start is None else f" (frame {start + first} is the first with any)"
         raise InputError(
-            f"{path} has {bad} pixels that are NaN or infinite; fill or cut them first"
+            f"{path} has {np.count_nonzero(wrong)} pixels that are NaN or infinite; fill or cut "
+            f"them first{where}"
         )
-    return frames
 
 
 def grey(array: Any) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import re
 import warnings
@@ -13,14 +14,20 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from .recording import LENGTHS, Axis, RawFrames, Recording, axis, length, recording_of
+from ..errors import InputError, reason
+from .recording import LENGTHS, Axis, RawFrames, Recording, length, recording_of
+from .tiff_calibration import axes_of, escaped, ome_image
+from .tiff_parts import chosen, members, require_whole
 from .whole import replacing
+
+# What is wrong with a file is told by errors; without a handler its log would go to the terminal.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 SUFFIXES = (".tif", ".tiff", ".btf")
 # Data types of ImageJ's TIFF dialect. Others are written as OME-TIFF.
 IMAGEJ_TYPES = ("uint8", "uint16", "float32")
-# Tags with this number or a larger one are private to a program.
-PRIVATE = 33000
+# Compressions whose codecs leave YCbCr as it is.
+UNCONVERTED = ("NONE", "LZW", "DEFLATE", "ADOBE_DEFLATE", "PACKBITS", "ZSTD", "LZMA")
 # Bytes that ImageJ's dialect can hold. Larger files are written as BigTIFF.
 IMAGEJ_MOST = 2**32 - 2**20
 TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
@@ -29,6 +36,9 @@ TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "floa
 def read(path: Path) -> Recording:
     """A recording of the pages of a TIFF file.
 
+    Values and types are those that are stored: of a palette the indices, of images where white is
+    zero (MinIsWhite) the numbers as they are.
+
     Parameters
     ----------
     path : Path
@@ -36,60 +46,111 @@ def read(path: Path) -> Recording:
     Returns
     -------
     Recording
+
+    Raises
+    ------
+    InputError
+        If fewer frames are there than the file announces, or its values are no intensities.
     """
     import tifffile
 
     file = tifffile.TiffFile(path)
+    notes: list[str] = []
     try:
-        alike = _largest(file.series)
-        series, letters = alike[0], alike[0].axes
-        colour = file.pages[0].photometric == tifffile.PHOTOMETRIC.RGB and (
-            series.shape[-1] in (3, 4)
-        )
+        _require_master(file, path)
+        alike = chosen(file, notes)
+        require_whole(file, path, alike)
+        series, page = alike[0], alike[0].keyframe
+        colour = _has_colours(page, path, notes)
+        shape, letters, moved = series.shape, series.axes, None
+        if "S" in letters and (place := letters.index("S")) != (
+            wanted := _samples(letters, colour)
+        ):
+            # Colours come last; other samples become an outer axis.
+            moved = place, wanted
+            shape, letters = (_moved(x, place, wanted) for x in (tuple(shape), letters))
+            letters = "".join(letters)
         inner = 2 + colour
-        shape = series.shape
-        if letters.endswith("S") and not colour:  # other samples become an outer axis
-            shape, letters = (*shape[:-3], shape[-1], *shape[-3:-1]), letters[:-3] + "SYX"
         outer = shape[:-inner] if len(alike) == 1 else (len(alike), *shape[:-inner])
         whole = (int(np.prod(outer)), *shape[-inner:])
-        data = _pages(file, alike, whole, moved=letters != series.axes)
+        data = _pages(file, alike, whole, moved)
         letters = ("I" if len(alike) > 1 else "") + letters[: len(shape) - inner]
-        axes = _axes(file, path, letters, (*outer, *shape[-inner:][:2]))
-        recording = recording_of(data, path, None, _title(file), colour, file.close)
-        recording.axes = tuple(axes)
-        recording.data = _decoded(recording.data, path)
+        number = [s is series for s in file.series].index(True)
+        axes = axes_of(file, page, letters, (*outer, *shape[-inner:][:2]), notes, number)
+        _require_codec(data, path)
+        recording = recording_of(data, path, None, _title(file, number), colour, file.close)
+        recording.axes, recording.notes = axes, tuple(notes)
+        recording.files = members(alike) if file.is_ome else set()
         return recording
     except BaseException:
         file.close()
         raise
 
 
-def _largest(series: Any) -> list[Any]:
-    """The group of series of one shape and type that holds the most data.
+def _require_master(file: Any, path: Path) -> None:
+    """Refuse a part of an OME-TIFF that leaves its description to another file."""
+    if file.is_ome:
+        found = ElementTree.fromstring(file.ome_metadata).find("{*}BinaryOnly")
+        if found is not None:
+            raise InputError(
+                f"{path} is a part of a set that {found.get('MetadataFile')} describes; give that "
+                "file"
+            )
 
-    Frames that were appended one by one are series of one group; thumbnails are another group.
-    """
-    kinds: dict[Any, list[Any]] = {}
-    for s in series:
-        kinds.setdefault((s.shape, s.dtype), []).append(s)
-    return max(kinds.values(), key=lambda alike: len(alike) * alike[0].size)
+
+def _has_colours(page: Any, path: Path, notes: list[str]) -> bool:
+    """Whether the samples of a page are red, green and blue; notes on what values mean."""
+    kind, samples = page.photometric.name, page.samplesperpixel
+    # Codecs of pictures give red, green and blue for YCbCr.
+    converted = kind == "YCBCR" and page.compression.name not in UNCONVERTED
+    if kind in ("SEPARATED", "CIELAB", "ICCLAB", "ITULAB") or (kind == "YCBCR" and not converted):
+        raise InputError(
+            f"{path} holds {kind} colours, which are no intensities; save it as grey or as RGB"
+        )
+    if kind == "PALETTE" and not _is_ramp(page):
+        raise InputError(
+            f"{path} holds numbers of colours in a palette, which are no intensities; save it as "
+            "grey or as RGB"
+        )
+    if page.compression.name in ("JPEG2000", "APERIO_JP2000_RGB") and page.dtype.itemsize > 2:
+        raise InputError(
+            f"{path} holds JPEG 2000 pixels of {page.dtype.name}, of which decoders lose digits; "
+            "save it uncompressed or with LZW"
+        )
+    if kind == "MINISWHITE":
+        notes.append("white is zero in this file (MinIsWhite); values are taken as stored")
+    return (kind == "RGB" or converted) and samples in (3, 4)
 
 
-def _decoded(data: Any, path: Path) -> Any:
-    """The data if tifffile decodes the first page, otherwise all pages as Pillow decodes them."""
+def _is_ramp(page: Any) -> bool:
+    """Whether a palette only draws intensities: ImageJ's, and those that get brighter."""
+    if page.colormap is None or page.parent.is_imagej:
+        return True
+    light = page.colormap.astype(np.float64).sum(axis=0)
+    return bool((np.diff(light) >= 0).all() or (np.diff(light) <= 0).all())
+
+
+def _samples(letters: str, colour: bool) -> int:
+    """Where the axis of samples belongs among the letters of a series."""
+    return len(letters) - (1 if colour else 3)
+
+
+def _moved(values: Sequence[Any], place: int, wanted: int) -> tuple[Any, ...]:
+    rest = [*values[:place], *values[place + 1 :]]
+    return (*rest[:wanted], values[place], *rest[wanted:])
+
+
+def _require_codec(data: Any, path: Path) -> None:
+    """Fail if the package that decodes the pages is missing; no other one reads them for it."""
     try:
         data[0:1]
-        return data
-    except ValueError as error:
-        # Pillow decodes some compressions for which tifffile needs the package imagecodecs.
-        if "imagecodecs" not in str(error):
+    except Exception as error:  # of any type, by codec
+        if "imagecodecs" not in str(error) and getattr(error, "name", "") != "imagecodecs":
             raise
-    import imageio.v3 as iio
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about unusual tags; the pixels are unaffected
-        pages = np.stack(list(iio.imiter(path, plugin="pillow")))
-    return pages.reshape(data.shape)
+        raise InputError(
+            f"{path} is compressed in a way that needs the package imagecodecs ({reason(error)}); "
+            "pip install -U imagecodecs"
+        ) from None
 
 
 class _Pages:
@@ -100,18 +161,21 @@ class _Pages:
 
     def __getitem__(self, frames: Any) -> np.ndarray:
         found = []
-        for number in range(self.shape[0])[frames]:
-            which, page = divmod(number, self.shape[0] // len(self.series))
-            found.append(self.series[which].asarray(key=page).reshape(self.shape[1:]))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the other files of a set, opened for each page
+            for number in range(self.shape[0])[frames]:
+                which, page = divmod(number, self.shape[0] // len(self.series))
+                found.append(self.series[which].asarray(key=page).reshape(self.shape[1:]))
         return np.stack(found)
 
 
-def _pages(file: Any, alike: Sequence[Any], shape: Sequence[int], moved: bool) -> Any:
+def _pages(
+    file: Any, alike: Sequence[Any], shape: Sequence[int], moved: tuple[int, int] | None
+) -> Any:
     series = alike[0]
     if moved:
-        return np.concatenate(
-            [np.moveaxis(s.asarray(), -1, -3).reshape(-1, *shape[1:]) for s in alike]
-        )
+        return np.concatenate([np.moveaxis(s.asarray(), *moved).reshape(-1, *shape[1:])
+                               for s in alike])  # fmt: skip
     if len(alike) == 1 and series.dataoffset is not None:
         dtype = series.dtype.newbyteorder(file.byteorder)
         return RawFrames(Path(file.filehandle.path), dtype, shape, series.dataoffset)
@@ -122,82 +186,9 @@ def _pages(file: Any, alike: Sequence[Any], shape: Sequence[int], moved: bool) -
     return np.concatenate([s.asarray().reshape(-1, *shape[1:]) for s in alike])
 
 
-def _axes(file: Any, path: Path, letters: str, shape: Sequence[int]) -> tuple[Axis, ...]:
-    names = {"T": "time", "Z": "z", "C": "channel", "I": "frame", "Q": "frame", "S": "sample"}
-    outer = [Axis(names.get(c, c.lower()), n) for c, n in zip(letters, shape, strict=False)]
-    inner = [("height", shape[-2]), ("width", shape[-1])]
-    found = _imagej(file) or _ome(file) or _vendor(file, path)
-    between = found.get("between", {}) if found else {}
-    outer = [axis(a.name, a.size, *between[a.name]) if a.name in between else a for a in outer]
-    scales = found["inner"] if found else ((None, 0.0, ""), (None, 0.0, ""))
-    return (*outer, *(axis(*n, *s) for n, s in zip(inner, scales, strict=True)))
-
-
-def _imagej(file: Any) -> dict[str, Any] | None:
-    if not file.is_imagej:
-        return None
-    found = file.imagej_metadata or {}
-    tags, unit = file.pages[0].tags, _unescaped(found.get("unit", ""))
-    inner = []
-    for name, origin in (("YResolution", "yorigin"), ("XResolution", "xorigin")):
-        numerator, denominator = tags[name].value if name in tags else (0, 1)
-        scale = denominator / numerator if numerator and unit else None
-        # ImageJ's origin is the pixel at which the coordinate is zero.
-        offset = -float(found.get(origin, 0.0)) * (scale or 0.0)
-        inner.append((scale, offset, unit))
-    between = {}
-    if found.get("finterval"):
-        between["time"] = (found["finterval"], 0.0, _unescaped(found.get("tunit", "s")))
-    if found.get("spacing"):
-        between["z"] = (found["spacing"], 0.0, unit)
-    return {"inner": inner, "between": between}
-
-
-def _escaped(text: str) -> str:
-    """Text in ASCII, as ImageJ writes it."""
-    return "".join(c if c.isascii() else f"\\u{ord(c):04x}" for c in text)
-
-
-def _unescaped(unit: Any) -> str:
-    return re.sub(r"\\u([0-9a-fA-F]{4})", lambda found: chr(int(found[1], 16)), str(unit))
-
-
-def _ome(file: Any) -> dict[str, Any] | None:
-    if not file.is_ome:
-        return None
-    root = ElementTree.fromstring(file.ome_metadata)
-    pixels = root.find(".//{*}Pixels")
-    if pixels is None:
-        return None
-
-    def scale(
-        letter: str, kind: str = "PhysicalSize", unit: str = "Unit"
-    ) -> tuple[float | None, float, str]:
-        value = pixels.get(f"{kind}{letter}")
-        found = pixels.get(f"{kind}{letter}{unit}", "µm" if kind == "PhysicalSize" else "s")
-        return (float(value) if value else None, 0.0, found)
-
-    between = {"z": scale("Z"), "time": scale("", "TimeIncrement")}
-    return {"inner": [scale("Y"), scale("X")], "between": between}
-
-
-def _vendor(file: Any, path: Path) -> dict[str, Any] | None:
-    """Pixel sizes in private tags of DigitalMicrograph and others, read by rosettasciio."""
-    if all(tag.code < PRIVATE for tag in file.pages[0].tags):
-        return None
-    try:
-        from rsciio.tiff import file_reader
-
-        axes = file_reader(str(path), lazy=True)[0]["axes"]
-    except Exception:  # not installed, or an unknown dialect: the pixel size is unknown
-        return None
-    inner = [(a.get("scale"), a.get("offset", 0.0), a.get("units")) for a in axes[-2:]]
-    return {"inner": inner}
-
-
-def _title(file: Any) -> str:
+def _title(file: Any, number: int) -> str:
     if file.is_ome:
-        image = ElementTree.fromstring(file.ome_metadata).find(".//{*}Image")
+        image = ome_image(file, number)
         return "" if image is None else image.get("Name", "")
     if file.is_imagej:
         found = re.search(r"^Title: (.*)$", (file.imagej_metadata or {}).get("Info", ""), re.M)
@@ -249,7 +240,7 @@ def write(
         metadata = {"axes": letters + "YX"}
         options = {"imagej": True}
         if scales is not None:
-            metadata["unit"] = _escaped(units)
+            metadata["unit"] = escaped(units)
             options["resolution"] = (1 / scales[1], 1 / scales[0])
             for key, a in zip(("yorigin", "xorigin"), axes[-2:], strict=True):
                 if a.offset and a.scale:
@@ -258,9 +249,9 @@ def write(
             if letter == "Z" and _in_units(a, units):
                 metadata["spacing"] = _in_units(a, units)
             if letter == "T" and a.scale and a.units not in LENGTHS:
-                metadata.update(finterval=a.scale, tunit=_escaped(a.units))
+                metadata.update(finterval=a.scale, tunit=escaped(a.units))
         if title:
-            metadata["Info"] = f"Title: {_escaped(title)}\n"
+            metadata["Info"] = f"Title: {escaped(title)}\n"
         if labels is not None:
             metadata["Labels"] = labels
     frames = (np.asarray(frame, dtype) for frame in frames)

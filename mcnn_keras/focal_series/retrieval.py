@@ -13,9 +13,10 @@ import numpy as np
 
 from ..errors import InputError
 from ..files import Axis
+from ..files.precision import narrowed
 from ..inference.any_planes import outside
 from ..inference.assumptions import compare_optics
-from ..inference.axes import SMALLEST
+from ..inference.axes import LEAST
 from ..inference.planes import counted, require_out_of_focus
 from ..models import AnyPlanes
 from ..physics.optics import Optics
@@ -193,16 +194,16 @@ def _series(images: np.ndarray, planes: list[float], optics: Optics) -> FocalSer
             f"{counted(images.shape[2], 'image')} and the planes {planes} were given; give a "
             f"defocus in {optics.unit} for each image"
         )
-    if min(images.shape[:2]) < SMALLEST:
+    if min(images.shape[:2]) < LEAST:
         raise InputError(
             f"the images have {images.shape[0]}x{images.shape[1]} pixels; at least "
-            f"{SMALLEST}x{SMALLEST} are needed"
+            f"{LEAST}x{LEAST} are needed"
         )
     if len(set(planes)) < len(planes):
         raise InputError(f"defocus {planes} names a plane twice; give each plane once")
     require_out_of_focus(planes)
     order = np.argsort(planes)
-    images = images[..., order].astype(np.float32)
+    images = narrowed(images[None, ..., order], "the series")[0]
     if not np.isfinite(images).all():
         raise InputError("the images have pixels that are NaN or infinite; fill or cut them first")
     axes = (Axis("height", images.shape[0]), Axis("width", images.shape[1]))

@@ -6,9 +6,9 @@ files + planes (an axis, a list, or a text file next to them) -> FocalSeries -> 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -56,6 +56,7 @@ def read_focal_series(
     frames: Sequence[int] | None = None,
     unit: str = "um",
     focus: int | None = None,
+    say: Callable[[str], Any] = lambda text: None,
 ) -> FocalSeries:
     """Read the images of a focal series from one file, or from a file for each plane.
 
@@ -74,6 +75,8 @@ def read_focal_series(
     focus : int, optional
         The image in focus, counted from 0; planes become distances from it. By default planes are
         already distances from focus.
+    say : callable
+        Takes what was taken of the files, and what was not kept, a line at a time.
 
     Raises
     ------
@@ -85,8 +88,16 @@ def read_focal_series(
     read: list[np.ndarray] = []
     axes: tuple[Axis, ...] = ()
     title, told, source = "", [], "--defocus"
+    known: set[str] = set()
+    taken: set[Path] = set()
     for name in names:
         with open_recording(name) as recording:
+            if Path(split_name(name)[0]).resolve() in taken and len(recording.files) > 1:
+                say(f"{name} holds a part of the same recording")
+                continue
+            taken |= recording.files
+            for line in recording.told(known):
+                say(line)
             axes = axes or tuple(recording.axes[-2:])
             title = title or recording.title
             if recording.size != (axes[0].size, axes[1].size):

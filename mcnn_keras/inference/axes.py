@@ -9,8 +9,10 @@ import numpy as np
 from ..errors import InputError
 from ..models import ModelCard, Planes
 
-# Smallest height and width of an image, in pixels.
+# Smallest height and width of an image, in pixels, where the shape alone tells the axes.
 SMALLEST = 32
+# Smallest height and width of an image that is taken; it is mirrored to what the network needs.
+LEAST = 16
 
 
 class Arranged(NamedTuple):

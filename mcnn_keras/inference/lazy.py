@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..files.precision import narrowed
 from ..models import AnyPlanes
 from ..models.saving import card_of, load_once, model_path
 from .axes import frame_axes
@@ -90,10 +91,10 @@ def predict_lazily(
 def _frames(
     block: Any, model: Travelling, conditions: Mapping[str, Any], options: Mapping[str, Any]
 ) -> np.ndarray:
-    block, own = np.asarray(block, np.float32), dict(options)
+    block, own = np.asarray(block), dict(options)
     engine = engine_of(loaded(model))
     engine = Averaged(engine) if own.pop("average", False) else engine
-    stack = block.reshape(-1, *block.shape[-2:], 1)
+    stack = narrowed(block.reshape(-1, *block.shape[-2:], 1), "the array")
     answers = predict_stack(engine, stack, conditions=conditions, **own)
     return answers.reshape(*block.shape[:-2], *answers.shape[1:])
 

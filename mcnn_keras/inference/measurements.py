@@ -55,6 +55,9 @@ class Measurements:
         if len(sizes) > 1:
             raise InputError(f"the planes differ in size: {sorted(sizes)}; crop them to one size")
         self.size = first.size
+        # Models of frames take out each frame's mean themselves, but in float32.
+        if card.normalization.per_frame and len(recordings) == 1:
+            first.offset = first.offset_needed()
 
     def __len__(self) -> int:
         return self.count
@@ -70,6 +73,11 @@ class Measurements:
     def dtype(self) -> np.dtype:
         """Data type of the first file."""
         return self.recordings[0].dtype
+
+    @property
+    def offset(self) -> float:
+        """What was subtracted from all values, and is to be added to results."""
+        return self.recordings[0].offset
 
     @property
     def title(self) -> str:

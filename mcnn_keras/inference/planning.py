@@ -118,6 +118,8 @@ def plan(
         not output.is_dir() or output.suffix.lower() in FOLDERS
     )
     into_folder = output.is_dir() and output.suffix.lower() not in WRITABLE
+    # Several files may be parts of one recording.
+    into_folder |= not is_file and len(groups) == 1 and len(names) > len(groups[0])
     if len(groups) == 1 and not (into_folder or _folder_given(inputs)):
         if not is_file:
             output_types(output)
@@ -183,6 +185,7 @@ def _measured(
 ) -> tuple[list[tuple[tuple[str, ...], list[int] | None, str]], dict[tuple[str, ...], str]]:
     """The files and images of each result, with a note; and the reasons of those that fail."""
     groups = _groups(names, card, frames, bool(defocus))
+    taken: dict[Path, int] = {}
     found: list[tuple[tuple[str, ...], list[int] | None, str]] = []
     failed: dict[tuple[str, ...], str] = {}
     for group in groups:
@@ -197,7 +200,15 @@ def _measured(
                         f"for {planes} {card.inputs.unit}: image {numbers} of {group[0]}, counted "
                         "from 0"
                     )
-            open_measurements(Job(group, Path(), chosen), card).__exit__()
+            with open_measurements(Job(group, Path(), chosen), card) as measurements:
+                whole = frozenset().union(*(r.files for r in measurements.recordings))
+            before = taken.get(Path(split_name(group[0])[0]).resolve())
+            if before is not None and len(whole) > 1:  # its frames are there already
+                part = f"{group[0]} holds a part of the same recording"
+                given, images, told = found[before]
+                found[before] = given, images, "; ".join(filter(None, (told, part)))
+                continue
+            taken.update(dict.fromkeys(whole, len(found)))
         except InputError as error:
             if len(groups) == 1:
                 raise

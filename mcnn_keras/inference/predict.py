@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..files.precision import narrowed
 from ..models import AnyPlanes, ModelCard, Planes
 from ..models.saving import load_once
 from .any_planes import with_planes
@@ -116,7 +117,7 @@ def predict(
     elif defocus is not None:
         image, axes = _in_order(image, engine.card, axes, defocus)
     layout = arranged(image, engine.card, axes)
-    stack = layout.stack.astype(np.float32)
+    stack = narrowed(layout.stack, "the array")
     answers = predict_stack(
         Averaged(engine) if average else engine, stack, batch_size, tile_size, conditions,
         series_of(layout.names, layout.outer), temporal, faults, progress=progress,

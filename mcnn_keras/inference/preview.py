@@ -42,7 +42,10 @@ def write_preview(
         Text to keep in the file.
     """
     if isinstance(card.inputs, Frames):
-        _write_before_and_after(path, measurements.shown(0), results[0], measurements.field, note)
+        # Both are less what float32 cannot hold.
+        less = f", less {measurements.offset:.9g}" if measurements.offset else ""
+        field = measurements.field
+        _write_before_and_after(path, measurements.shown(0), results[0], field, less, note)
         return
     low, high = card.normalization.limits or (None, None)
     thin = -(-max(results.shape[1:]) // MOST_SHOWN)
@@ -52,13 +55,18 @@ def write_preview(
 
 
 def _write_before_and_after(
-    path: str | Path, image: np.ndarray, result: np.ndarray, field: Sequence[Axis], note: str
+    path: str | Path,
+    image: np.ndarray,
+    result: np.ndarray,
+    field: Sequence[Axis],
+    less: str,
+    note: str,
 ) -> None:
     """The scale is that of the result: noise reaches far beyond what there is to see."""
     seen = result[np.isfinite(result)].astype(np.float64)
     low, high = np.percentile(seen, (0.2, 99.8)) if seen.size else (0.0, 0.0)
     panels = [
-        Panel(shown, title, "1", float(low), float(high))
+        Panel(shown, title + less, "1", float(low), float(high))
         for shown, title in ((image, "as it came"), (result, "restored"))
     ]
     try:

@@ -16,7 +16,7 @@ from ..channels import network_input
 from ..errors import InputError
 from ..models import Frames, ModelCard
 from . import tiles
-from .axes import SMALLEST
+from .axes import LEAST
 from .engines import engine_of
 from .frames import FrameWindows, Series
 from .memory import with_less
@@ -194,10 +194,10 @@ def check(image: np.ndarray, card: ModelCard) -> None:
             f"an array of shape {image.shape} was given; (height, width, {channels}) is expected, "
             f"since the model was trained on {channels} image{'s' * (channels > 1)}"
         )
-    if min(image.shape[:2]) < SMALLEST:
+    if min(image.shape[:2]) < LEAST:
         raise InputError(
             f"the image has {image.shape[0]}x{image.shape[1]} pixels; at least "
-            f"{SMALLEST}x{SMALLEST} are needed"
+            f"{LEAST}x{LEAST} are needed"
         )
     # In a frame, NaN and infinite pixels count as missing.
     if not isinstance(card.inputs, Frames) and not np.isfinite(image).all():

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import InputError, reason
 from ..files import open_recording, replacing, split_name, write_recording
-from ..files.formats import default_type, require_type
+from ..files.formats import Shifted, default_type, require_type, widest_type
 from ..files.locking import locked
 from ..files.places import require_not_source, spool_folder
 from ..files.whole import remove_left
@@ -29,6 +29,7 @@ from .fastest import engine_for
 from .filling import Kept, Unchanged, fill
 from .finished import is_done, note, noted, picture_of, require_own
 from .memory import with_less
+from .missing import look_for_missing
 from .movie_files import FileOfMovie, movies_of
 from .planning import Job, open_measurements, plan
 from .preview import write_preview
@@ -143,6 +144,7 @@ def execute(
     """
     how = Options(**options)
     _check(how, jobs, model)
+    look_for_missing(jobs, read_card(model) if isinstance(engine, str) else engine.card, say)
     if isinstance(engine, str):
         left = [settings_of(j.output) or noted(j.output) for j in jobs] if how.resume else []
         begun = next((settings for settings in left if settings), None)
@@ -153,12 +155,13 @@ def execute(
     written: list[Path] = []
     failed: list[str] = []
     places = movies_of(jobs, engine.card, how.temporal, how.faults)
+    known: set[str] = set()
     for job, place in zip(jobs, places, strict=True):
         try:
             if job.failed:
                 raise InputError(job.failed)
             with locked(job.output):
-                files = _result(job, place, engine, fingerprint, how, say)
+                files = _result(job, place, engine, fingerprint, how, say, known)
             stretched = engine.card.normalization.limits is None
             for path in files:
                 is_view = stretched and path.suffix == ".png"
@@ -220,8 +223,9 @@ def _result(
     model: str,
     options: Options,
     say: Callable[[str], Any],
+    known: set[str],
 ) -> list[Path]:
-    """Make one result; returns its files."""
+    """Make one result; returns its files. What is `known` of inputs is not said again."""
     card, written = engine.card, _places(job, options)
     output, picture, *video = written
     made = [output, *video]
@@ -243,6 +247,9 @@ def _result(
         return []
     require_own(output, written, options.resume, options.overwrite)
     with open_measurements(job, card) as measurements:
+        for recording in measurements.recordings:
+            for line in recording.told(known):
+                say(line)
         if job.note:
             say(job.note)
         compare_pixels(card, measurements.field, job.source, say)
@@ -254,6 +261,7 @@ def _result(
         shape = (int(np.prod([a.size for a in axes[:-2]])), *(a.size for a in axes[-2:]))
         if options.truth is not None:
             _check_truth(options.truth, shape, outputs)
+        other = widest_type(output, options.dtype, measurements.offset)
         try:
             place = place if len(measurements) == 1 else None
             spool = _computed(
@@ -262,11 +270,12 @@ def _result(
             )  # fmt: skip
             try:
                 results = spool.frames()
-                dtype = options.dtype or default_type(output, results, measurements.dtype, say)
+                whole = Shifted(results, measurements.offset) if measurements.offset else results
+                dtype = options.dtype or default_type(output, whole, measurements.dtype, say, other)
                 names = [o.name for o in card.outputs]
                 labels = names * (shape[0] // outputs) if outputs > 1 else None
                 with replacing(output) as part:
-                    write_recording(part, results, axes, measurements.title, dtype, labels)
+                    write_recording(part, whole, axes, measurements.title, dtype, labels)
                     spool.announce(output, part)
                 for path in video:
                     with replacing(path) as part:
@@ -277,7 +286,7 @@ def _result(
                 facts = {"engine": engine.name, "precision": options.precision}
                 text = note(output, finished, made, **facts)
                 write_preview(picture, results[:outputs], card, measurements, text)
-            except BaseException:  # a full disk, say: what was computed is not lost
+            except BaseException:  # e.g. a full disk: the finished frames are kept
                 spool.leave()
                 raise
             spool.remove()
