@@ -154,20 +154,6 @@ def test_phases_are_mean_free_and_amplitudes_of_unit_power(rng):
     np.testing.assert_allclose(back[..., 1], target[..., 1], rtol=1e-6)
 
 
-<<<<<<< HEAD
-=======
-@pytest.mark.parametrize("value", [np.nan, np.inf, 3e38])
-def test_a_result_that_is_no_number_is_refused(value):
-    """Fails where an answer that is too large becomes NaN without a word."""
-    answer = np.ones((8, 8, 1), np.float32)
-    answer[3, 4] = value
-    for scaling in (Fixed(output_deviation=1e4), FrameScale()):
-        _, scale = scaling.apply(np.random.default_rng(0).random((8, 8, 1)) * 1e4)
-        with pytest.raises(InputError, match="NaN or infinity"):
-            scaling.result(answer, scale)
-
-
->>>>>>> models
 def outlying(rng, away, size=64):
     """Counts with bright pixels so far out, fewer dark ones farther out, and missing ones."""
     frame = rng.normal(20, 2, (size, size))
@@ -329,7 +315,6 @@ def test_kinds_tell_of_themselves():
         normalization.from_config({"kind": "odd"})
     with pytest.raises(TypeError):
         normalization.from_config({"kind": "none", "odd": 1})
-<<<<<<< HEAD
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 3e38])
@@ -341,5 +326,3 @@ def test_a_result_that_is_no_number_is_refused(value):
         _, scale = scaling.apply(np.random.default_rng(0).random((8, 8, 1)) * 1e4)
         with pytest.raises(InputError, match="NaN or infinity"):
             scaling.result(answer, scale)
-=======
->>>>>>> models
