@@ -24,7 +24,12 @@ def denoised(tmp_path_factory, denoiser):
         told, output = [], path.parent / output
         jobs = plan(folder / "model.h5", denoiser.card, [str(path)], output)
         stream.execute(
-            folder / "model.h5", jobs, told.append, engine=engine_of(denoiser), **options
+            folder / "model.h5",
+            jobs,
+            told.append,
+            engine=engine_of(denoiser),
+            overwrite=True,
+            **options,
         )
         return tifffile.imread(output), told
 

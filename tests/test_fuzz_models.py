@@ -1,30 +1,22 @@
 """Damaged model files, cards and run folders are refused in a line, or answer as they did.
 
-Each seed makes one damage. Workers take many of them, so that TensorFlow starts once: none may
-end by a signal, take ten seconds of the processor or two gigabytes for one, or raise anything but
-`InputError`.
+Each seed makes one damage; see `fuzzing`.
 """
 
-import collections
 import json
 import os
-import random
-import resource
 import shutil
-import signal
-import subprocess
 import sys
-import tempfile
 import warnings
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from fuzzing import damaged_bytes, try_seeds, work
 
 MODELS = Path(__file__).parent / "data" / "models"
 IN_CI, ALL = 60, 5000
-SECONDS, BYTES = 10, 2 * 2**30
 IMAGES = {
     "phase": {},
     "paired": {},
@@ -41,31 +33,6 @@ VALUES = [
     float("nan"), float("inf"), "", "a", "__class__", "9" * 10**6, [], {}, [[]], [1.5] * 3,
     [0] * 10**5, ["phase"], {"name": "low_pass"}, {"kind": "frames"},
 ]  # fmt: skip
-
-
-def damaged_bytes(content, rng):
-    """Flipped bits, a cut, zeros, or blocks that changed places."""
-    content = bytearray(content)
-    kind = rng.choice(["bits", "byte", "cut", "zeros", "swap", "noise"])
-    place, length = rng.randrange(len(content)), rng.choice([1, 4, 16, 512, 4096])
-    if rng.random() < 0.5:  # the metadata of the file lies there
-        place = rng.randrange(min(4096, len(content)))
-    if kind == "bits":
-        for _ in range(rng.choice([1, 1, 3, 20])):
-            content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
-    elif kind == "byte":
-        content[place] = rng.choice([0, 1, 127, 128, 255])
-    elif kind == "cut":
-        del content[place:]
-    elif kind == "zeros":
-        content[place : place + length] = bytes(len(content[place : place + length]))
-    elif kind == "noise":
-        content[place : place + length] = rng.randbytes(len(content[place : place + length]))
-    else:
-        other = rng.randrange(len(content))
-        a, b = content[place : place + length], content[other : other + length]
-        content[other : other + len(a)], content[place : place + len(b)] = a, b
-    return bytes(content)
 
 
 def damaged_json(text, rng):
@@ -105,7 +72,7 @@ class Work:
         from mcnn_keras import load, save
         from mcnn_keras.models.onnx import OnnxModel, export
 
-        self.folder, self.counts = folder, collections.Counter()
+        self.folder = folder
         self.answers = {}
         self.sources = {f"{n}.h5": (MODELS / f"{n}.h5").read_bytes() for n in IMAGES}
         self.sources["denoise.onnx"] = (MODELS / "denoise.onnx").read_bytes()
@@ -211,64 +178,15 @@ class Work:
             np.testing.assert_array_equal(variable.given, variable.value)
         return f"goes on from {'the one before' if step == 2 else 'the same'}"
 
-    def one(self, seed):
-        from mcnn_keras import InputError
-
-        rng = random.Random(seed)
-        what = "run" if rng.random() < 0.25 else "model"
-        try:
-            outcome = self.try_run(rng) if what == "run" else self.try_model(rng)
-        except InputError as error:
-            told, outcome = str(error), "is refused"
-            if "\n" in told or len(told) > 1000:
-                raise RuntimeError(f"more than a line: {told}") from None
-        self.counts[f"{what} {outcome}"] += 1
-
-
-def work(first, last):
-    """Try the seeds in this process, which may end by it; tells each before it is tried."""
-    with tempfile.TemporaryDirectory() as folder:
-        tried = Work(Path(folder))
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        most = pages * resource.getpagesize() + BYTES
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
-        for seed in range(first, last):
-            print(f"seed {seed}", flush=True)
-            # Of this process, whatever else the machine does; the time on the wall for what sleeps.
-            signal.setitimer(signal.ITIMER_PROF, SECONDS)
-            signal.alarm(60 * SECONDS)
-            try:
-                tried.one(seed)
-            except Exception as error:
-                told = " ".join(str(error).split())[:300]
-                print(f"FAILED {seed}: {type(error).__name__}: {told}", flush=True)
-            finally:
-                signal.setitimer(signal.ITIMER_PROF, 0)
-                signal.alarm(0)
-    print(json.dumps(tried.counts), flush=True)
-
-
-def try_seeds(first, last):
-    """Try seeds in workers; returns what became of them and which failed, and how."""
-    counts, failed = collections.Counter(), []
-    while first < last:
-        command = [sys.executable, "-W", "ignore", __file__, str(first), str(last)]
-        found = subprocess.run(command, capture_output=True, text=True, check=False)
-        lines = found.stdout.splitlines()
-        failed += [line for line in lines if line.startswith("FAILED")]
-        if found.returncode == 0:
-            counts.update(json.loads(lines[-1]))
-            break
-        seeds = [int(line.split()[1]) for line in lines if line.startswith("seed")]
-        assert seeds, found.stderr[-2000:]
-        failed.append(f"FAILED {seeds[-1]}: the worker ended with {found.returncode}")
-        first = seeds[-1] + 1
-    return counts, failed
+    def one(self, rng):
+        if rng.random() < 0.25:
+            return f"run {self.try_run(rng)}"
+        return f"model {self.try_model(rng)}"
 
 
 def test_damaged_files_are_refused_or_answer_as_they_did():
     """Fails where damage ends in another exception, a crash, a wait or a silent NaN."""
-    counts, failed = try_seeds(0, IN_CI)
+    counts, failed = try_seeds(__file__, 0, IN_CI)
     assert not failed, "\n".join(failed)
     assert sum(counts.values()) == IN_CI
 
@@ -278,11 +196,11 @@ def test_damaged_files_are_refused_or_answer_as_they_did():
 def test_many_damaged_files_are_refused_or_answer_as_they_did(part):
     """Fails as above, of many more."""
     each = ALL // 10
-    counts, failed = try_seeds(1000 + part * each, 1000 + (part + 1) * each)
+    counts, failed = try_seeds(__file__, 1000 + part * each, 1000 + (part + 1) * each)
     print(dict(counts))
     assert not failed, "\n".join(failed)
 
 
 if __name__ == "__main__":
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    work(int(sys.argv[1]), int(sys.argv[2]))
+    work(lambda folder: Work(folder).one, int(sys.argv[1]), int(sys.argv[2]))
