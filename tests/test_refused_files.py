@@ -11,7 +11,8 @@ import pytest
 from mcnn_keras import InputError
 from mcnn_keras.cli import main
 from mcnn_keras.cli.telling import visible
-from mcnn_keras.files import open_recording, read_images
+from mcnn_keras.files import Axis, open_recording, read_images, write_recording
+from mcnn_keras.files.own import made_here
 
 pytestmark = pytest.mark.filterwarnings("ignore:The NestedDirectoryStore:FutureWarning")
 ENDINGS = (".tif", ".png", ".npy", ".h5", ".mrc", ".zarr", ".dm4", ".ser", ".emd", ".hspy", ".mib")
@@ -180,3 +181,20 @@ def test_a_file_without_the_right_to_read_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr("mcnn_keras.files.arrays.read_npy", refused)
     with pytest.raises(InputError, match="may not be read"):
         open_recording(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize("look", [open_recording, made_here])
+def test_a_text_that_hdf5_never_ends_reading_is_refused(look, tmp_path, rng):
+    """Fails where a heap of texts with an empty object keeps HDF5 busy for ever."""
+    path = tmp_path / "a.h5"
+    axes = tuple(Axis(name, size) for name, size in (("t", 2), ("y", 16), ("x", 16)))
+    write_recording(path, rng.random((2, 16, 16)).astype(np.float32), axes)
+    content = bytearray(path.read_bytes())
+    start = content.index(b"GCOL")
+    content[start + 16 : start + 32] = bytes(16)
+    path.write_bytes(content)
+    if look is made_here:
+        assert not look(path)
+    else:
+        with pytest.raises(InputError, match="a text in it is damaged"):
+            look(path)

@@ -29,7 +29,7 @@ from .train import train
 # Errors of reading and writing that no program can help.
 OF_THE_DISK = (
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO,
-    errno.ENOTDIR,
+    errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP,
 )  # fmt: skip
 
 
@@ -112,7 +112,7 @@ def main(args: list[str] | None = None) -> None:
     except OSError as error:
         if error.errno not in OF_THE_DISK:
             raise
-        what = error.filename or "a file"
+        what = str(error.filename or "a file")[:200]
         status = _fail(tell, f"{what} cannot be written or read: {error.strerror}")
     except (click.Abort, KeyboardInterrupt) as interrupt:
         # Click wraps the exception of the command, whose text may say how to resume.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import stat
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,11 @@ from ..errors import InputError
 # No compression that such files use makes data this many times smaller; up to so many bytes,
 # what a header announces does no harm.
 MOST_COMPRESSED, HARMLESS = 10_000, 2**30
+
+# How an HDF5 file begins, and a heap of texts in it. Those of measurements lie near the start of
+# the file, before values of many gigabytes.
+HDF5, HEAP = b"\x89HDF\r\n\x1a\n", b"GCOL\x01\0\0\0"
+TEXTS = 2**24
 
 
 def require_file(path: Path) -> None:
@@ -191,3 +198,43 @@ def stored_in(folder: Path) -> int:
 def _same(name: Any, path: str | Path) -> bool:
     beside = Path(path).parent / str(name)
     return str(name) == "." or os.path.realpath(beside) == os.path.realpath(path)
+
+
+def require_ending(path: Path, most: int | None = None) -> None:
+    """Refuse a file in which HDF5 would search for a text without end.
+
+    Its texts lie in heaps: objects one after another, each of which tells its size. Where damage
+    makes one of them empty, the library stays at it for ever.
+
+    Parameters
+    ----------
+    path : Path
+        Files of other formats pass.
+    most : int, optional
+        Bytes at the start of the file that are looked through; by default all.
+
+    Raises
+    ------
+    ValueError
+        If an object is empty, or larger than its heap.
+    OSError
+        If the file cannot be read.
+    """
+    if not path.stat().st_size:
+        raise ValueError("it is empty")
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if content[: len(HDF5)] != HDF5:
+            return
+        last = len(content) if most is None else min(most, len(content))
+        start = content.find(HEAP, 0, last)
+        while start >= 0:
+            place, end = start + 16, len(content)
+            if place <= end:
+                end = min(end, start + struct.unpack("<Q", content[start + 8 : place])[0])
+            while place + 16 <= end:
+                number, size = struct.unpack("<H6xQ", content[place : place + 16])
+                taken = 16 + -(-size // 8) * 8 if number else size
+                if not 0 < taken <= end - place:
+                    raise ValueError("a text in it is damaged")
+                place += taken
+            start = content.find(HEAP, start + 8, last)

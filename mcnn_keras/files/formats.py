@@ -93,6 +93,8 @@ def open_recording(name: str | Path, force: bool = False) -> Recording:
         raise InputError(f"{path} is a folder; give the name of an image file")
     checks.require_file(path)
     try:
+        if path.is_file() and path.stat().st_size:
+            checks.require_ending(path, checks.TEXTS)
         recording = _open(path, suffix, image)
     except InputError:
         raise

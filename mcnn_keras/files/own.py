@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from .checks import TEXTS, require_ending
+
 SOFTWARE = "mcnn-keras"
 # The name of the text in a PNG that tells what it was written beside, as JSON.
 NOTE = "mcnn-keras"
@@ -120,6 +122,7 @@ def _of_hdf5(path: Path) -> list[str]:
     import h5py
 
     found: list[Any] = []
+    require_ending(path, TEXTS)
     with h5py.File(path, "r") as file:
         for name in ("data", *(f"Experiments/{key}/metadata/General"
                                for key in file.get("Experiments", ()))):  # fmt: skip

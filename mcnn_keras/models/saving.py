@@ -11,13 +11,13 @@ import h5py
 
 from ..errors import InputError, reason
 from ..files import replacing
+from ..files.checks import require_ending
 from ..version import version_of
 from .card import ModelCard, parsed_card
 from .weights import (
     DIGEST,
     digest,
     layer_arrays,
-    require_ending,
     require_room,
     single,
     stored,

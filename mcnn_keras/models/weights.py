@@ -7,10 +7,7 @@ arrays are compared with the digest that was saved with them.
 from __future__ import annotations
 
 import hashlib
-import mmap
-import struct
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import h5py
@@ -19,8 +16,6 @@ import numpy as np
 # The attribute that holds the digest of all weights and the card; earlier files have none.
 DIGEST = "mcnn_keras_digest"
 GROUP = "model_weights"
-# How a heap of texts begins in an HDF5 file.
-HEAP = b"GCOL\x01\0\0\0"
 PLAIN = (h5py.h5d.COMPACT, h5py.h5d.CONTIGUOUS)
 
 
@@ -43,36 +38,6 @@ def digest(arrays: Mapping[str, np.ndarray], *texts: str) -> str:
     for text in texts:
         found.update(f"\n{text}".encode())
     return found.hexdigest()
-
-
-def require_ending(path: Path) -> None:
-    """Refuse a file in which HDF5 would search for a text without end.
-
-    Its texts lie in heaps: objects one after another, each of which tells its size. Where damage
-    makes one of them empty, the library stays at it for ever.
-
-    Raises
-    ------
-    ValueError
-        If an object is empty, or larger than its heap.
-    OSError
-        If the file cannot be read.
-    """
-    if not path.stat().st_size:
-        raise ValueError("it is empty")
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        start = content.find(HEAP)
-        while start >= 0:
-            place, end = start + 16, len(content)
-            if place <= end:
-                end = min(end, start + struct.unpack("<Q", content[start + 8 : place])[0])
-            while place + 16 <= end:
-                number, size = struct.unpack("<H6xQ", content[place : place + 16])
-                taken = 16 + -(-size // 8) * 8 if number else size
-                if not 0 < taken <= end - place:
-                    raise ValueError("a text in it is damaged")
-                place += taken
-            start = content.find(HEAP, start + 8)
 
 
 def text_attribute(file: Any, name: str) -> str | None:
