@@ -24,6 +24,8 @@ def leaves(command, words=()):
 
 
 COMMANDS = dict(leaves(cli))
+# The geometry of a wall takes a second for each word.
+SLOW = {("train", "reflection"): pytest.mark.slow}
 
 
 @pytest.fixture
@@ -39,7 +41,9 @@ def nothing_is_computed(monkeypatch):
     monkeypatch.setattr("mcnn_keras.evaluation.evaluate", refuse)
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [pytest.param(w, marks=SLOW.get(w, ()), id=" ".join(w)) for w in COMMANDS]
+)
 def test_hostile_values_end_in_one_line(words, nothing_is_computed, tmp_path, monkeypatch, capfd):
     """Fails where a value of an option or an argument ends in anything but a refusal."""
     monkeypatch.chdir(tmp_path)
