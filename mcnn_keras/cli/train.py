@@ -217,9 +217,14 @@ def _tell(model: Any, problem: Any, folder: Any) -> None:
         answers = evaluate(model, problem, samples=metrics["test_samples"])
         tell.done(
             "in the result's units: " + ", ".join(
-                f"{o.name} MAE {answers['network']['mae'][o.name]:.3g} {o.unit.strip('1')} "
+                f"{o.name} MAE {answers['network']['mae'][o.name]:.3g}{_behind(o.unit)} "
                 f"(zero answer {answers['zero']['mae'][o.name]:.3g})"
                 for o in card.outputs
             ),
             answers=answers,
         )  # fmt: skip
+
+
+def _behind(unit: str) -> str:
+    """A unit to print behind a number; "" for numbers without."""
+    return f" {unit}" if unit not in ("", "1") else ""
