@@ -183,8 +183,8 @@ def _at_any_planes(
     wide = max(shape) / model.card.largest_trained, min(shape) / SMALLEST
     levels = max(0, min(math.ceil(math.log2(wide[0]) - 0.25), math.floor(math.log2(wide[1]))))
     whole = [-(-n // 2**levels) * 2**levels for n in shape]
-    widths = [(0, m - n) for n, m in zip(shape, whole, strict=True)]
-    fields = [np.pad(images, (*widths, (0, 0)), mode="symmetric") if levels else images]
+    added = [(0, m - n) for n, m in zip(shape, whole, strict=True)]
+    fields = [np.pad(images, (*added, (0, 0)), mode="symmetric") if levels else images]
     for _ in range(levels):
         fields.append(halved(fields[-1]))
     phase = amplitude = slow = np.zeros(0)
