@@ -20,14 +20,18 @@ from .models.calibration import COVERAGE, SMALLEST, Interval
 from .models.saving import load
 from .network import build
 from .network.interval import PREFIX
+from .physics.disturbances import disturbed
 from .problems import from_card
-from .problems.base import Problem, as_problem
+from .problems.base import Problem, Sample, as_problem
 from .training.devices import faster_precision
 from .training.pipeline import mixed_stream, stream
 
 # Seeds of the samples: to train on, to correct with, and to measure with.
 SEEDS = 1001, 1002, 1003
 LEARNING_RATE = 2e-3
+# Probability that an image is disturbed as none of the training is, while the head is trained: so
+# that it also learns when the answer is wrong.
+DISTURBED = 0.3
 # Pixels of each sample that the correction and the measurement use.
 PIXELS = 1024
 
@@ -149,15 +153,34 @@ def _train_head(
         optimizer.apply(gradients, learner.trainable_variables)
         return loss
 
+    learned: Any = _Disturbed(problem)
     if card.training.get("mixed_sizes"):
-        batches = mixed_stream(problem, batch_size, size, SEEDS[0], 0)
+        batches = mixed_stream(learned, batch_size, size, SEEDS[0], 0)
     else:
-        batches = stream(problem, "train", batch_size, size, SEEDS[0])
+        batches = stream(learned, "train", batch_size, size, SEEDS[0])
     for done, (images, targets) in enumerate(batches.take(steps), 1):
         loss = step(images, targets)
         if not np.isfinite(loss):
             raise TrainingStopped(f"the interval's loss is not finite at step {done}")
         progress(done, steps)
+
+
+class _Disturbed:
+    """A problem some of whose images are disturbed as none of its training is."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem, self.network_pair = problem, problem.network_pair
+
+    def sample(self, seed: Any, size: int, split: str) -> Sample:
+        """A sample; the truth is that of the problem."""
+        found = self.problem.sample(seed, size, split)
+        seeds = tf.unstack(tf.random.split(tf.random.fold_in(seed, 99), 2))
+        image = tf.cond(
+            tf.random.stateless_uniform((), seeds[0]) < DISTURBED,
+            lambda: disturbed(found.image, seeds[1]),
+            lambda: found.image,
+        )
+        return found._replace(image=image)
 
 
 def _free(answer: Any, card: Any) -> Any:
