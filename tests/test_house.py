@@ -29,7 +29,15 @@ MAY_IMPORT = {
     "report": ("files", "models"),
     "progress": (),
     "evaluation": ("models", "inference", "problems", "training"),
-    "calibration": ("physics", "models", "network", "inference", "problems", "training"),
+    "calibration": (
+        "physics",
+        "focal_series",
+        "models",
+        "network",
+        "inference",
+        "problems",
+        "training",
+    ),  # fmt: skip
     "hyperspy": ("physics", "files", "models", "inference", "focal_series"),
     "napari": ("physics", "files", "models", "inference", "focal_series"),
     "example_files": ("physics", "files"),

@@ -106,8 +106,8 @@ def phase(
             agreement_before=found.before,
         )
     tell.facts(model=model, agreement=found.agreement, refined=found.before is not None)
-    if found.doubt:
-        tell.warn(found.doubt)
+    for line in filter(None, (found.doubt, *found.unusual)):
+        tell.warn(line)
     refined = "no" if found.before is None else "yes"
     facts = {"model": model, "agreement": score, "refined": refined}
     if found.guess:

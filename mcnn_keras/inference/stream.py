@@ -34,6 +34,7 @@ from .missing import look_for_missing
 from .movie_files import FileOfMovie, movies_of
 from .planning import Job, open_measurements, plan
 from .preview import write_preview
+from .range_check import RangeCheck
 from .spool import Spool, digest, forget, identity, settings_of
 from .uncertain import UncertainEngine, engine_with_uncertainty
 from .video import check_video, write_columns
@@ -283,11 +284,14 @@ def _result(
         other = widest_type(output, options.dtype, measurements.offset)
         try:
             place = place if len(measurements) == 1 else None
+            check_range = RangeCheck(card, len(measurements), job.source)
             spool = _computed(
                 job, (shape[0] * (1 + options.uncertainty), *shape[1:]),
                 {**told, "engine": engine.name}, measurements, unchanged, place,
-                engine, options, say,
+                engine, options, say, check_range,
             )  # fmt: skip
+            for line in check_range.lines():
+                say(line)
             try:
                 every = spool.frames()
                 results = Part(every, len(engine.card.outputs), 0, outputs)
@@ -338,6 +342,7 @@ def _computed(
     engine: Any,
     options: Options,
     say: Callable[[str], Any],
+    check_range: RangeCheck,
 ) -> Spool:
     """The spool of a job with all of its frames."""
 
@@ -360,7 +365,7 @@ def _computed(
         try:
             fill(
                 spool, measurements, engine, unchanged, each, tile_size, say, options.temporal,
-                options.faults, place,
+                options.faults, place, check_range,
             )  # fmt: skip
         except KeyboardInterrupt:
             spool.leave()
