@@ -260,7 +260,8 @@ def _looks(
         own = answer.shape[-1] // 2
         look = statistics(image[..., middle], answer[..., 0], answer[..., own], role == "image")
         if role == "phase":
-            planes, optics = instrument_of({**card.conditions, **told})
+            known = {n: v for n, v in {**card.conditions, **told}.items() if v is not None}
+            planes, optics = instrument_of(known)
             amplitude = answer[..., 1] if own > 1 else None
             scores = agreement(answer[..., 0], amplitude, image, planes, optics)
             agreements.append(float(np.mean(scores)))

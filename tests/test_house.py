@@ -37,7 +37,7 @@ MAY_IMPORT = {
         "inference",
         "problems",
         "training",
-    ),  # fmt: skip
+    ),
     "hyperspy": ("physics", "files", "models", "inference", "focal_series"),
     "napari": ("physics", "files", "models", "inference", "focal_series"),
     "example_files": ("physics", "files"),
