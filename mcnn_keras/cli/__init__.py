@@ -16,9 +16,10 @@ from ..errors import InputError, TrainingStopped, reason
 from ..version import version_of
 from .compare import compare
 from .doctor import doctor
-from .evaluate import evaluate, info, models
+from .evaluate import evaluate, models
 from .example import example
 from .export import export
+from .info import info
 from .phase import phase
 from .predict import denoise, predict
 from .reconstruct import reconstruct

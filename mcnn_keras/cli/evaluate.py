@@ -1,8 +1,7 @@
-"""mcnn-keras evaluate, info and models."""
+"""mcnn-keras evaluate and models."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
@@ -74,32 +73,13 @@ def _tell_columns(told: dict[str, Any]) -> None:
         )  # fmt: skip
         marks = [name, f"{group['frames']} frames,", f"{group['columns']} columns"]
         for answer, row in group["answers"].items():
-            counts = "".join(
-                f"{f'{row[n]} ({row[n] / group['columns']:.1%})':>16}"
-                for n in ("invented", "missed")
-            )
+            shown = (f"{row[n]} ({row[n] / group['columns']:.1%})" for n in ("invented", "missed"))
+            counts = "".join(f"{count:>16}" for count in shown)
             error = row["position_error"]
             error = "-" if error is None else f"{error:.2f} px"
             chosen = f"   (pixels {row['pixels']:g})" if "pixels" in row else ""
             mark = marks.pop(0) if marks else ""
             tell.product(f"{mark:<20}{answer:<16}{counts}{error:>18}{chosen}")
-
-
-@click.command()
-@click.argument("model", type=click.Path())
-def info(model: str) -> None:
-    """Print the card of a MODEL file: its problem, network, training and quality.
-
-    \b
-    Example:
-      mcnn-keras info runs/cells/model.h5
-    """
-    from ..models.saving import read_card
-
-    card = read_card(model).asdict()
-    tell = telling()
-    tell.facts(**card)
-    tell.product(json.dumps(card, indent=2))
 
 
 @click.command()

@@ -6,6 +6,7 @@ network are searched in the same way, each with the least height that suits it b
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -272,7 +273,7 @@ def evaluate_columns(
     answers = {"network": network_answers(model, frames.inputs)[..., 0]}
     groups = []
     limits = [-math.inf, *levels, math.inf]
-    for low, high in zip(limits, limits[1:], strict=False):
+    for low, high in itertools.pairwise(limits):
         own = np.flatnonzero((frames.snr >= low) & (frames.snr < high))
         if len(own):
             groups.append({
