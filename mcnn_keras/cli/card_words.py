@@ -6,8 +6,8 @@ PURPOSES = {
     "denoise": "Removes noise and detector faults from scanning transmission electron microscope "
     "(STEM) frames and movies.",
     "phase": "Retrieves the phase of a wave from images at the planes below, and at no others.",
-    "any_phase": "Retrieves phase and amplitude of a wave from images at any planes, of light or "
-    "electrons.",
+    "any_phase": "Retrieves a wave. One model serves all microscopes: planes and optics are given "
+    "with the images.",
     "reflection": "Reconstructs the content of a screen from its light on the wall that it faces.",
     "laplacian": "Reconstructs a picture from its Laplacian: the tutorial problem.",
     "paired": "Turns images into what the measured pairs of its training show.",
@@ -21,28 +21,34 @@ FAILURES = {
         "Good frames can come back worse than they were. Compare with the frame.",
     ),
     "any_phase": (
-        "One plane does not determine the amplitude.",
-        "The sign of the planes is not checked: with the wrong one, phases have the wrong sign.",
+        "One plane does not determine the amplitude, and refining from one plane takes uneven "
+        "illumination for phase.",
+        "The printed agreement with the images proves neither the sign of the planes nor the "
+        "optics. A dense object must come out positive; otherwise add --flip-defocus.",
         "Images that move or grow with focus give slopes across the field; add --register.",
-        "Slow changes of strong objects are underestimated beyond the spans of the training.",
     ),
     "phase": (
-        "Images at other planes, or with other optics, are refused or warned of: the model does "
-        "not know them.",
-        "Phase spans above those of the training come out too flat.",
-        "Slow changes over fields wider than those of the training are lost in part.",
+        "It knows no other planes and no other optics than those above.",
+        "Objects with larger phase spans than those of the training come out too flat.",
+        "Slow changes of fields wider than those of the training are lost in part.",
     ),
-    "reflection": ("Another room, screen, wall or camera than that of the training.",),
+    "reflection": (
+        "Brightness is often wrong: the camera's automatic exposure hides it.",
+    ),
 }  # fmt: skip
 # Of the models that come with the package, by name.
 OF_SHIPPED = {
-    "denoise": ("20 of 264 simulated frames at -10 to 40 dB came back worse, all from 10 dB on.",),
-    "denoise-fast": (
-        "35 of 264 simulated frames at -10 to 40 dB came back worse than they were.",
-        "Answers are 0.9 dB noisier than those of `denoise`.",
+    "denoise": (
+        "20 of 264 simulated frames at -10 to 40 dB came back worse, all from 10 dB on.",
     ),
-    "phase": ("Near focus a single plane adds least: there the error was 0.8 times that of the best "
-              "classical method, and 0.44 times in the median case.",),
+    "denoise-fast": (
+        "35 of 264 simulated frames at -10 to 40 dB came back worse, all from 10 dB on.",
+        "Results are 0.9 dB below those of `denoise`.",
+    ),
+    "phase": (
+        "It is worst with one plane near focus: there its error was 0.80 of that of the best "
+        "classical method, against 0.44 in the median case.",
+    ),
 }  # fmt: skip
 # The unit and the meaning of each range, by problem. LENGTH stands for the planes' unit.
 LENGTH = "length"
@@ -105,7 +111,7 @@ MEANINGS = {
         "focus_offset": (LENGTH, "offset of all planes"),
         "aperture": ("", "numerical aperture, as a share of the one stated"),
         "coherence_angle": ("rad", "half-angle of the illumination, added to the stated one"),
-        "dose": ("counts", "counts per pixel"),
+        "dose": ("1/pixel", "counts"),
         "white_noise": ("", "noise of the camera, as a share of the mean intensity"),
     },
     "any_phase": {
@@ -126,7 +132,7 @@ MEANINGS = {
     },
     "reflection": {
         "exposure": ("", "exposure, relative to the automatic one"),
-        "counts": ("counts", "counts per pixel at full exposure"),
+        "counts": ("1/pixel", "counts at full exposure"),
         "read_out": ("", "read-out noise, as a share of full exposure"),
         "vibration": ("pixels", "blur by vibration"),
         "delay": ("", "motion between the two shots, in widths of the screen"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
@@ -61,25 +62,39 @@ def _tell_columns(told: dict[str, Any]) -> None:
     if not told:
         tell.done("no frame with well-resolved columns of atoms was found to count them in")
         return
-    tell.product(
-        f"\ncolumns of atoms in {told['frames']} unseen frames that show them well resolved, "
-        "against the clean frames\n"
-        f"{'noise':<20}{'answer':<16}{'invented':>16}{'missed':>16}{'position error':>18}"
-    )
+    tell.product(f"\ncolumns of atoms in {told['frames']} unseen frames with well-resolved ones")
+    heads = ("noise", "answer", "invented", "missed", "position error")
+    for noise, answer, *numbers in (heads, *column_rows(told)):
+        tell.product(f"{noise:<44}{answer:<16}" + "".join(f"{n:>16}" for n in numbers))
+
+
+def column_rows(told: Mapping[str, Any]) -> Iterator[list[str]]:
+    """Noise, answer, invented, missed and position error of each group and answer, as text.
+
+    Parameters
+    ----------
+    told : dict
+        From `mcnn_keras.evaluation.columns.evaluate_columns`.
+    """
     for group in told["groups"]:
         low, high = group["snr_db"]
-        name = f"{low:g} to {high:g} dB" if None not in (low, high) else (
-            f"below {high:g} dB" if low is None else f"above {low:g} dB"
-        )  # fmt: skip
-        marks = [name, f"{group['frames']} frames,", f"{group['columns']} columns"]
+        if low is None:
+            noise = f"below {high:g} dB"
+        else:
+            noise = f"above {low:g} dB" if high is None else f"{low:g} to {high:g} dB"
+        noise += f" ({group['columns']} columns in {_frames(group['frames'])})"
         for answer, row in group["answers"].items():
-            shown = (f"{row[n]} ({row[n] / group['columns']:.1%})" for n in ("invented", "missed"))
-            counts = "".join(f"{count:>16}" for count in shown)
             error = row["position_error"]
-            error = "-" if error is None else f"{error:.2f} px"
-            chosen = f"   (pixels {row['pixels']:g})" if "pixels" in row else ""
-            mark = marks.pop(0) if marks else ""
-            tell.product(f"{mark:<20}{answer:<16}{counts}{error:>18}{chosen}")
+            yield [
+                noise, answer,
+                *(f"{row[n]} ({row[n] / group['columns']:.1%})" for n in ("invented", "missed")),
+                "-" if error is None else f"{error:.2f} pixels",
+            ]  # fmt: skip
+            noise = ""
+
+
+def _frames(count: int) -> str:
+    return "1 frame" if count == 1 else f"{count} frames"
 
 
 @click.command()

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from .card_words import FAILURES, LENGTH, MEANINGS, OF_SHIPPED, PURPOSES
+from .evaluate import column_rows
 from .telling import telling
 
 # Units of the conditions of a measurement; LENGTH stands for the planes' unit.
@@ -17,15 +18,19 @@ CONDITIONS = {
     "coherence_angle": "rad", "numerical_aperture": "", "refractive_index": "",
 }  # fmt: skip
 # Arguments of a problem that have sections of their own, or repeat what others say.
-TOLD = ("ranges", "optics", "defocus", "families", "phase_span", "channels", "window")
+TOLD = (
+    "ranges", "optics", "defocus", "families", "phase_span", "channels", "window", "photographs",
+    "pictures_seed", "amplitude",
+)  # fmt: skip
+# Metrics of every model.
+STANDARD = ("test_mae", "test_samples", "test_correlation", "constant_answer_mae")
+COLUMNS = ("noise", "answer", "invented", "missed", "position error")
 INPUTS = {
     "planes": "images at the planes below, in any order",
     "any_planes": "images at any planes, in any order",
     "frames": "a frame",
 }
 ROLES = {"image": "the unit of the input", "colour": "as the targets of the training"}
-# Words that Markdown would take for something else.
-NONE_MEASURED = "not measured"
 
 
 @click.command()
@@ -79,7 +84,8 @@ def _purpose(card: Any) -> Iterator[str]:
 
 
 def _use(card: Any, name: str) -> Iterator[str]:
-    model, kind = shlex.quote(name), card.inputs.kind
+    model, inputs = shlex.quote(name), card.inputs
+    kind = inputs.kind
     if card.problem == "denoise" or kind == "frames":
         own = {"denoise": "", "denoise-fast": " --quality fast"}.get(name, f" --model {model}")
         yield f"    mcnn-keras denoise frames.tif{own} --output clean.tif"
@@ -90,8 +96,11 @@ def _use(card: Any, name: str) -> Iterator[str]:
         yield "Give the planes and optics of your own images instead."
     elif kind == "planes":
         planes = ",".join(f"{z:g}" for z in card.inputs.defocus)
-        yield (f"    mcnn-keras predict {model} stack.tif --defocus {planes} --output phase.tif\n")
-        yield "The stack holds the images in the order of the planes that are given."
+        several = inputs.count > 1
+        file = "stack.tif" if several else "image.tif"
+        yield f"    mcnn-keras predict {model} {file} --defocus {planes} --output phase.tif"
+        if several:
+            yield "\nThe stack holds the images in the order of these planes."
     else:
         yield f"    mcnn-keras predict {model} image.tif --output result.tif"
 
@@ -137,7 +146,7 @@ def _optics(card: Any) -> Iterator[str]:
         rows.append([_words(name), shown, own])
     yield from _table(["quantity", "value", "unit"], rows)
     if card.inputs.kind == "planes":
-        far = ", ".join(f"{t:g}" for t in card.inputs.tolerance)
+        far = ", ".join(dict.fromkeys(f"{t:g}" for t in card.inputs.tolerance))
         yield f"\nPlanes are positive downstream. Each may be off by {far} {unit}."
 
 
@@ -165,7 +174,7 @@ def _training(card: Any) -> Iterator[str]:
         yield f"- Specimens: {shares}."
     for name, value in card.config.items():
         if name not in TOLD and value is not None:
-            yield f"- {_words(name).capitalize()}: {_value(value)}."
+            yield f"- {_upper(_words(name))}: {_value(value)}."
     runs = list(_runs(training))
     if "samples" in training and "epochs" in training:
         fresh = "new ones" if training.get("fresh") else "the same ones"
@@ -189,7 +198,9 @@ def _training(card: Any) -> Iterator[str]:
 
 def _quality(card: Any) -> Iterator[str]:
     metrics, unit = card.metrics, card.error_unit
-    unit = f" {unit}" if unit and unit != "1" else ""
+    if card.normalization.kind == "frame":
+        unit = "deviations of the frame"
+    unit = f" {unit}" if unit not in ("", "1") else ""
     if "test_mae" in metrics:
         error, constant = metrics["test_mae"], metrics.get("constant_answer_mae")
         rows = [["this model", f"{error:.4g}{unit}", _optional(metrics.get("test_correlation"))]]
@@ -200,41 +211,55 @@ def _quality(card: Any) -> Iterator[str]:
         yield from _table(["answer", "mean absolute error", "correlation"], rows)
         if constant:
             yield f"\nThe error is {error / constant:.0%} of that of the best constant."
-    rest = {n: v for n, v in metrics.items() if n not in (
-        "test_mae", "test_samples", "test_correlation", "constant_answer_mae")}  # fmt: skip
-    for name, value in rest.items():
-        yield from _measured(name, value)
+    yield from _further({n: v for n, v in metrics.items() if n not in STANDARD})
     if not metrics:
-        yield NONE_MEASURED
+        yield "Not measured."
 
 
-def _measured(name: str, value: Any) -> Iterator[str]:
-    """Further measured numbers, by sets: tables where the entries have the same names."""
-    if not isinstance(value, Mapping):
-        yield f"\n{_sentence(_words(name) + ': ' + _value(value))}"
-        return
-    plain = {n: v for n, v in value.items() if not isinstance(v, Mapping)}
-    tables = {n: v for n, v in value.items() if isinstance(v, Mapping)}
-    if plain and tables or not tables:
-        what = plain.pop("what", "") if name == "measured" else ""
-        if what:
-            yield f"\n{_sentence(what)}"
-        if plain:
-            yield f"\n{_words(name).capitalize()}:\n"
-            yield from (f"- {_words(n)}: {_value(v)}" for n, v in plain.items())
-    elif name != "measured":
-        yield f"\n{_words(name).capitalize()}:"
-    same = [n for n, v in tables.items() if all(isinstance(x, Mapping) for x in v.values())]
-    if same:
-        rows = [[place, answer, *(_optional(x) for x in row.values())]
-                for place in same for answer, row in tables[place].items()]  # fmt: skip
-        heads = list(next(iter(tables[same[0]].values())))
-        if all(len(row) == len(heads) + 2 for row in rows):
-            yield ""
-            yield from _table(["set", "answer", *map(_words, heads)], rows)
-            tables = {n: v for n, v in tables.items() if n not in same}
-    for inner, entries in tables.items():
-        yield from _measured(inner, entries)
+def _further(metrics: Mapping[str, Any]) -> Iterator[str]:
+    """Further measured numbers: a table for entries of the same kind, a line for single ones."""
+    columns = metrics.get("columns")
+    if isinstance(columns, Mapping) and "groups" in columns:
+        yield f"\nColumns of atoms in {columns['frames']} unseen frames:\n"
+        yield from _table(COLUMNS, column_rows(columns))
+        metrics = {n: v for n, v in metrics.items() if n != "columns"}
+    lines: list[str] = []
+    tables: dict[Any, list[list[str]]] = {}
+    untold: list[str] = []
+
+    def walk(path: tuple[str, ...], value: Any) -> None:
+        if not isinstance(value, Mapping):  # numbers without names
+            untold.append(path[-2] if len(path) > 1 else path[0])
+            return
+        plain = {n: v for n, v in value.items() if isinstance(v, (str, int, float)) or v is None}
+        if "what" in plain:
+            lines.insert(0, _sentence(str(plain.pop("what"))))
+        if len(path) > 1 and plain:
+            row = [_words(path[-1]), *map(_optional, plain.values())]
+            tables.setdefault((path[:-1], tuple(plain)), []).append(row)
+        elif plain and path:
+            lines.append(f"- {_words(path[0])}: {_value(plain)}")
+        else:
+            lines.extend(f"- {_words(n)}: {_optional(v)}" for n, v in plain.items())
+        for name, inner in value.items():
+            if name not in plain and name != "what":
+                walk((*path, name), inner)
+
+    own = metrics.get("measured")
+    others = {n: v for n, v in metrics.items() if n != "measured"}
+    walk((), {**others, **own} if isinstance(own, Mapping) else metrics)
+    for (path, heads), rows in tables.items():
+        if len(rows) == 1:
+            told = ", ".join(f"{_words(h)} {v}" for h, v in zip(heads, rows[0][1:], strict=True))
+            lines.append(f"- {', '.join([*map(_words, path), rows[0][0]])}: {told}")
+    yield from ["", *lines] if lines else []
+    for (path, heads), rows in tables.items():
+        if len(rows) == 1:
+            continue
+        yield f"\n{_upper(', '.join(map(_words, path)))}:\n"
+        yield from _table(["", *map(_words, heads)], rows)
+    if untold:
+        yield f"\nOnly in the JSON: {'; '.join(dict.fromkeys(untold))}."
 
 
 def _uncertainty(card: Any) -> Iterator[str]:
@@ -290,11 +315,16 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]
 
 
 def _number(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if not isinstance(value, float):
+        return str(value)
+    value += 0.0  # not -0
+    return f"{value:.4g}" if abs(value) < 1e4 else f"{value:g}"
 
 
 def _optional(value: Any) -> str:
-    return NONE_MEASURED if value is None else _number(value)
+    return "not measured" if value is None else _number(value)
 
 
 def _value(value: Any) -> str:
@@ -309,8 +339,12 @@ def _words(name: str) -> str:
     return str(name).replace("_", " ")
 
 
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def _sentence(text: str) -> str:
-    text = text[:1].upper() + text[1:]
+    text = _upper(text)
     return text if text.endswith((".", "!", "?")) else text + "."
 
 
