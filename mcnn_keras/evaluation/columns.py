@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,14 +24,16 @@ from ..problems.base import Problem
 # Families of specimens whose images show columns or single atoms.
 FAMILIES = ("columns", "lattices", "clusters", "foils", "lone_atoms")
 # Limits of the groups of frames, in dB: variance of the clean frame to that of the error.
-LEVELS = (-5.0, 5.0)
+LEVELS = (-10.0, 0.0)
 # Heights relative to the typical column of the clean frame: what is surely one, and what might be.
 SURE, UNSURE = 0.4, 0.05
 # Least heights that are tried for each kind of image, in the same unit.
 LEAST = (0.05, 0.1, 0.15, 0.25, 0.35, 0.5, 0.7)
-# A frame with well-resolved columns: at least this spacing in widths and in pixels, this many
-# columns, and at most this share of doubtful ones.
-SPACING_IN_WIDTHS, SPACING, FEWEST, DOUBTFUL = 3.0, 4.0, 4, 0.25
+# A frame with well-resolved columns: at least this spacing in widths and in pixels, this height in
+# deviations of the frame, this many columns, and at most this share of doubtful ones.
+SPACING_IN_WIDTHS, SPACING, TALL, FEWEST, DOUBTFUL = 3.0, 4.0, 1.0, 4, 0.25
+# A true column lies within one width of its place; within this many pixels, if it is narrower.
+LEAST_WITHIN = 1.5
 # Largest share of missing pixels; and samples that are drawn for each one wanted.
 MISSING, DRAWN = 0.01, 6
 
@@ -62,8 +64,11 @@ class Truth:
 
     @property
     def within(self) -> float:
-        """The largest distance at which a found column is a true one: below half of the spacing."""
-        return min(self.spacing / 2, 2 * self.width)
+        """The largest distance at which a found column is a true one.
+
+        With more than a width, maxima of noise alone would often be near enough.
+        """
+        return min(self.spacing / 3, max(self.width, LEAST_WITHIN))
 
     @property
     def border(self) -> float:
@@ -85,10 +90,11 @@ def truth_of(clean: np.ndarray) -> Truth | None:
     Returns
     -------
     Truth or None
-        Well resolved: at least four columns, four pixels and three of their widths apart; of all
-        places higher than a twentieth of the typical column at most a quarter are lower than two
-        fifths of it.
+        Well resolved: at least four columns, four pixels and three of their widths apart, typically
+        as high as the frame's standard deviation or higher; of all maxima higher than a twentieth
+        of the typical column at most a quarter are lower than two fifths of it.
     """
+    clean = np.asarray(clean, np.float64)
     if np.ptp(clean) == 0:
         return None
     # The filter answers to a column more than to what lies between columns.
@@ -102,14 +108,13 @@ def truth_of(clean: np.ndarray) -> Truth | None:
     typical = float(np.median(heights[heights >= heights.max() / 2]))
     there = heights >= UNSURE * typical
     positions, sure = positions[there], heights[there] >= SURE * typical
-    truth = Truth(positions, positions, spacing, width, typical, bool(dark), clean.shape[0])
-    if sure.sum() * DOUBTFUL < (~sure).sum() * (1 - DOUBTFUL):
+    if typical < TALL * clean.std() or np.mean(~sure) > DOUBTFUL:
         return None
+    truth = Truth(positions, positions, spacing, width, typical, dark, clean.shape[0])
     counted = sure & truth.inner(positions, truth.border + truth.within)
     if counted.sum() < FEWEST:
         return None
-    return Truth(positions[counted], positions[~counted], spacing, width, typical, bool(dark),
-                 clean.shape[0])  # fmt: skip
+    return replace(truth, columns=positions[counted], unsure=positions[~counted])
 
 
 class Frames(NamedTuple):
