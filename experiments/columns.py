@@ -14,6 +14,7 @@ blur is the best for each group and seed; BM3D knows the noise of each frame. Th
 """
 
 import argparse
+import itertools
 import json
 from pathlib import Path
 
@@ -69,7 +70,7 @@ for seed in arguments.seeds:
     if not arguments.no_bm3d:
         answers["BM3D"] = bm3d(frames)
     groups = {}
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in itertools.pairwise(edges):
         own = np.flatnonzero((frames.snr >= low) & (frames.snr < high))
         if len(own):
             groups[group_of(low, high)] = counted(frames, own, answers)
@@ -87,7 +88,7 @@ def shown(values, quantity):
 
 
 print(f"\n| noise | denoiser | {' | '.join(QUANTITIES.values())} |\n|---|---|---|---|---|")
-for low, high in zip(edges, edges[1:], strict=False):
+for low, high in itertools.pairwise(edges):
     name = group_of(low, high)
     own = [r["groups"][name] for r in results if name in r["groups"]]
     if not own:
