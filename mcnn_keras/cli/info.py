@@ -264,18 +264,26 @@ def _further(metrics: Mapping[str, Any]) -> Iterator[str]:
 
 def _uncertainty(card: Any) -> Iterator[str]:
     told = card.calibration
+    measured = told.get("measured")
     if not told:
         yield "Not calibrated: results come without an uncertainty."
+    if "coverage" not in told or not isinstance(measured, Mapping):
+        yield from (f"- {_words(n)}: {_value(v)}" for n, v in told.items())
         return
-    stated, measured = told.get("stated"), told.get("measured")
-    if isinstance(stated, Sequence) and isinstance(measured, Sequence):
-        yield "Share of pixels within the stated interval:\n"
-        rows = [[_number(s), _number(m)] for s, m in zip(stated, measured, strict=False)]
-        yield from _table(["stated", "measured"], rows)
-        told = {n: v for n, v in told.items() if n not in ("stated", "measured")}
-        yield ""
-    for name, value in told.items():
-        yield f"- {_words(name)}: {_value(value)}"
+    yield (f"With `--uncertainty` each result comes with an interval, stated to hold the truth in "
+           f"{told['coverage']:.0%} of the pixels. Measured on "
+           f"{told.get('calibration_samples', 'other')} further unseen samples, it did in\n")  # fmt: skip
+    words = {
+        "coverage": "all pixels: {}",
+        "coverage by width": "tenths of the pixels, from the narrowest intervals to the widest: {}",
+        "coverage of samples": "single samples, without the lowest and the highest twentieth: {}",
+    }
+    for name, text in words.items():
+        if name in measured:
+            values = measured[name] if isinstance(measured[name], list) else [measured[name]]
+            between = " to " if name == "coverage of samples" else ", "
+            yield f"- {text.format(between.join(f'{100 * v:.3g}' for v in values))} %"
+    yield from (f"- {_words(n)}: {_value(v)}" for n, v in measured.items() if n not in words)
 
 
 def _failures(card: Any, name: str) -> Iterator[str]:
