@@ -60,8 +60,8 @@ def test_the_whole_way(tmp_path, capfd, rng):
     assert told["answers"]["network"]["mae"]["phase"] > 0
     assert run("evaluate", folder / "model.h5", "--samples", 4) == 0
     assert "transport of intensity" in capfd.readouterr().out
-    assert run("info", folder / "model.h5") == 0
-    assert json.loads(capfd.readouterr().out)["problem"] == "phase"
+    assert run("--json", "info", folder / "model.h5") == 0
+    assert json.loads(capfd.readouterr().out)["result"]["problem"] == "phase"
     # Resuming takes what is not said from the run itself.
     assert run("train", "phase", "--resume", "--output", folder) == 0
     assert run("train", "phase", "--resume", "--epochs", 5, "--output", folder) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -50,7 +51,12 @@ def info(model: str) -> None:
     card = read_card(model)
     tell = telling()
     tell.facts(**card.asdict())
-    tell.product(card_text(card, model))
+    try:
+        text = card_text(card, model)
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError):
+        # Other programs may write what they like into the parts that prediction does not use.
+        text = json.dumps(card.asdict(), indent=2)
+    tell.product(text)
 
 
 def card_text(card: Any, name: str) -> str:
@@ -210,7 +216,7 @@ def _quality(card: Any) -> Iterator[str]:
         yield f"On {count} unseen samples of the kind of its training:\n"
         yield from _table(["answer", "mean absolute error", "correlation"], rows)
         if constant:
-            yield f"\nThe error is {error / constant:.0%} of that of the best constant."
+            yield f"\nThe error is {100 * error / constant:.0f} % of that of the best constant."
     yield from _further({n: v for n, v in metrics.items() if n not in STANDARD})
     if not metrics:
         yield "Not measured."
@@ -270,9 +276,11 @@ def _uncertainty(card: Any) -> Iterator[str]:
     if "coverage" not in told or not isinstance(measured, Mapping):
         yield from (f"- {_words(n)}: {_value(v)}" for n, v in told.items())
         return
-    yield (f"With `--uncertainty` each result comes with an interval, stated to hold the truth in "
-           f"{told['coverage']:.0%} of the pixels. Measured on "
-           f"{told.get('calibration_samples', 'other')} further unseen samples, it did in\n")  # fmt: skip
+    yield (
+        "With `--uncertainty` each result comes with an interval, stated to hold the truth in "
+        f"{100 * told['coverage']:.3g} % of the pixels. Measured on "
+        f"{told.get('calibration_samples', 'other')} further unseen samples, it did in\n"
+    )
     words = {
         "coverage": "all pixels: {}",
         "coverage by width": "tenths of the pixels, from the narrowest intervals to the widest: {}",
