@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "training": ("physics", "files", "models", "network", "problems", "progress", "report"),
     "report": ("files", "models"),
     "progress": (),
-    "evaluation": ("models", "inference", "problems", "training"),
+    "evaluation": ("models", "inference", "problems", "training", "classical"),
     "calibration": ("models", "network", "inference", "problems", "training"),
     "hyperspy": ("physics", "files", "models", "inference", "focal_series"),
     "napari": ("physics", "files", "models", "inference", "focal_series"),
