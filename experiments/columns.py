@@ -1,12 +1,13 @@
 """Columns of atoms that denoisers invent and miss, against the noise.
 
-    python experiments/columns.py                    # 8 minutes on two cores
+    python experiments/columns.py                    # 6 minutes on two cores
     python experiments/columns.py --samples 8 --seeds 1 --no-bm3d     # one minute
 
 Unseen simulated frames of 128x128 pixels with well-resolved columns, within the ranges of the
 models' training (see `mcnn_keras.evaluation.columns`). For each group of frames by signal-to-noise
 ratio, and each denoiser: invented and missed columns, in percent of the columns that are there, and
-the root mean square error of the positions of the true ones. The range over the seeds is given.
+the root mean square error of the positions of the true ones. All seeds together; the range over the
+seeds is in brackets.
 Wanted: fewer invented and fewer missed columns than by the best of the classical methods.
 
 All images are searched in the same way, each kind with the least height that suits it best. The
@@ -78,13 +79,19 @@ for seed in arguments.seeds:
     print(f"seed {seed}: {len(frames.truths)} frames of {frames.drawn} drawn", flush=True)
 
 
-def shown(values, quantity):
-    values = [v for v in values if v is not None]
-    if not values:
+def shown(groups, answer, quantity):
+    """All seeds together, and the range over the seeds in brackets."""
+    rows = [(g["answers"][answer], g["columns"]) for g in groups]
+    if quantity == "position_error":
+        true = [(row["true"], row[quantity]) for row, _ in rows if row["true"]]
+        each, digits = [error for _, error in true], 2
+        mean = np.sqrt(sum(n * e**2 for n, e in true) / sum(n for n, _ in true)) if true else None
+    else:
+        each, digits = [100 * row[quantity] / columns for row, columns in rows], 1
+        mean = 100 * sum(row[quantity] for row, _ in rows) / sum(n for _, n in rows)
+    if not each:
         return "-"
-    digits = 2 if quantity == "position_error" else 1
-    low, high = (f"{edge:.{digits}f}" for edge in (min(values), max(values)))
-    return low if low == high else f"{low} to {high}"
+    return f"{mean:.{digits}f} ({min(each):.{digits}f} to {max(each):.{digits}f})"
 
 
 print(f"\n| noise | denoiser | {' | '.join(QUANTITIES.values())} |\n|---|---|---|---|---|")
@@ -96,13 +103,7 @@ for low, high in itertools.pairwise(edges):
     columns, count = (sum(g[n] for g in own) for n in ("columns", "frames"))
     mark = f"{name}: {columns} columns in {count} frames"
     for answer in own[0]["answers"]:
-        row = []
-        for quantity in QUANTITIES:
-            values = [g["answers"][answer][quantity] for g in own]
-            if quantity != "position_error":
-                values = [100 * v / g["columns"] for v, g in zip(values, own, strict=True)]
-            row.append(shown(values, quantity))
-        print(f"| {mark} | {answer} | {' | '.join(row)} |")
+        print(f"| {mark} | {answer} | {' | '.join(shown(own, answer, q) for q in QUANTITIES)} |")
         mark = ""
 
 arguments.output.mkdir(parents=True, exist_ok=True)
