@@ -67,10 +67,11 @@ _MODULES = (
 )  # fmt: skip
 
 __all__ = [
-    "MCNN", "InputError", "ModelCard", "Optics", "Problem", "Run", "Settings", "TrainingStopped",
-    "calibrate", "channels", "classical", "compare", "evaluate", "files", "focal_series", "hyperspy",
-    "inference", "load", "metrics", "models", "network", "physics", "predict", "predict_files",
-    "problems", "reconstruct", "save", "targets", "train", "training",
+    "MCNN", "InputError", "ModelCard", "Optics", "Problem", "Run", "Settings",
+    "TrainingStopped", "calibrate", "channels", "classical", "compare", "evaluate", "files",
+    "focal_series", "hyperspy", "inference", "load", "metrics", "models", "network", "physics",
+    "predict", "predict_files", "problems", "reconstruct", "save", "targets", "train",
+    "training",
 ]  # fmt: skip
 
 

@@ -20,14 +20,18 @@ from .models.calibration import COVERAGE, SMALLEST, Interval
 from .models.saving import load
 from .network import build
 from .network.interval import PREFIX
+from .physics.disturbances import disturbed
 from .problems import from_card
-from .problems.base import Problem, as_problem
+from .problems.base import Problem, Sample, as_problem
 from .training.devices import faster_precision
 from .training.pipeline import mixed_stream, stream
 
 # Seeds of the samples: to train on, to correct with, and to measure with.
 SEEDS = 1001, 1002, 1003
 LEARNING_RATE = 2e-3
+# Probability that an image is disturbed as none of the training is, while the head is trained: so
+# that it also learns when the answer is wrong.
+DISTURBED = 0.3
 # Pixels of each sample that the correction and the measurement use.
 PIXELS = 1024
 
@@ -50,7 +54,8 @@ def calibrate(
     problem : Problem, optional
         For problems that this package does not know by name.
     samples : int
-        Samples to train the head on.
+        Samples to train the head on; 0 keeps the head of a model that has one, and only corrects
+        it again.
     calibration_samples : int
         Further ones for the correction, and as many for the measurement.
     batch_size : int
@@ -79,29 +84,32 @@ def calibrate(
         model = load(model)
     card = model.card
     problem = from_card(card) if problem is None else as_problem(problem)
-    if samples < batch_size or calibration_samples < 8:
+    least = 0 if card.network.get("interval") else batch_size
+    if samples < least or calibration_samples < 8:
         raise InputError(
             f"{samples} samples in batches of {batch_size}, and {calibration_samples} to calibrate "
-            f"with, were asked for; give at least {batch_size} and 8"
+            f"with, were asked for; give at least {least} and 8"
         )
     own = faster_precision() if precision == "auto" else precision
     network = {**card.network, "interval": True}
     learner = build(network, own)
     _copy(model, learner)
-    _train_head(learner, problem, card, samples, batch_size, progress)
+    if samples:
+        _train_head(learner, problem, card, samples, batch_size, progress)
     final = build(network, "float32")
     final.set_weights(learner.get_weights())
     compute = _answer_and_width(final)
     size = card.training["image_size"]
-    width, error = _errors(compute, problem, size, calibration_samples, SEEDS[1])
+    width, error = _errors(compute, problem, card, size, calibration_samples, SEEDS[1])
     interval = Interval.fitted(width, error)
-    width, error = _errors(compute, problem, size, calibration_samples, SEEDS[2])
+    width, error = _errors(compute, problem, card, size, calibration_samples, SEEDS[2])
     told = interval.measured(width, error)
     final.card = dataclasses.replace(
         card, network=network,
         calibration={
             **card.calibration, "coverage": COVERAGE, **interval.asdict(), "measured": told,
-            "samples": samples, "calibration_samples": calibration_samples,
+            "samples": samples or card.calibration.get("samples", 0),
+            "calibration_samples": calibration_samples,
         },
     )  # fmt: skip
     return final
@@ -145,10 +153,11 @@ def _train_head(
         optimizer.apply(gradients, learner.trainable_variables)
         return loss
 
+    learned: Any = _Disturbed(problem)
     if card.training.get("mixed_sizes"):
-        batches = mixed_stream(problem, batch_size, size, SEEDS[0], 0)
+        batches = mixed_stream(learned, batch_size, size, SEEDS[0], 0)
     else:
-        batches = stream(problem, "train", batch_size, size, SEEDS[0])
+        batches = stream(learned, "train", batch_size, size, SEEDS[0])
     for done, (images, targets) in enumerate(batches.take(steps), 1):
         loss = step(images, targets)
         if not np.isfinite(loss):
@@ -156,11 +165,30 @@ def _train_head(
         progress(done, steps)
 
 
+class _Disturbed:
+    """A problem some of whose images are disturbed as none of its training is."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem, self.network_pair = problem, problem.network_pair
+
+    def sample(self, seed: Any, size: int, split: str) -> Sample:
+        """A sample; the truth is that of the problem."""
+        found = self.problem.sample(seed, size, split)
+        seeds = tf.unstack(tf.random.split(tf.random.fold_in(seed, 99), 2))
+        image = tf.cond(
+            tf.random.stateless_uniform((), seeds[0]) < DISTURBED,
+            lambda: disturbed(found.image, seeds[1]),
+            lambda: found.image,
+        )
+        return found._replace(image=image)
+
+
 def _free(answer: Any, card: Any) -> Any:
-    """The answer as its result is used: of normalisations that remove the mean, without it."""
-    if not card.normalization.mean_free or card.normalization.per_frame is False:
+    """The answer as its result is used: of phases and of frames, without its mean."""
+    if not card.normalization.mean_free:
         return answer
-    return answer - tf.reduce_mean(answer, (1, 2), keepdims=True)
+    free = np.array([o.role != "amplitude" for o in card.outputs], np.float32)
+    return answer - free * tf.reduce_mean(answer, (1, 2), keepdims=True)
 
 
 def _log(error: Any) -> Any:
@@ -173,7 +201,7 @@ def _answer_and_width(model: Any) -> Callable[[Any], Any]:
 
 
 def _errors(
-    compute: Callable[[Any], Any], problem: Problem, size: int, samples: int, seed: int
+    compute: Callable[[Any], Any], problem: Problem, card: Any, size: int, samples: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Predicted logarithms of the width, and those of the errors, of unseen samples.
 
@@ -187,7 +215,7 @@ def _errors(
     batches = stream(problem, "test", 4, size, seed)
     for images, targets in batches.take(-(-samples // 4)):
         answer, width = compute(images)
-        error = np.log(np.maximum(np.abs(answer.numpy() - targets.numpy()), SMALLEST))
+        error = np.log(np.maximum(np.abs((_free(answer, card) - targets).numpy()), SMALLEST))
         pixels = error.shape[1] * error.shape[2]
         chosen = rng.choice(pixels, min(PIXELS, pixels), replace=False)
         flat = (len(error), pixels, error.shape[-1])

@@ -22,15 +22,15 @@ from .telling import telling
     type=int,
     default=16384,
     show_default=True,
-    help="Simulated samples to learn the size of the errors from.",
-)
+    help="Simulated samples to learn the size of the errors from; 0 keeps what a model knows.",
+)  # fmt: skip
 @click.option(
     "--calibration-samples",
     type=int,
     default=1024,
     show_default=True,
     help="Further ones to correct it with, and as many to measure it with.",
-)
+)  # fmt: skip
 @overwriting
 def calibrate(
     model: str, output: str, samples: int, calibration_samples: int, overwrite: bool

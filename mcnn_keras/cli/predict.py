@@ -61,8 +61,8 @@ class PredictionOptions(Options):
     overwrite: bool = option("--overwrite", is_flag=True, help=OVERWRITE)
     uncertainty: bool = option(
         "--uncertainty", is_flag=True,
-        help="Also write NAME_uncertainty: the half-width of an interval around the result in which "
-        "the truth is in 90 % of the pixels, in the unit of the result.",
+        help="Also write NAME_uncertainty: the half-width of an interval around the result in "
+        "which the truth is in 90 % of the pixels, in the unit of the result.",
     )  # fmt: skip
     video: str | None = option(
         "--video", type=click.Path(), metavar="FILE.gif",

@@ -7,6 +7,7 @@ network -> full-size answer, logarithm of its width -> corrected by the card's c
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -116,3 +117,21 @@ def with_uncertainty(card: ModelCard) -> ModelCard:
         card, outputs=(*card.outputs, *further), network=network,
         normalization=_Both(card.normalization),
     )  # fmt: skip
+
+
+def of_refined(card: ModelCard, widths: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The uncertainties of a refined wave, from those of the network's wave.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Whose calibration was measured with refined waves, too.
+    widths : sequence of (height, width) array
+        Of phase and amplitude.
+    """
+    told = card.calibration.get("refined")
+    if told is None:
+        return list(widths)
+    logarithms = np.log(np.stack(widths, axis=-1))
+    found = Interval.of(told).half_width(logarithms)
+    return [found[..., c] for c in range(found.shape[-1])]
