@@ -173,11 +173,10 @@ def frames_with_columns(problem: Any, samples: int, seed: int, image_size: int) 
             break
     if not found:
         return None
-    inputs, images, clean, truths = zip(*found, strict=True)
-    images, clean = np.stack(images), np.stack(clean)
+    inputs, images, clean = (np.stack([row[k] for row in found]) for k in range(3))
     noise = np.mean((images - clean) ** 2, axis=(1, 2))
     snr = 10 * np.log10(clean.var(axis=(1, 2)) / np.maximum(noise, 1e-12))
-    return Frames(np.stack(inputs), images, clean, list(truths), snr, drawn)
+    return Frames(inputs, images, clean, [row[3] for row in found], snr, drawn)
 
 
 def _drawn(problem: Problem, seed: int, size: int) -> Any:
@@ -288,7 +287,7 @@ def evaluate_columns(
     return {"frames": len(frames.truths), "drawn": frames.drawn, "groups": groups}
 
 
-def counted(frames: Frames, own: Sequence[int], answers: Mapping[str, Any]) -> dict[str, Any]:
+def counted(frames: Frames, own: Any, answers: Mapping[str, Any]) -> dict[str, Any]:
     """Counts of some of the frames: of the answers, the best blur and the frames themselves.
 
     Parameters
@@ -310,6 +309,7 @@ def counted(frames: Frames, own: Sequence[int], answers: Mapping[str, Any]) -> d
     from ..problems.denoise import BLURS
 
     truths = [frames.truths[i] for i in own]
+    rows: dict[str, tuple[ColumnCounts, float, dict[str, float]]]
     rows = {name: (*best_counts(answer[own], truths), {}) for name, answer in answers.items()}
     blurs = [
         (*best_counts([gaussian(frames.images[i], sigma) for i in own], truths), {"pixels": sigma})
