@@ -37,6 +37,9 @@ from .preview import write_preview
 from .spool import Spool, digest, forget, identity, settings_of
 from .video import check_video, write_columns
 
+# The end of the line about a result that is not made again.
+THERE = "is there already"
+
 
 @dataclass(frozen=True)
 class Options:
@@ -250,7 +253,7 @@ def _result(
     except OSError as error:
         raise InputError(f"{job.source} cannot be read ({reason(error)})") from None
     if options.resume and is_done(output, finished, made):
-        say(f"{output} is there already")
+        say(f"{output} {THERE}")
         forget(spool_folder(output))  # a kill may have come after all was written
         return []
     require_own(output, written, options.resume, options.overwrite)
