@@ -203,6 +203,8 @@ def _check(options: Options, jobs: Sequence[Job], model: str | Path) -> None:
             require_type(job.output, options.dtype)
     if options.video is not None:
         check_video(options.video)
+        with locked(options.video):  # a folder that may not be written is found now
+            pass
         if len(jobs) > 1:
             raise InputError(
                 f"one video {options.video} was asked for {len(jobs)} results; give one input"
