@@ -308,9 +308,7 @@ class TestCommand:
         assert code == 2
         assert "mcnn-keras phase" in capfd.readouterr().err
 
-    def test_training_goes_on_at_given_planes(
-        self, tmp_path, run, small_preset, monkeypatch
-    ):
+    def test_training_goes_on_at_given_planes(self, tmp_path, run, small_preset, monkeypatch):
         """Fails where a model of any planes is not trained by its name, or not held at planes."""
         words = "--image-size 64 --samples 8 --batch-size 4 --epochs 1 --precision float32".split()
         words += ["--one-size", "--preset", "fast", "--branches", "0"]
