@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "report": ("files", "models"),
     "progress": (),
     "evaluation": ("models", "inference", "problems", "training"),
+    "calibration": ("physics", "models", "network", "inference", "problems", "training"),
     "hyperspy": ("physics", "files", "models", "inference", "focal_series"),
     "napari": ("physics", "files", "models", "inference", "focal_series"),
     "example_files": ("physics", "files"),

@@ -14,6 +14,7 @@ import click
 
 from ..errors import InputError, TrainingStopped, reason
 from ..version import version_of
+from .calibrate import calibrate
 from .compare import compare
 from .doctor import doctor
 from .evaluate import evaluate, info, models
@@ -89,7 +90,7 @@ def cli(context: click.Context) -> None:
 
 for command in (
     example, phase, denoise, predict, train, reconstruct, compare, evaluate, simulate, models, info,
-    export, doctor,
+    export, calibrate, doctor,
 ):  # fmt: skip
     cli.add_command(command)
 

@@ -18,11 +18,12 @@ from ..inference.any_planes import outside
 from ..inference.assumptions import compare_optics
 from ..inference.axes import LEAST
 from ..inference.planes import counted, require_out_of_focus
+from ..inference.uncertain import of_refined
 from ..models import AnyPlanes
 from ..physics.optics import Optics
 from .agreement import agreement
 from .field_stop import within_stop
-from .network import frames_of, network_answer
+from .network import frames_of, with_uncertainty
 from .refinement import refined_wave
 from .series import FocalSeries
 
@@ -45,6 +46,9 @@ class Retrieved(NamedTuple):
         Mean correlation of the images with those simulated from the wave; 1 is perfect.
     before : float or None
         The same before the refinement; None without refinement.
+    uncertainty : tuple of numpy.ndarray
+        Half-widths of intervals around phase and amplitude in which the truth is in 90 % of the
+        pixels; empty from an engine without.
     """
 
     phase: np.ndarray
@@ -52,6 +56,7 @@ class Retrieved(NamedTuple):
     defocus: tuple[float, ...]
     agreement: float
     before: float | None = None
+    uncertainty: tuple[np.ndarray, ...] = ()
 
     @property
     def doubt(self) -> str | None:
@@ -109,7 +114,7 @@ def retrieved(
         If the result contains NaN or infinity.
     """
     try:
-        phase, amplitude = network_answer(engine, series, optics, progress)
+        phase, amplitude, widths = with_uncertainty(engine, series, optics, progress)
     except NotFinite:
         raise InputError(
             "the network's result is not a number: with these planes and optics the images show "
@@ -126,7 +131,8 @@ def retrieved(
         before = first
         phase, amplitude = refined_wave(series, optics, phase, amplitude, progress)
         first = score()
-    return Retrieved(phase, amplitude, series.defocus, first, before)
+        widths = widths and of_refined(engine.answers, widths)
+    return Retrieved(phase, amplitude, series.defocus, first, before, tuple(widths))
 
 
 def wave_of(
@@ -190,6 +196,7 @@ def wave_of(
     return found._replace(
         phase=np.where(lit, found.phase, np.nan),
         amplitude=None if found.amplitude is None else np.where(lit, found.amplitude, np.nan),
+        uncertainty=tuple(np.where(lit, width, np.nan) for width in found.uncertainty),
     )
 
 

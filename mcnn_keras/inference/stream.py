@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import InputError, reason
 from ..files import open_recording, replacing, split_name, write_recording
-from ..files.converted import Shifted
+from ..files.converted import Part, Shifted
 from ..files.formats import default_type, require_type, tell_unkept, widest_type
 from ..files.locking import locked
 from ..files.places import require_not_source, spool_folder
@@ -28,13 +28,14 @@ from .assumptions import compare_pixels, compare_sizes, compare_text
 from .engines import Averaged
 from .fastest import engine_for
 from .filling import Kept, Unchanged, fill
-from .finished import is_done, note, noted, picture_of, require_own
+from .finished import is_done, note, noted, picture_of, require_own, uncertainty_of
 from .memory import with_less
 from .missing import look_for_missing
 from .movie_files import FileOfMovie, movies_of
 from .planning import Job, open_measurements, plan
 from .preview import write_preview
 from .spool import Spool, digest, forget, identity, settings_of
+from .uncertain import UncertainEngine, engine_with_uncertainty
 from .video import check_video, write_columns
 
 # The end of the line about a result that is not made again.
@@ -60,6 +61,8 @@ class Options:
         Precision of the network; 'auto' allows both.
     temporal, faults, average :
         For denoising models, as for `mcnn_keras.predict`.
+    uncertainty : bool
+        Also write the uncertainty of each result, see `mcnn_keras.predict`.
     video : str or Path, optional
         A .gif or .mp4 of input and result side by side, for a single result.
     truth : str, optional
@@ -77,6 +80,7 @@ class Options:
     temporal: str = "auto"
     faults: str = "mend"
     average: bool = False
+    uncertainty: bool = False
     video: str | None = None
     truth: str | None = None
     fps: float = 2.0
@@ -156,11 +160,14 @@ def execute(
     how = Options(**options)
     _check(how, jobs, model)
     look_for_missing(jobs, read_card(model) if isinstance(engine, str) else engine.card, say)
+    if how.uncertainty:
+        engine = engine_with_uncertainty(model, engine)
     if isinstance(engine, str):
         left = [settings_of(j.output) or noted(j.output) for j in jobs] if how.resume else []
         begun = next((settings for settings in left if settings), None)
         engine = engine_for(model, engine, how.precision, say, begun, start)
     how = replace(how, precision=engine.precision)
+    engine = UncertainEngine(engine.model) if how.uncertainty else engine
     engine = Averaged(engine) if how.average else engine
     fingerprint = digest(model_path(model))
     written: list[Path] = []
@@ -224,9 +231,10 @@ def _check(options: Options, jobs: Sequence[Job], model: str | Path) -> None:
 
 
 def _places(job: Job, options: Options) -> list[Path]:
-    """All that is written for a job: the result, its picture, a video."""
-    video = [Path(options.video)] if options.video is not None else []
-    return [job.output, picture_of(job.output), *video]
+    """All that is written for a job: the result, its picture, its uncertainty, a video."""
+    further = [uncertainty_of(job.output)] if options.uncertainty else []
+    further += [Path(options.video)] if options.video is not None else []
+    return [job.output, picture_of(job.output), *further]
 
 
 def _result(
@@ -239,9 +247,11 @@ def _result(
     known: set[str],
 ) -> list[Path]:
     """Make one result; returns its files. What is `known` of inputs is not said again."""
-    card, written = engine.card, _places(job, options)
-    output, picture, *video = written
-    made = [output, *video]
+    # Of an engine that gives uncertainties, the results alone.
+    card, written = getattr(engine, "answers", engine.card), _places(job, options)
+    output, picture, *further = written
+    made = [output, *further]
+    widths, video = (further[: options.uncertainty], further[options.uncertainty :])
     for path in written:
         remove_left(path)
     try:
@@ -249,6 +259,7 @@ def _result(
         asked = {
             "tile_size": options.tile_size, "precision": options.precision,
             "average": options.average, "temporal": options.temporal, "faults": options.faults,
+            **({"uncertainty": True} if options.uncertainty else {}),
         }  # fmt: skip
         told = identity(job, model, asked)
         finished = {**told, "dtype": options.dtype}
@@ -278,11 +289,13 @@ def _result(
         try:
             place = place if len(measurements) == 1 else None
             spool = _computed(
-                job, shape, {**told, "engine": engine.name}, measurements, unchanged, place,
+                job, (shape[0] * (1 + options.uncertainty), *shape[1:]),
+                {**told, "engine": engine.name}, measurements, unchanged, place,
                 engine, options, say,
             )  # fmt: skip
             try:
-                results = spool.frames()
+                every = spool.frames()
+                results = Part(every, len(engine.card.outputs), 0, outputs)
                 whole = Shifted(results, measurements.offset) if measurements.offset else results
                 dtype = options.dtype or default_type(output, whole, measurements.dtype, say, other)
                 names = [o.name for o in card.outputs]
@@ -291,6 +304,11 @@ def _result(
                     write_recording(part, whole, axes, measurements.title, dtype, labels)
                     tell_unkept(part, axes, say, output.name)
                     spool.announce(output, part)
+                for path in widths:
+                    half = Part(every, len(engine.card.outputs), outputs, outputs)
+                    with replacing(path) as part:
+                        write_recording(part, half, axes, measurements.title, "float32", labels)
+                        spool.announce(path, part)
                 for path in video:
                     with replacing(path) as part:
                         write_columns(
