@@ -9,6 +9,7 @@ ended. Next step: prepare_reflection.py.
 """
 
 import argparse
+import contextlib
 import os
 import queue
 import re
@@ -169,10 +170,8 @@ class Pairs:
 
     def leave(self):
         """As `finish`, but no error; an empty folder goes."""
-        try:
+        with contextlib.suppress(InputError):
             self.finish()
-        except InputError:
-            pass
         if not self.written and self.folder.exists():
             shutil.rmtree(self.folder)
 

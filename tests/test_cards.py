@@ -111,7 +111,9 @@ def test_the_choices_are_those_of_the_network():
     [{}, {"scale": 2}, {"gated": True, "scaled_by": [0, None]}, {"full_size_filters": 6},
      {"depth": 3, "branches": 0}, {"depth": 0, "gated": True, "full_size_filters": 5},
      {"normalization": "group"}, {"normalization": "batch", "scale": 2, "full_size_filters": 4},
-     {"head_kernel": 2, "filters": [3]}, {"branches": 3, "filters": [1, 1, 1, 2]}],
+     {"head_kernel": 2, "filters": [3]}, {"branches": 3, "filters": [1, 1, 1, 2]},
+     {"interval": True, "gated": True}, {"interval": True, "scale": 2, "filters": [4]},
+     {"interval": True, "full_size_filters": 5, "filters": [4, 6]}],
     ids=str,
 )  # fmt: skip
 def test_the_size_of_a_network_is_foreseen(cell, more):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .builder import preset_settings
+from .interval import FILTERS
 
 # Arrays of a normalisation layer, each with a value for each channel.
 OF_NORMALIZATION = {"none": 0, "group": 2, "batch": 4}
@@ -86,6 +87,19 @@ class _Count:
         self.convolution(1, self.given["input_channels"], outputs)
         self.convolution(1, outputs, outputs, bias=False)
 
+    def interval(self, features: int, levels: int) -> None:
+        image, outputs = self.given["input_channels"], self.given["output_channels"]
+        same = self.given.get("scale", 1) == 1
+        self.convolution(4, outputs + image * same, FILTERS)
+        x = self.convolution(3, features + FILTERS + image * (not same), FILTERS)
+        skips = []
+        for _ in range(min(levels, 2)):
+            skips.append(x)
+            x = self.convolution(3, self.convolution(4, x, 2 * FILTERS), 2 * FILTERS)
+        for skip in reversed(skips):
+            x = self.convolution(3, self.convolution(4, x, FILTERS) + skip, FILTERS)
+        self.convolution(4, x, outputs)
+
     def network(self) -> None:
         given, settings = self.given, self.settings
         filters, depth = list(settings["filters"]), settings["depth"]
@@ -102,6 +116,7 @@ class _Count:
             self.convolution(3, x, outputs)
         for m in range(decoders, 0, -1):
             level = m - 1 - doublings
+            features = x
             if m == 1 and not settings["full_size_filters"]:
                 self.convolution(head, self.activated(3, x, 8 * outputs), outputs)
                 if given.get("gated"):
@@ -116,3 +131,5 @@ class _Count:
                     self.gate(3, x, outputs)
         if any(channel is not None for channel in given.get("scaled_by") or ()):
             self.convolution(1, given["input_channels"], len(given["scaled_by"]))
+        if given.get("interval"):
+            self.interval(features, decoders - 1)
