@@ -39,6 +39,9 @@ from .spool import Spool, digest, forget, identity, settings_of
 from .uncertain import UncertainEngine, engine_with_uncertainty
 from .video import check_video, write_columns
 
+# The end of the line about a result that is not made again.
+THERE = "is there already"
+
 
 @dataclass(frozen=True)
 class Options:
@@ -208,6 +211,8 @@ def _check(options: Options, jobs: Sequence[Job], model: str | Path) -> None:
             require_type(job.output, options.dtype)
     if options.video is not None:
         check_video(options.video)
+        with locked(options.video):  # a folder that may not be written is found now
+            pass
         if len(jobs) > 1:
             raise InputError(
                 f"one video {options.video} was asked for {len(jobs)} results; give one input"
@@ -262,7 +267,7 @@ def _result(
     except OSError as error:
         raise InputError(f"{job.source} cannot be read ({reason(error)})") from None
     if options.resume and is_done(output, finished, made):
-        say(f"{output} is there already")
+        say(f"{output} {THERE}")
         forget(spool_folder(output))  # a kill may have come after all was written
         return []
     require_own(output, written, options.resume, options.overwrite)
