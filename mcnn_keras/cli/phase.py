@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from .options import OpticsOptions, SeriesOptions, overwriting
+from .options import OpticsOptions, SeriesOptions, overwriting, reporting
 from .quiet import import_tensorflow
 from .reconstruct import measured, progress, require_wave_free, write_wave
-from .telling import telling
+from .telling import telling, write_report
 
 # What an agreement does not tell.
 UNPROVED = "it does not prove the optics, nor the sign of the defocus"
@@ -29,6 +29,7 @@ UNPROVED = "it does not prove the optics, nor the sign of the defocus"
     "[default: with two or more planes; with one, uneven light would be taken for a phase]",
 )  # fmt: skip
 @overwriting
+@reporting
 @SeriesOptions.attach
 @OpticsOptions.attach
 def phase(
@@ -37,6 +38,7 @@ def phase(
     model: str,
     refine: bool | None,
     overwrite: bool,
+    report: str | None,
     **values: Any,
 ) -> None:
     """Retrieve phase and amplitude from images at any planes with one model.
@@ -68,7 +70,7 @@ def phase(
     card = read_card(model)
     output_types(output)
     result = Path(output)
-    require_wave_free(result, inputs, chosen, overwrite, model)
+    require_wave_free(result, inputs, chosen, overwrite, model, report)
     series, optics, lit = measured(inputs, chosen, instrument)
     require_out_of_focus(series.defocus)
     if isinstance(card.inputs, AnyPlanes):
@@ -108,3 +110,12 @@ def phase(
             "the object is mostly negative: if it is denser than its surroundings, the planes are "
             "counted the other way; add --flip-defocus"
         )
+    if report is not None:
+        from ..focal_series.reporting import optics_facts, shown_planes, wave_views
+
+        told: dict[str, Any] = {**facts, "engine": engine.name, "result": result.name}
+        write_report(
+            report, "mcnn-keras: phase",
+            wave_views(series, optics, found.phase, found.amplitude, lit, result.name),
+            [*told.items(), *optics_facts(optics, series.defocus)], shown_planes(series),
+        )  # fmt: skip

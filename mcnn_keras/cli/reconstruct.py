@@ -129,6 +129,7 @@ def require_wave_free(
     chosen: SeriesOptions,
     overwrite: bool,
     model: str | None = None,
+    report: str | None = None,
 ) -> None:
     """Refuse a result that would replace what is there; see `mcnn_keras.files.require_free`."""
     from ..files import require_free, split_name
@@ -139,7 +140,12 @@ def require_wave_free(
     given += [name for name in (chosen.flat, chosen.background) if name]
     sources = [split_name(name)[0] for name in given]
     models = [model_path(model)] if model else []
-    require_free([result, result.with_suffix(".png")], [*sources, *models], overwrite)
+    places = [result, result.with_suffix(".png")]
+    require_free(places, [*sources, *models], overwrite)
+    if report is not None:
+        from ..report import require_report
+
+        require_report(report, [*sources, *models], places, overwrite)
 
 
 def write_wave(

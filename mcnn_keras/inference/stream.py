@@ -23,6 +23,7 @@ from ..files.locking import locked
 from ..files.places import require_not_source, spool_folder
 from ..files.whole import remove_left
 from ..models.saving import model_path, read_card
+from ..report.places import require_report
 from . import tiles
 from .assumptions import compare_pixels, compare_sizes, compare_text
 from .engines import Averaged
@@ -34,6 +35,7 @@ from .missing import look_for_missing
 from .movie_files import FileOfMovie, movies_of
 from .planning import Job, open_measurements, plan
 from .preview import write_preview
+from .reporting import Report, Said
 from .spool import Spool, digest, forget, identity, settings_of
 from .video import check_video, write_columns
 
@@ -63,6 +65,8 @@ class Options:
         The file of the true result, for two more columns of the video.
     fps : float
         Frames per second of the video.
+    report : str or Path, optional
+        A .html file about all results: images before and after, warnings and facts.
     """
 
     dtype: str | None = None
@@ -77,6 +81,7 @@ class Options:
     video: str | None = None
     truth: str | None = None
     fps: float = 2.0
+    report: str | Path | None = None
 
 
 def predict_files(
@@ -107,7 +112,7 @@ def predict_files(
     InputError
         If an input cannot be used; with several inputs, after the others are done.
     """
-    say = options.get("say", lambda text: None)
+    say = options["say"] = Said.of(options.get("say", lambda text: None))
     jobs = plan(model, read_card(model), inputs, output, frames, defocus, force, say)
     return execute(model, jobs, **options)
 
@@ -152,6 +157,8 @@ def execute(
     """
     how = Options(**options)
     _check(how, jobs, model)
+    say = Said.of(say)
+    report = Report(how.report, jobs)
     look_for_missing(jobs, read_card(model) if isinstance(engine, str) else engine.card, say)
     if isinstance(engine, str):
         left = [settings_of(j.output) or noted(j.output) for j in jobs] if how.resume else []
@@ -169,7 +176,7 @@ def execute(
             if job.failed:
                 raise InputError(job.failed)
             with locked(job.output):
-                files = _result(job, place, engine, fingerprint, how, say, known)
+                files = _result(job, place, engine, fingerprint, how, say, known, report)
             stretched = engine.card.normalization.limits is None
             for path in files:
                 is_view = stretched and path.suffix == ".png"
@@ -186,6 +193,7 @@ def execute(
     for movie in dict.fromkeys(place.movie for place in places if place):
         for line in movie.summary():
             say(line)
+    written += report.write(model, engine, how, say, wrote)
     if failed:
         raise InputError(
             f"{len(failed)} of {len(jobs)} inputs failed; the others are done: {failed[0]}"
@@ -213,6 +221,7 @@ def _check(options: Options, jobs: Sequence[Job], model: str | Path) -> None:
     sources = [model_path(model), *(Path(split_name(name)[0]) for name in given)]
     places = [path for job in jobs for path in _places(job, options)]
     require_not_source(places, sources)
+    require_report(options.report, sources, places, options.overwrite, options.resume)
     if not options.resume:  # else of each by itself
         for job in jobs:
             require_own(job.output, _places(job, options), False, options.overwrite)
@@ -232,6 +241,7 @@ def _result(
     options: Options,
     say: Callable[[str], Any],
     known: set[str],
+    report: Report,
 ) -> list[Path]:
     """Make one result; returns its files. What is `known` of inputs is not said again."""
     card, written = engine.card, _places(job, options)
@@ -252,6 +262,7 @@ def _result(
     if options.resume and is_done(output, finished, made):
         say(f"{output} is there already")
         forget(spool_folder(output))  # a kill may have come after all was written
+        report.show_finished(job, card)
         return []
     require_own(output, written, options.resume, options.overwrite)
     with open_measurements(job, card) as measurements:
@@ -295,6 +306,7 @@ def _result(
                 facts = {"engine": engine.name, "precision": options.precision}
                 text = note(output, finished, made, inputs=job.names, **facts)
                 write_preview(picture, results[:outputs], card, measurements, text)
+                report.show(job, card, measurements, results)
             except BaseException:  # e.g. a full disk: the finished frames are kept
                 spool.leave()
                 raise
