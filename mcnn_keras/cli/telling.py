@@ -105,25 +105,12 @@ def write_report(
     path: str, title: str, views: Sequence[Any], facts: Sequence[tuple[str, Any]], note: str = "",
     tables: Sequence[Any] = (),
 ) -> None:  # fmt: skip
-    """Write the report of the running command, with what it has printed; see `mcnn_keras.report`.
-
-    Raises
-    ------
-    InputError
-        If it cannot be written.
-    """
-    from ..errors import InputError, reason
+    """Write the report of the running command, with what it has printed; see `mcnn_keras.report`."""
     from ..report import write_prediction_report
 
     tell = telling()
     lines = [*(WARNING + line for line in tell.warnings), *tell.messages]
-    try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        write_prediction_report(path, title, views, facts, lines, note, tables)
-    except OSError as error:
-        raise InputError(
-            f"the report {path} cannot be written: {reason(error)}; the results are there"
-        ) from None
+    write_prediction_report(path, title, views, facts, lines, note, tables)
     tell.done(f"wrote {path}", files=[Path(path)])
 
 

@@ -55,7 +55,7 @@ def wave_views(
     def within(array: np.ndarray) -> np.ndarray:
         return array if lit is None else np.where(lit, array, np.nan)
 
-    pixel = {"pixel": optics.pixel_size, "pixel_unit": optics.unit}
+    pixel: dict[str, Any] = {"pixel": optics.pixel_size, "pixel_unit": optics.unit}
     nearest = int(np.argmin(np.abs(series.defocus)))
     layers = [Layer("Phase", within(phase), "rad")]
     if amplitude is not None:
@@ -63,7 +63,7 @@ def wave_views(
     image = series.images[..., nearest]
     at = f"at {series.defocus[nearest]:g} {optics.unit}"
     layers.insert(0, Layer(f"Input {at}", within(image / image.mean()), RELATIVE))
-    views = [View(name, layers, **pixel)]  # type: ignore[arg-type]
+    views = [View(name, layers, **pixel)]
     inner = tuple(slice(int(BORDER * n), n - int(BORDER * n)) for n in phase.shape)
     for number in evenly(len(series.defocus), EACH):
         z = series.defocus[number]
@@ -76,7 +76,7 @@ def wave_views(
         low, high = measured.limits
         simulated = Layer(
             "Simulated from the result", within(found), RELATIVE, low, high,
-            note="black and white of the input",
+            note="on the scale of the input",
         )  # fmt: skip
         apart = within(image - found)
         spread = float(np.nanstd(apart[inner]))
@@ -86,7 +86,7 @@ def wave_views(
             View(
                 f"Image at {z:g} {optics.unit}", [measured, simulated, residual],
                 facts=[("correlation of input and simulation, without borders", f"{score:.3f}")],
-                **pixel,  # type: ignore[arg-type]
+                **pixel,
             )
         )  # fmt: skip
     return views
@@ -102,7 +102,13 @@ def shown_planes(series: FocalSeries) -> str:
 
 def optics_facts(optics: Optics, defocus: Sequence[float]) -> list[tuple[str, object]]:
     """The instrument and the planes, for a table."""
-    told = [(name.replace("_", " "), value) for name, value in optics.asdict().items()]
+    units = dict.fromkeys(("wavelength", "pixel_size", "spherical_aberration"), optics.unit)
+    units["coherence_angle"] = "rad"
+    told: list[tuple[str, object]] = [
+        (name.replace("_", " "), f"{value:g} {units.get(name, '')}".rstrip())
+        for name, value in optics.asdict().items()
+        if isinstance(value, (int, float))
+    ]
     planes = ", ".join(f"{z:g}" for z in defocus)
     return [(f"planes ({optics.unit})", planes), *told]
 
@@ -127,14 +133,14 @@ def comparison_views(
     low, high : float, optional
         The phases that become black and white.
     """
-    pixel = {"pixel": optics.pixel_size, "pixel_unit": optics.unit}
+    pixel: dict[str, Any] = {"pixel": optics.pixel_size, "pixel_unit": optics.unit}
     layers = [Layer(a.name, a.phase, "rad", low, high, note="one scale for all") for a in answers]
     if truth is not None:
         layers.insert(0, Layer("truth", truth - truth.mean(), "rad", low, high))
     image = series.images[..., 0]
     first = f"image at {series.defocus[0]:g} {optics.unit}"
     layers.append(Layer(first, image / image.mean(), RELATIVE))
-    views = [View("Phases", layers, **pixel)]  # type: ignore[arg-type]
+    views = [View("Phases", layers, **pixel)]
     if truth is not None:
         errors = [a.phase - a.phase.mean() - (truth - truth.mean()) for a in answers]
         most = max(float(np.percentile(np.abs(e), 99.8)) for e in errors)
@@ -142,7 +148,7 @@ def comparison_views(
             Layer(a.name, error, "rad", high=most, diverging=True, note="phase - truth; one scale")
             for a, error in zip(answers, errors, strict=True)
         ]
-        views.append(View("Errors", apart, **pixel))  # type: ignore[arg-type]
+        views.append(View("Errors", apart, **pixel))
     return views
 
 

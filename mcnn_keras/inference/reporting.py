@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, reason
+from ..errors import InputError
 from ..files import open_recording, pixel_length
 from ..files.converted import Shifted
 from ..models import Frames, ModelCard, Planes
@@ -138,25 +138,18 @@ class Report:
         if self.path is None:
             return []
         facts = [
-            ("model", f"{model} ({engine.card.problem})"),
+            ("model", model),
+            ("problem", engine.card.problem),
             ("results", counted(len(self._jobs), "file")),
             ("images", self._images),
             ("engine", f"{engine.name}, {how.precision}"),
             ("time", f"{time.monotonic() - self._began:.1f} s"),
-            *((name, getattr(how, name)) for name in ("temporal", "faults")
-              if isinstance(engine.card.inputs, Frames)),
+            *([("neighbours in time", how.temporal), ("faulty pixels", how.faults)]
+              if isinstance(engine.card.inputs, Frames) else []),
             *([("average", "over eight mirrored and rotated copies")] if how.average else []),
         ]  # fmt: skip
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_prediction_report(
-                self.path, f"mcnn-keras: {engine.card.problem}", self.views, facts,
-                say.lines, self._told(),
-            )  # fmt: skip
-        except OSError as error:
-            raise InputError(
-                f"the report {self.path} cannot be written: {reason(error)}; the results are there"
-            ) from None
+        title = f"mcnn-keras: {engine.card.problem}"
+        write_prediction_report(self.path, title, self.views, facts, say.lines, self._told())
         say(f"wrote {self.path}")
         wrote(self.path)
         return [self.path]
@@ -194,16 +187,17 @@ def layers_of(
     answers : (outputs, height, width) array
     """
     if card.gives_colours:
-        limits = card.normalization.limits or (float(answers.min()), float(answers.max()))
-        colours = Layer("Result", np.moveaxis(answers, 0, -1), "", *map(float, limits))
-        return [*_inputs(card, measurements, number), colours]
+        low, high = card.normalization.limits or (float(answers.min()), float(answers.max()))
+        colours = Layer("Result", np.moveaxis(answers, 0, -1), low=low, high=high)
+        first, *others = _inputs(card, measurements, number)
+        return [first, colours, *others]
     if isinstance(card.inputs, Frames):
         image = measurements.shown(number)
         # Both are less what float32 cannot hold.
         less = f"less {measurements.offset:.9g}; " if measurements.offset else ""
-        result = Layer("Result", answers[0], note=f"{less}values as in the file".strip())
+        result = Layer("Result", answers[0], note=f"{less}values as in the file")
         low, high = result.limits
-        shown = Layer("Input", image, "", low, high, note=f"{less}black and white of the result")
+        shown = Layer("Input", image, "", low, high, note=f"{less}on the scale of the result")
         layers = [shown, result]
         if image.shape == answers[0].shape:
             apart = np.asarray(image, np.float64) - answers[0]
@@ -211,10 +205,10 @@ def layers_of(
                 Layer("Residual", apart, diverging=True, note=f"input - result; {_spread(apart)}")
             )
         return layers
-    low, high = card.normalization.limits or (None, None)
+    limits = card.normalization.limits or (None, None)
     several = len(card.outputs) > 1
     results = [
-        Layer(f"Result ({o.name})" if several else "Result", answer, o.unit, low, high)
+        Layer(f"Result ({o.name})" if several else "Result", answer, o.unit, *limits)
         for o, answer in zip(card.outputs, answers, strict=True)
     ]
     inputs = _inputs(card, measurements, number)

@@ -8,7 +8,7 @@ from typing import Any
 
 from .page import escaped, folded, table
 
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 520, 250, 62, 34, 12, 12
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 520, 250, 76, 34, 12, 12
 # The classes of the lines in the style of the page.
 COLOURS = 6
 # Rows of the table of numbers, at most.

@@ -175,7 +175,8 @@ def numerals(low: float, high: float) -> tuple[str, str]:
     """Two limits as text, with the digits that tell them apart."""
     span, most = high - low, max(abs(low), abs(high))
     digits = 3 if not span > 0 else min(9, max(3, math.ceil(math.log10(most / span)) + 2))
-    return f"{low:.{digits}g}", f"{high:.{digits}g}"
+    # 43500, not 4.35e+04.
+    return tuple(f"{float(f'{end:.{digits}g}'):.10g}" for end in (low, high))  # type: ignore[return-value]
 
 
 def _palette(diverging: bool) -> list[int]:

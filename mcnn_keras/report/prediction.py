@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from ..errors import InputError, reason
+from ..files.locking import locked
+from ..files.whole import remove_left
 from .layers import View
 from .page import (
     WARNINGS,
@@ -48,6 +51,11 @@ def write_prediction_report(
         What the views are; which of many images are shown.
     tables : sequence of (caption, names of the columns, rows)
         Numbers, shown above the images; the first column names the rows.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written, or another run is writing it.
     """
     warnings = [line.removeprefix(WARNINGS[0]) for line in lines if line.startswith(WARNINGS)]
     said = [line for line in lines if not line.startswith(WARNINGS)]
@@ -63,4 +71,13 @@ def write_prediction_report(
             ),
         )
     )
-    write_page(path, title, body)
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(path):
+            remove_left(path)
+            write_page(path, title, body)
+    except OSError as error:
+        raise InputError(
+            f"the report {path} cannot be written: {reason(error)}; the results are there"
+        ) from None

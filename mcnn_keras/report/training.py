@@ -120,7 +120,7 @@ def _view(
         ]
     for name, true, found, own in outputs:
         low, high = float(true.min()), float(true.max())
-        note = "black and white are those of the truth"
+        note = "on the scale of the truth"
         answers.append(Layer(f"Answer{name}", found, own, low, high, note=note))
         truths.append(Layer(f"Truth{name}", true, own, low, high, note="range of the truth"))
         apart = found - true
@@ -157,13 +157,13 @@ def _scales(outputs: Sequence[np.ndarray], targets: np.ndarray, card: ModelCard)
     parts = []
     for i in range(len(pairs[0][2])):
         figures = []
+        shown = (lambda a: a) if card.gives_colours else (lambda a: a[..., 0])
+        low, high = (float(end(shown(targets[i]))) for end in (np.min, np.max))
         for times, truth, output in pairs:
             at = f"1/{times} size" if times > 1 else "full size"
             error = float(np.abs(truth[i] - output[i]).mean())
             for name, array in (("truth", truth[i]), ("output", output[i])):
-                low, high = float(truth[i].min()), float(truth[i].max())
-                shown = array if card.gives_colours else array[..., 0]
-                layer = Layer(name, shown, low=low, high=high).within(512)
+                layer = Layer(name, shown(array), low=low, high=high).within(512)
                 told = f"{name} at {at}" + f", mean error {error:.3g}" * (name == "output")
                 figures.append(
                     f'<figure><img src="{data_uri(layer.png())}" '
@@ -177,7 +177,7 @@ def _scales(outputs: Sequence[np.ndarray], targets: np.ndarray, card: ModelCard)
         "Every scale",
         paragraph(
             "The network answers at several scales; each is trained against the truth averaged to "
-            f"its size. Truth and output of a scale share the truth's range.{first}"
+            f"its size. Black and white are the range of the full truth at all scales.{first}"
         ),
         *parts,
     )
