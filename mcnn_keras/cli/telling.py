@@ -105,7 +105,10 @@ def write_report(
     path: str, title: str, views: Sequence[Any], facts: Sequence[tuple[str, Any]], note: str = "",
     tables: Sequence[Any] = (),
 ) -> None:  # fmt: skip
-    """Write the report of the running command, with what it has printed; see `mcnn_keras.report`."""
+    """Write the report of the running command, with what it has printed.
+
+    The arguments are those of `mcnn_keras.report.write_prediction_report`.
+    """
     from ..report import write_prediction_report
 
     tell = telling()

@@ -106,7 +106,8 @@ class Report:
         if self.path is None:
             return
         with open_measurements(job, card) as measurements, open_recording(job.output, True) as made:
-            self.show(job, card, measurements, Shifted(made.data, -measurements.offset))
+            if not made.colour:
+                self.show(job, card, measurements, Shifted(made.data, -measurements.offset))
 
     def write(
         self,
@@ -140,7 +141,7 @@ class Report:
         facts = [
             ("model", model),
             ("problem", engine.card.problem),
-            ("results", counted(len(self._jobs), "file")),
+            ("inputs", counted(len(self._jobs), "recording")),
             ("images", self._images),
             ("engine", f"{engine.name}, {how.precision}"),
             ("time", f"{time.monotonic() - self._began:.1f} s"),
@@ -160,9 +161,11 @@ class Report:
             return "No image is shown: no result was made."
         if len(self.views) == self._images:
             return ""
+        each = " of a file" if len(self._jobs) > 1 else ""
+        files = counted(len(self._shown), "file") + f" of {len(self._jobs)}, with " * bool(each)
         return (
-            f"{len(self.views)} of {self._images} images are shown: the first, the last and others "
-            "at even distances."
+            f"{len(self.views)} of {self._images} images are shown: "
+            f"{files if each else ''}the first, the last and others at even distances{each}."
         )
 
 
