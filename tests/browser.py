@@ -41,15 +41,21 @@ class Browser:
         )  # fmt: skip
         os.close(theirs)
         os.close(their_back)
-        # A browser that hangs ends a test, and not the whole run.
-        self.timer = threading.Timer(SECONDS, self.process.kill)
-        self.timer.start()
+        self.timer = None
+        self._watch()
         self.number, self.events, self.session, self.read = 0, [], None, b""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
         self.session = attached["sessionId"]
         for part in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{part}.enable")
+
+    def _watch(self):
+        """A browser that hangs ends a test, and not the whole run."""
+        if self.timer is not None:
+            self.timer.cancel()
+        self.timer = threading.Timer(SECONDS, self.process.kill)
+        self.timer.start()
 
     def _message(self):
         while b"\0" not in self.read:
@@ -75,6 +81,7 @@ class Browser:
 
     def open(self, path, width=1200, height=900, dark=False, scripts=True):
         """Load a file, and wait until it is loaded."""
+        self._watch()
         self.events.clear()
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, mobile=width < 600,
