@@ -73,7 +73,7 @@ class Page(HTMLParser):
                 assert not name.startswith("on"), name
                 if name in ("src", "href", "action", "data"):
                     assert value.startswith("data:image/png"), value
-                if name in ("aria-labelledby", "for"):
+                if name in ("aria-labelledby", "aria-describedby", "for"):
                     assert value in names
         assert [tag for tag, _ in self.elements].count("script") == 1
         assert not {"link", "iframe", "object", "embed", "base", "form"} & {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import math
 from collections.abc import Sequence
@@ -54,7 +55,7 @@ class Layer:
         """Whether it is red, green and blue."""
         return self.array.ndim == 3
 
-    @property
+    @functools.cached_property
     def limits(self) -> tuple[float, float]:
         """The values at the two ends of the scale; (0, 0) where there is no value."""
         if self.low is not None and self.high is not None and not self.diverging:
@@ -94,7 +95,7 @@ class Layer:
         else:
             levels = np.round((LEVELS - 1) * share).astype(np.uint8)
             levels[~there] = LEVELS
-            picture = Image.fromarray(levels, "L")
+            picture = Image.fromarray(levels)
             picture.putpalette(_palette(self.diverging))
         buffer = io.BytesIO()
         picture.save(buffer, "PNG")
@@ -175,8 +176,9 @@ def numerals(low: float, high: float) -> tuple[str, str]:
     """Two limits as text, with the digits that tell them apart."""
     span, most = high - low, max(abs(low), abs(high))
     digits = 3 if not span > 0 else min(9, max(3, math.ceil(math.log10(most / span)) + 2))
-    # 43500, not 4.35e+04.
-    return tuple(f"{float(f'{end:.{digits}g}'):.10g}" for end in (low, high))  # type: ignore[return-value]
+    # 43500, not 4.35e+04; and 0, not -0.
+    texts = [f"{float(f'{end:.{digits}g}') + 0.0:.10g}" for end in (low, high)]
+    return texts[0], texts[1]
 
 
 def _palette(diverging: bool) -> list[int]:

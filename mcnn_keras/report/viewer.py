@@ -27,7 +27,7 @@ def views_of(views: Sequence[View], pixels: float = PIXELS) -> str:
     shown = [show(view.within(pixels / len(views)), i) for i, view in enumerate(views, 1)]
     alone = " alone" if len(shown) == 1 else ""
     body = "\n".join(shown)
-    return f'<p class="quiet">{HELP}</p>\n<div class="views{alone}">\n{body}\n</div>'
+    return f'<p class="quiet" id="help">{HELP}</p>\n<div class="views{alone}">\n{body}\n</div>'
 
 
 def show(view: View, number: int) -> str:
@@ -58,7 +58,7 @@ def show(view: View, number: int) -> str:
 <h3 id="{place}">{escaped(view.name)}</h3>
 {listed(view.warnings, f"Warnings of {view.name}", warning=True)}
 <div class="stage" tabindex="0" role="group" aria-label="Layers of {escaped(view.name)}"
-style="--shape: {width / height:.5g}">
+aria-describedby="help" style="--shape: {width / height:.5g}">
 <div class="pan">
 {images}
 </div>
