@@ -43,7 +43,7 @@ def run_apart(*arguments, **options):
     return subprocess.run(command, capture_output=True, text=True, **options)
 
 
-def test_the_whole_way(tmp_path, capfd, rng):
+def test_the_whole_way(tmp_path, capfd, rng, small_preset):
     """Fails where a command cannot use the files of the one before, or a run is written over."""
     folder = tmp_path / "run"
     assert run(*TRAIN, "--output", folder) == 0

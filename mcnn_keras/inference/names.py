@@ -49,7 +49,9 @@ def expanded(name: str | Path, say: Callable[[str], Any] = lambda text: None) ->
 
 
 def without_parts(
-    paths: Sequence[Path], say: Callable[[str], Any] = lambda text: None
+    paths: Sequence[Path],
+    say: Callable[[str], Any] = lambda text: None,
+    taken: Callable[[Path], Any] = lambda path: False,
 ) -> list[Path]:
     """The files, each image once: of TIA's .emi and the .ser files that it describes.
 
@@ -60,6 +62,8 @@ def without_parts(
     paths : sequence of Path
     say : callable
         Takes a line about what is left out.
+    taken : callable
+        Whether the images of a .ser file are taken already; its .emi then is left out.
     """
     left: set[Path] = set()
     for emi in (p for p in paths if p.suffix.lower() == ".emi"):
@@ -68,7 +72,8 @@ def without_parts(
         if parts:
             stats = [p.stat() for p in (emi, *parts)]
             opens = _opens(emi, tuple((s.st_size, s.st_mtime_ns) for s in stats))
-            out, instead = (parts, [emi]) if opens else ([emi], parts)
+            whole = opens and not any(taken(part) for part in parts)
+            out, instead = (parts, [emi]) if whole else ([emi], parts)
             left.update(out)
             names = (", ".join(p.name for p in some) for some in (out, instead))
             say("left out: {}; the images are taken from {}".format(*names))

@@ -177,7 +177,7 @@ def _train(
         done = "the training is done and its last checkpoint kept"
         with going_on(f"the model or the report in {folder.path}", lambda: done):
             save(final, folder.model_path)
-            write_report(folder, final.card, history, trainer.test, trainer.test_answer())
+            write_report(folder, final.card, history, trainer.test, trainer.test_answer(), final)
     return Run(final, history, None if folder is None else folder.path)
 
 
