@@ -263,7 +263,8 @@ def _looks(
     refined : list of (widths, errors)
         Of some refined waves: logarithms, (pixels, outputs), before and after the refinement.
     """
-    engine, found, agreements, refined = UncertainEngine(model), [], [], []
+    engine, found, agreements = UncertainEngine(model), list[dict[str, float]](), list[float]()
+    refined: list[tuple[np.ndarray, np.ndarray]] = []
     rng = np.random.default_rng(seed)
     card, role = model.card, model.card.outputs[0].role
     for sample in measurements(problem, "test", size, seed).take(samples):
