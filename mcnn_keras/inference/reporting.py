@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
-from ..files import open_recording, pixel_length
+from ..files import open_recording
 from ..files.converted import Shifted
 from ..models import Frames, ModelCard, Planes
 from ..report import Layer, View, write_prediction_report
@@ -21,11 +20,10 @@ from ..report.layers import PIXELS
 from .measurements import Measurements
 from .planes import counted
 from .planning import Job, open_measurements
+from .preview import pixel_shown
 
 # Images of one recording, and of one page, at most.
 EACH, ALL = 8, 24
-# Fields wider than this, in nm, have their scale bar in um.
-WIDE = 5000.0
 
 
 class Said:
@@ -90,7 +88,7 @@ class Report:
             return
         numbers = evenly(len(measurements), self._each)
         outputs = len(card.outputs)
-        pixel, unit = _pixel(measurements)
+        pixel, unit = pixel_shown(measurements.field)
         for number in numbers:
             answers = results[outputs * number : outputs * (number + 1)]
             name = ", ".join(job.names)
@@ -238,17 +236,6 @@ def _spread(apart: np.ndarray) -> str:
     if not seen.size:
         return "no value"
     return f"mean {seen.mean():.4g}, standard deviation {seen.std():.4g}"
-
-
-def _pixel(measurements: Measurements) -> tuple[float | None, str]:
-    """The width of a pixel and its unit, if it has one."""
-    try:
-        pixel = pixel_length(measurements.field, "nm")
-    except InputError:  # pixels that are not square have no one size
-        return None, ""
-    if pixel and pixel * measurements.size[1] > WIDE:
-        return pixel / 1000, "um"
-    return pixel, "nm"
 
 
 def _view(name: str, layers: Sequence[Layer], pixel: float | None, unit: str, job: Job) -> View:
