@@ -16,6 +16,7 @@ import numpy as np
 from skimage.transform import resize
 
 from mcnn_keras.errors import InputError
+from mcnn_keras.files import replacing
 from mcnn_keras.files.pictures import read_picture
 
 
@@ -36,15 +37,14 @@ def main(arguments):
             "testing; record more, or give a smaller --test"
         )
     width, height = arguments.size
-    part = arguments.output.with_name(arguments.output.name + ".part")
-    for i, name in enumerate(names):
-        split = "test" if i < arguments.test else "train"
-        camera = cropped(found["camera"][name], height, width)[:, ::-1]
-        screen = scaled(found["screen"][name], 2 * height, 2 * width)
-        for kind, picture in (("camera", camera), ("screen", screen)):
-            (part / split / kind).mkdir(parents=True, exist_ok=True)
-            iio.imwrite(part / split / kind / f"{name}.png", picture)
-    part.rename(arguments.output)
+    with replacing(arguments.output) as part:
+        for i, name in enumerate(names):
+            split = "test" if i < arguments.test else "train"
+            camera = cropped(found["camera"][name], height, width)[:, ::-1]
+            screen = scaled(found["screen"][name], 2 * height, 2 * width)
+            for kind, picture in (("camera", camera), ("screen", screen)):
+                (part / split / kind).mkdir(parents=True, exist_ok=True)
+                iio.imwrite(part / split / kind / f"{name}.png", picture)
     print(f"{arguments.test} pairs for testing, {len(names) - arguments.test} for training")
 
 

@@ -25,6 +25,7 @@ if platform.machine().lower() in ("x86_64", "amd64"):
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 if TYPE_CHECKING:
+    from .calibration import calibrate
     from .errors import InputError, TrainingStopped
     from .evaluation import evaluate
     from .focal_series.comparison import compare
@@ -50,6 +51,7 @@ _NAMES = {
     "Run": "training.loop",
     "Settings": "training.settings",
     "TrainingStopped": "errors",
+    "calibrate": "calibration",
     "compare": "focal_series.comparison",
     "evaluate": "evaluation",
     "load": "models.saving",
@@ -65,10 +67,11 @@ _MODULES = (
 )  # fmt: skip
 
 __all__ = [
-    "MCNN", "InputError", "ModelCard", "Optics", "Problem", "Run", "Settings", "TrainingStopped",
-    "channels", "classical", "compare", "evaluate", "files", "focal_series", "hyperspy",
-    "inference", "load", "metrics", "models", "network", "physics", "predict", "predict_files",
-    "problems", "reconstruct", "save", "targets", "train", "training",
+    "MCNN", "InputError", "ModelCard", "Optics", "Problem", "Run", "Settings",
+    "TrainingStopped", "calibrate", "channels", "classical", "compare", "evaluate", "files",
+    "focal_series", "hyperspy", "inference", "load", "metrics", "models", "network", "physics",
+    "predict", "predict_files", "problems", "reconstruct", "save", "targets", "train",
+    "training",
 ]  # fmt: skip
 
 

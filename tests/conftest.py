@@ -17,6 +17,12 @@ from mcnn_keras.problems import Phase
 from mcnn_keras.targets import pictures
 
 
+def pytest_xdist_auto_num_workers(config):
+    """A folder is tested in several processes, each of which starts TensorFlow; files in one."""
+    whole = any(os.path.isdir(name.split("::")[0]) for name in config.args)
+    return min(4, len(os.sched_getaffinity(0))) if whole else 0
+
+
 @pytest.fixture(scope="session", autouse=True)
 def small_picture_sets():
     """Fewer and smaller target pictures, so that each test does not spend seconds on them."""
@@ -35,6 +41,19 @@ def cache_of_the_tests(tmp_path_factory):
     patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
     yield
     patch.undo()
+
+
+@pytest.fixture
+def small_preset(monkeypatch):
+    """A preset "fast" of two scales, for commands that have no option for the filters."""
+    from mcnn_keras.network import PRESETS
+
+    monkeypatch.setitem(PRESETS, "fast", {**PRESETS["fast"], "filters": (4, 6), "branches": 2})
+
+
+def plain_noise(problem, image, seed):
+    """In place of `Denoise.detect` where the kind of noise does not matter; it is soon traced."""
+    return image + 0.1 * tf.random.stateless_normal(tf.shape(image), seed)
 
 
 @pytest.fixture
@@ -84,7 +103,9 @@ def denoiser():
     from mcnn_keras.training import train
 
     problem = Denoise(0, families={"columns": 2, "lattices": 2, "blank": 1}, window=5)
-    return train(problem, **{**TINY, "samples": 16, "epochs": 1, "mixed_sizes": False}).model
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Denoise, "detect", plain_noise)
+        return train(problem, **{**TINY, "samples": 16, "epochs": 1, "mixed_sizes": False}).model
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from mcnn_keras import InputError, load, network, save
 from mcnn_keras.models import schema
 from mcnn_keras.models.saving import ATTRIBUTE, read_card
 from mcnn_keras.models.weights import DIGEST
-from mcnn_keras.network import build, builder, least_size
+from mcnn_keras.network import build, builder, size
 
 MODELS = Path(__file__).parent / "data" / "models"
 KERNEL = "model_weights/encoder_1_conv/encoder_1_conv/kernel"
@@ -109,23 +109,33 @@ def test_the_choices_are_those_of_the_network():
 @pytest.mark.parametrize(
     "more",
     [{}, {"scale": 2}, {"gated": True, "scaled_by": [0, None]}, {"full_size_filters": 6},
-     {"depth": 3, "branches": 0}, {"normalization": "group"}],
+     {"depth": 3, "branches": 0}, {"depth": 0, "gated": True, "full_size_filters": 5},
+     {"normalization": "group"}, {"normalization": "batch", "scale": 2, "full_size_filters": 4},
+     {"head_kernel": 2, "filters": [3]}, {"branches": 3, "filters": [1, 1, 1, 2]},
+     {"interval": True, "gated": True}, {"interval": True, "scale": 2, "filters": [4]},
+     {"interval": True, "full_size_filters": 5, "filters": [4, 6]}],
     ids=str,
 )  # fmt: skip
-def test_no_network_is_smaller_than_foreseen(cell, more):
-    """Fails where a model of this package would be refused as larger than its file."""
+def test_the_size_of_a_network_is_foreseen(cell, more):
+    """Fails where a model would be refused as larger than its file, or a larger one be built."""
     given = {"input_channels": 3, "output_channels": 2, "filters": [4, 6, 9], "cell": cell, **more}
     model = build(given)
-    layers, weights = least_size(given)
-    assert layers <= sum(1 for layer in model.layers if layer.weights)
-    assert model.count_params() / 40 < weights <= model.count_params()
-    for preset in schema.PRESETS:
-        assert least_size({**given, "preset": preset, "filters": None, "cell": None})[1] > 10**6
+    layers = sum(1 for layer in model.layers if layer.weights)
+    assert size(given) == (layers, model.count_params())
+
+
+@pytest.mark.parametrize("preset", schema.PRESETS)
+def test_presets_have_the_sizes_that_are_told(preset):
+    """Fails where a preset's own settings are not those that are counted."""
+    told = {"light": 4, "fast": 1.3, "paper": 50, "paper-bottleneck": 20}[preset]
+    given = {"input_channels": 1, "output_channels": 1, "preset": preset}
+    assert size(given)[1] == pytest.approx(1e6 * told, rel=0.1)
 
 
 @pytest.mark.parametrize(
     "change", [{"network__filters": [4, 9000]}, {"network__depth": 40},
-               {"network__filters": [1] * 14, "network__depth": 64}]
+               {"network__filters": [1] * 14, "network__depth": 64},
+               {"network__cell": "resnext"}, {"network__normalization": "group"}]
 )  # fmt: skip
 def test_a_network_that_is_larger_than_its_file_is_not_built(file, change, monkeypatch):
     """Fails where gigabytes are taken before the weights are looked at."""
@@ -147,13 +157,13 @@ def elsewhere(opened, tmp_path):
 def linked(opened, tmp_path):
     with h5py.File(tmp_path / "other.h5", "w") as other:
         other["kernel"] = opened[KERNEL][()]
-    del opened[KERNEL]
+    opened.move(KERNEL, "model_weights/more")  # there are as many weights as before
     opened[KERNEL] = h5py.ExternalLink(str(tmp_path / "other.h5"), "kernel")
 
 
 def aliased(opened, tmp_path):
-    opened.move(KERNEL, "kernel")
-    opened[KERNEL] = h5py.SoftLink("/kernel")
+    opened.move(KERNEL, "model_weights/more")
+    opened[KERNEL] = h5py.SoftLink("/model_weights/more")
 
 
 def virtual(opened, tmp_path):

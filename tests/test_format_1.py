@@ -4,6 +4,7 @@ The files in data/models were written by the version before cards had a format 2
 beside them are that version's own.
 """
 
+import inspect
 import json
 import shutil
 from pathlib import Path
@@ -100,6 +101,8 @@ def test_an_old_card_tells_the_ranges_of_its_time():
 def test_keras_opens_an_old_file_with_its_first_layer(name, answers):
     """Fails where the layers of that time, which Keras finds by name, compute something else."""
     assert issubclass(keras_layers.FocusEstimates, keras.layers.Layer)
+    if "input_axes" not in inspect.signature(keras.initializers.GlorotUniform).parameters:
+        pytest.skip("this Keras is older than the one that wrote the files")
     theirs = keras.models.load_model(MODELS / f"{name}.h5", compile=False)
     ours = load(MODELS / f"{name}.h5")
     image = answers[f"{name}_image"]

@@ -193,14 +193,11 @@ def test_a_frame_of_nothing_comes_back_and_is_told(rng):
     assert "2 in all (1, 2)" in told[0]
 
 
-def test_files_are_denoised_with_their_faults_told(rng, tmp_path):
+def test_files_are_denoised_with_their_faults_told(denoiser, rng, tmp_path):
     """Fails where a file with a NaN is refused, or nothing is said of it."""
-    from mcnn_keras import save, train
-    from mcnn_keras.problems import Denoise
+    from mcnn_keras import save
 
-    problem = Denoise(0, families={"blank": 1})
-    settings = {"image_size": 32, "samples": 4, "epochs": 1, "batch_size": 4, "filters": (4,)}
-    model = train(problem, mixed_sizes=False, precision="float32", **settings).model
+    model = denoiser
     save(model, tmp_path / "m.h5")
     frames = np.stack([noisy(lattice(0.2 * i), rng) for i in range(3)])
     frames[0, 10, 10] = np.nan

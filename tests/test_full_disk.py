@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import mcnn_keras
 from mcnn_keras import predict_files
 from mcnn_keras.cli import main
 from mcnn_keras.files import open_recording
@@ -131,3 +132,25 @@ def test_settings_that_cannot_be_kept_end_no_command(movie, tmp_path, monkeypatc
     told = []
     predict_files(MODEL, [str(movie)], tmp_path / "a.npy", say=told.append)
     assert (tmp_path / "a.npy").exists()
+
+
+@pytest.mark.parametrize("share", [0.001, 0.3, 0.6, 0.9, 0.999])
+def test_a_model_that_does_not_fit_is_whole_or_absent(share, trained, tmp_path):
+    """Fails where saving a model ends the process, tears the one that is there, or leaves parts."""
+    path = tmp_path / "model.h5"
+    mcnn_keras.save(trained.model, path)
+    before = path.read_bytes()
+    with full_disk(int(share * len(before))), pytest.raises(OSError, match="File too large"):
+        mcnn_keras.save(trained.model, path)
+    assert [p.name for p in tmp_path.iterdir()] == ["model.h5"]
+    assert path.read_bytes() == before
+    mcnn_keras.load(path)
+
+
+def test_an_exported_model_that_does_not_fit_is_told_of(tmp_path, limited):
+    """Fails where the export ends with more than a line, or leaves half a file."""
+    code, errors = limited(10000, "export", "denoise-fast", "--output", tmp_path / "a.onnx")
+    assert code == 2, errors
+    assert errors[-1].startswith("Error: ")
+    assert "File too large" in errors[-1]
+    assert not list(tmp_path.iterdir())

@@ -54,7 +54,7 @@ def test_evaluation_sets_the_inverse_beside_the_network():
     assert exact["with"]["regularization"] > 0
 
 
-def test_the_command_trains_it(tmp_path):
+def test_the_command_trains_it(tmp_path, small_preset):
     """Fails where the command does not know the problem."""
     words = "train laplacian --image-size 64 --samples 8 --epochs 1 --preset fast --output".split()
     with pytest.raises(SystemExit) as end:

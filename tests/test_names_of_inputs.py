@@ -18,10 +18,13 @@ from mcnn_keras.files import (
     write_png,
     write_recording,
 )
+from mcnn_keras.files.fingerprint import fingerprint
 from mcnn_keras.files.own import PICTURE, RESULT, made_here
+from mcnn_keras.files.places import spool_folder
 from mcnn_keras.inference.names import expanded
 from mcnn_keras.inference.planning import plan
-from mcnn_keras.inference.watch import _images_in, _name
+from mcnn_keras.inference.stream import THERE
+from mcnn_keras.inference.watch import _images_in, _name, _Telling
 from mcnn_keras.models.saving import read_card
 
 pytestmark = pytest.mark.filterwarnings("ignore:The NestedDirectoryStore:FutureWarning")
@@ -158,19 +161,72 @@ def test_a_twin_that_appears_later_is_watched_too(tmp_path):
     first, output = tmp_path / "x.tif", tmp_path / "clean"
     output.mkdir()
     tifffile.imwrite(first, FRAME)
-    assert _name(first, _images_in(tmp_path, {}), output) == "x.tif"
+    assert _name(first, _images_in(tmp_path, {}, tmp_path / "clean"), output) == "x.tif"
     write_recording(output / "x.tif", FRAME[None])
     write_png(output / "x.png", FRAME, note=note_of("x.tif", files={}, inputs=["x.tif"]))
     np.save(tmp_path / "x.npy", FRAME)
-    images = _images_in(tmp_path, {})
+    images = _images_in(tmp_path, {}, output)
     assert _name(first, images, output) == "x.tif"  # as it was
     assert _name(tmp_path / "x.npy", images, output) == "x.npy.npy"
     plan("denoise", read_card("denoise"), [str(tmp_path / "x.npy")], output / "x.npy.npy")
     write_recording(tmp_path / "x_denoised.tif", FRAME[None])
-    assert _images_in(tmp_path, {}) == images
+    assert _images_in(tmp_path, {}, tmp_path / "clean") == images
     # A result of another image, which is gone, keeps its place.
     write_png(output / "x.png", FRAME, note=note_of("x.tif", files={}, inputs=["x.dm4"]))
     assert _name(first, [first], output) == "x.tif.tif"
+
+
+def test_what_was_begun_before_a_twin_came_is_gone_on_with(tmp_path):
+    """Fails where the unfinished frames of x.tif are left since x.npy appeared before the rest."""
+    first, output = tmp_path / "x.tif", tmp_path / "clean"
+    tifffile.imwrite(first, FRAME)
+    spool = spool_folder(output / "x.tif")
+    spool.mkdir(parents=True)
+    (spool / "identity.json").write_text(json.dumps({"files": [fingerprint(first)]}))
+    np.save(tmp_path / "x.npy", FRAME)
+    images = _images_in(tmp_path, {}, output)
+    assert _name(first, images, output) == "x.tif"
+    assert _name(tmp_path / "x.npy", images, output) == "x.npy.npy"
+    tifffile.imwrite(first, FRAME + 1)  # another image: what was begun is of no use to it
+    assert _name(first, images, output) == "x.tif.tif"
+
+
+def test_an_image_of_tia_that_was_taken_before_its_emi_came_is_not_taken_again(tmp_path):
+    """Fails where a .ser that rests before its .emi is there gives two results of one image."""
+    pytest.importorskip("rsciio")
+    day, output, told = tmp_path / "day", tmp_path / "clean", []
+    day.mkdir()
+    output.mkdir()
+    tia(day / "a.emi", 1)
+    tia(day / "b.emi", 1)
+    tia(day / "d.emi", 1, "Diffraction")
+    for name in "ad":  # their .ser files had results before
+        image = output / f"{name}_1.png"
+        write_png(image, FRAME, note=note_of(f"{name}_1.tif", files={}, inputs=[f"{name}_1.ser"]))
+    found = _images_in(day, {}, output, told.append)
+    assert [p.name for p in found] == ["a_1.ser", "b.emi", "d_1.ser"]
+    assert [p.name for p in told] == ["a.emi", "d.emi"]
+    lines = []
+    tell = _Telling(lines.append)
+    for emi in told * 2:
+        tell.of_left_out(emi)
+    assert len(lines) == 3
+    assert lines[0] == f"left out: {told[0]}; its images are taken from its .ser files"
+    assert "d.emi holds diffraction patterns" in lines[2]
+
+
+def test_many_results_that_are_there_are_counted():
+    """Fails where a watched folder of a day tells each finished file on its own line."""
+    lines = []
+    tell = _Telling(lines.append)
+    for name in ("a.tif", "b.tif"):
+        tell(f"{name} {THERE}")
+    assert not lines
+    tell("wrote c.tif")
+    tell(f"d.tif {THERE}")
+    tell.rest()
+    tell.rest()
+    assert lines == ["2 results are there already", "wrote c.tif", "d.tif is there already"]
 
 
 def tia(path, number, mode="TEM"):
@@ -206,7 +262,7 @@ def test_an_image_of_tia_is_taken_once(tmp_path):
         "left out: b.emi; the images are taken from b_1.ser, b_2.ser",
         "left out: d_1.ser; the images are taken from d.emi",
     ]
-    assert [str(p) for p in _images_in(tmp_path, {})] == wanted
+    assert [str(p) for p in _images_in(tmp_path, {}, tmp_path / "clean")] == wanted
     with open_recording(wanted[0]) as recording:
         assert recording.size == (40, 50)
     with pytest.raises(InputError, match="holds diffraction patterns"):  # which its .ser hides

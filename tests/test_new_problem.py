@@ -71,7 +71,7 @@ def run(*words):
     return end.value.code
 
 
-def test_a_file_of_sixty_lines_is_a_problem(dropped_in, tmp_path, capfd):
+def test_a_file_of_sixty_lines_is_a_problem(dropped_in, small_preset, tmp_path, capfd):
     """Fails where another file must name the problem before some command, or a card, knows it."""
     assert len(FILE.splitlines()) <= 60
     assert "sharpen" in problems.names()

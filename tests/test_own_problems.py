@@ -65,7 +65,7 @@ def test_what_lacks_one_is_told():
     assert as_problem(base_module.Problem()).name == "problem"
 
 
-def test_another_packages_problem_is_offered(installed, tmp_path, capfd):
+def test_another_packages_problem_is_offered(installed, small_preset, tmp_path, capfd):
     """Fails where the commands do not list an entry point's problem, or lose its arguments."""
     words = "train doubling --set factor=4 --set word=some --image-size 64 --samples 8 --epochs 1"
     with pytest.raises(SystemExit) as end:

@@ -99,7 +99,7 @@ def test_ridge_is_the_textbooks(rng):
     )
 
 
-def test_it_trains_and_is_evaluated(tmp_path, monkeypatch):
+def test_it_trains_and_is_evaluated(tmp_path, monkeypatch, small_preset):
     """Fails where the scene does not reach the card, or the linear inverse is not set beside."""
     monkeypatch.setattr(reflection, "RIDGE_PAIRS", 16)
     words = "train reflection --image-size 64 --samples 8 --batch-size 4 --epochs 1 --preset fast"

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -58,6 +59,18 @@ def test_pairs_that_do_not_do_are_told_of(recorded, tmp_path, arguments, message
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
     assert not (tmp_path / "ready").exists()
+
+
+def rows_of(folder):
+    """The whole lines of a recording's table, without its head."""
+    if not (folder / "times.csv").exists():
+        return []
+    return [line.strip() for line in (folder / "times.csv").read_text().splitlines(True)[1:]
+            if line.endswith("\n")]  # fmt: skip
+
+
+def files_of(folder, number):
+    return [(folder / kind / f"{number:05}.png").read_bytes() for kind in ("screen", "camera")]
 
 
 class TestCapture:
@@ -142,6 +155,75 @@ class TestCapture:
         kept = len(list((tmp_path / "pairs" / "screen").iterdir()))
         assert 0 < kept < 500
         assert told.startswith(f"{kept} pairs")
+
+    @pytest.mark.parametrize("kills", [1, pytest.param(25, marks=pytest.mark.slow)])
+    def test_a_killed_recording_goes_on(self, kills, pictures, camera, display, tmp_path):
+        """Fails where a kill loses a pair that times.csv tells of, tears or doubles one.
+
+        The camera's picture is brighter by 30 from one to the next, until its film starts again.
+        """
+        draw, wanted = random.Random(kills), 12 * kills + 8
+        part, begins, known = tmp_path / "pairs.part", set(), {}
+        command = [
+            sys.executable, TOOLS / "capture_reflection.py", pictures, tmp_path / "pairs",
+            "--camera", str(camera), "--rate", "20", "--pairs", str(wanted), "--resume",
+        ]  # fmt: skip
+        for _ in range(kills):
+            begins.add(len(known) + 1)
+            with subprocess.Popen(command, env={**os.environ, "DISPLAY": display}) as process:
+                deadline = time.monotonic() + 60
+                while len(rows_of(part)) == len(known) and time.monotonic() < deadline:
+                    time.sleep(0.01)
+                time.sleep(draw.uniform(0, 0.5))
+                process.send_signal(9)
+            assert process.returncode == -9  # it was not done
+            rows = rows_of(part)
+            assert len(rows) > len(known)
+            for number, content in known.items():
+                assert (rows[number - 1], *files_of(part, number)) == content
+            known = {i: (row, *files_of(part, i)) for i, row in enumerate(rows, 1)}
+        begins.add(len(known) + 1)
+        arguments = ("--camera", camera, "--rate", 20, "--pairs", wanted)
+        refused = run("capture_reflection", pictures, tmp_path / "pairs", *arguments,
+                      DISPLAY=display)  # fmt: skip
+        assert refused.returncode == 2
+        assert f"holds {len(known)} pairs of a recording that was cut short" in refused.stderr
+        done = subprocess.run(command, env={**os.environ, "DISPLAY": display}, check=False,
+                              capture_output=True, text=True)  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert [p.name for p in tmp_path.glob("*pairs*")] == ["pairs"]
+        rows = rows_of(tmp_path / "pairs")
+        assert [int(row.split(",")[0]) for row in rows] == [*range(1, wanted + 1)]
+        times = [float(row.split(",")[1]) for row in rows]
+        assert times == sorted(set(times))
+        for kind in ("screen", "camera"):
+            names = sorted(p.name for p in (tmp_path / "pairs" / kind).iterdir())
+            assert names == [f"{i:05}.png" for i in range(1, wanted + 1)]
+        before = None
+        for i, row in enumerate(rows, 1):
+            assert i not in known or (row, *files_of(tmp_path / "pairs", i)) == known[i]
+            seen = iio.imread(tmp_path / "pairs" / "camera" / f"{i:05}.png").mean() / 30
+            # A life begins with the second picture: the first is taken to measure its size.
+            assert abs(seen - (1 if i in begins else (before + 1) % 8)) < 0.1
+            before = round(seen)
+
+    def test_other_pictures_than_those_before_are_refused(
+        self, pictures, camera, display, tmp_path
+    ):
+        """Fails where pairs of two sizes are mixed, or a camera that ends loses all pairs."""
+        part = tmp_path / "pairs.part"
+        for kind in ("screen", "camera"):
+            (part / kind).mkdir(parents=True)
+            iio.imwrite(part / kind / "00001.png", np.zeros((20, 30, 3), np.uint8))
+        (part / "times.csv").write_text("pair,screen_s,camera_s\n1,1.000,1.000\n2,1.5")
+        result = run(
+            "capture_reflection", pictures, tmp_path / "pairs", "--camera", camera, "--resume",
+            "--pairs", 5, DISPLAY=display,
+        )  # fmt: skip
+        assert result.returncode == 2
+        assert "those of the pairs that are there" in result.stderr
+        assert "1 pairs are kept, go on with --resume" in result.stderr
+        assert rows_of(part) == ["1,1.000,1.000"]
 
     @pytest.mark.parametrize(
         ("arguments", "message"),

@@ -141,7 +141,7 @@ def test_patterns_name_files(one_plane, frames, tmp_path):
         predict_files(one_plane, [str(tmp_path / "not*.npy")], tmp_path / "out")
 
 
-def test_pixels_other_than_the_models_are_told(one_plane, frames, tmp_path):
+def test_pixels_other_than_the_models_are_told(one_plane, frames, tmp_path, small_preset):
     """Fails where other pixels pass untold or are lost, or the offered command does not run."""
     told = []
     for size in (0.31, 0.5):

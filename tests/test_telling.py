@@ -150,7 +150,7 @@ def test_the_doctor_is_told_in_json(told, monkeypatch):
     assert isinstance(found["gpus"], list)
 
 
-def test_a_training_is_told_in_json(told, tmp_path):
+def test_a_training_is_told_in_json(told, tmp_path, small_preset):
     """Fails where the model's file or its error on unseen samples is not in the object."""
     words = "--image-size 64 --samples 4 --batch-size 4 --epochs 1 --preset fast --boundary zero"
     found = told("train", "laplacian", *words.split(), "--output", tmp_path / "run")["result"]

@@ -40,8 +40,8 @@ def test_plain_resolutions_are_pixel_sizes_where_they_can_be(unit, metres, tmp_p
     image = np.ones((8, 9), np.uint16)
     for size, expected in ((5e-11, (0.05, "nm")), (6.5e-7, (650, "nm")), (2e-6, (2, "um"))):
         tifffile.imwrite(
-            tmp_path / "a.tif", image, resolution=(metres / size,) * 2, resolutionunit=unit,
-            metadata=None,
+            tmp_path / "a.tif", image, resolution=((round(metres / size), 1),) * 2,
+            resolutionunit=unit, metadata=None,
         )  # fmt: skip
         (height, width, units), notes = scale_of(tmp_path / "a.tif")
         assert (height, width, units) == (*[pytest.approx(expected[0], rel=1e-4)] * 2, expected[1])

@@ -7,6 +7,7 @@ import signal
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import plain_noise
 
 from mcnn_keras import InputError, Problem, TrainingStopped, load, predict, train
 from mcnn_keras.training import build, loop
@@ -92,10 +93,11 @@ def test_a_start_without_a_first_layer_gives_its_channels_no_weight(tiny, tmp_pa
     np.testing.assert_allclose(predict(after.model, frame), predict(before.model, frame), atol=1e-5)
 
 
-def test_a_start_of_frames_gives_further_channels_no_weight(tmp_path):
+def test_a_start_of_frames_gives_further_channels_no_weight(tmp_path, monkeypatch):
     """Fails where channels made of the same frames go before those that the start knew."""
     from mcnn_keras.problems import Denoise
 
+    monkeypatch.setattr(Denoise, "detect", plain_noise)
     options = {
         "image_size": 32, "samples": 4, "epochs": 1, "batch_size": 4, "filters": (4, 8),
         "learning_rate": 1e-12, "precision": "float32", "mixed_sizes": False,
@@ -137,7 +139,7 @@ def test_another_seed_is_another_run(tiny):
         (1, {}),
         (2, {"fresh": False, "loss_weights": "annealed"}),
         (3, {"mixed_sizes": True, "samples": 16}),
-        (3, {"fresh": False}),
+        pytest.param(3, {"fresh": False}, marks=pytest.mark.slow),
     ],
 )
 def test_a_resumed_run_ends_as_one_never_stopped(tiny, tmp_path, monkeypatch, step, options):

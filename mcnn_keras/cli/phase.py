@@ -9,7 +9,7 @@ import click
 
 from .options import OpticsOptions, SeriesOptions, overwriting, reporting
 from .quiet import import_tensorflow
-from .reconstruct import measured, progress, require_wave_free, write_wave
+from .reconstruct import measured, progress, require_wave_free, write_uncertainty, write_wave
 from .telling import telling, write_report
 
 # What an agreement does not tell.
@@ -28,6 +28,11 @@ UNPROVED = "it does not prove the optics, nor the sign of the defocus"
     help="Improve the agreement of the wave with the images; takes seconds to minutes.  "
     "[default: with two or more planes; with one, uneven light would be taken for a phase]",
 )  # fmt: skip
+@click.option(
+    "--uncertainty", is_flag=True,
+    help="Also write NAME_uncertainty: half-widths of intervals around phase and amplitude in "
+    "which the truth is in 90 % of the pixels.",
+)  # fmt: skip
 @overwriting
 @reporting
 @SeriesOptions.attach
@@ -37,6 +42,7 @@ def phase(
     output: str,
     model: str,
     refine: bool | None,
+    uncertainty: bool,
     overwrite: bool,
     report: str | None,
     **values: Any,
@@ -61,6 +67,7 @@ def phase(
     from ..files import output_types
     from ..inference.any_planes import outside
     from ..inference.assumptions import compare_optics
+    from ..inference.finished import uncertainty_of
     from ..inference.planes import require_out_of_focus
     from ..models import AnyPlanes
     from ..models.saving import read_card
@@ -70,7 +77,8 @@ def phase(
     card = read_card(model)
     output_types(output)
     result = Path(output)
-    require_wave_free(result, inputs, chosen, overwrite, model, report)
+    further = [uncertainty_of(result)] if uncertainty else []
+    require_wave_free(result, inputs, chosen, overwrite, model, report, further)
     series, optics, lit = measured(inputs, chosen, instrument)
     require_out_of_focus(series.defocus)
     if isinstance(card.inputs, AnyPlanes):
@@ -81,9 +89,12 @@ def phase(
     from ..focal_series.network import frames_of
     from ..focal_series.retrieval import mostly_negative, retrieved
     from ..inference.fastest import engine_for
+    from ..inference.uncertain import UncertainEngine, engine_with_uncertainty
 
     own = frames_of(card, model, series.defocus, optics.unit)
-    engine = engine_for(model, say=tell.say, start=import_tensorflow)
+    choice = engine_with_uncertainty(model, "auto") if uncertainty else "auto"
+    engine = engine_for(model, choice, say=tell.say, start=import_tensorflow)
+    engine = UncertainEngine(engine.model) if uncertainty else engine
     planes = tuple(series.defocus[i] for i in own)
     series = series._replace(images=series.images[..., own], defocus=planes)
     found = retrieved(engine, series, optics, refine, progress)
@@ -97,14 +108,16 @@ def phase(
             agreement_before=found.before,
         )
     tell.facts(model=model, agreement=found.agreement, refined=found.before is not None)
-    if found.doubt:
-        tell.warn(found.doubt)
+    for line in filter(None, (found.doubt, *found.unusual)):
+        tell.warn(line)
     refined = "no" if found.before is None else "yes"
     facts = {"model": model, "agreement": score, "refined": refined}
     if found.guess:
         facts["amplitude"] = "not determined"
         tell.done(found.guess, amplitude=facts["amplitude"])
     write_wave(result, series, optics, found.phase, found.amplitude, lit, facts)
+    for path in further:
+        write_uncertainty(path, series, optics, found.uncertainty, lit)
     if mostly_negative(found.phase):
         tell.done(
             "the object is mostly negative: if it is denser than its surroundings, the planes are "
@@ -116,6 +129,8 @@ def phase(
         told: dict[str, Any] = {**facts, "engine": engine.name, "result": result.name}
         write_report(
             report, "mcnn-keras: phase",
-            wave_views(series, optics, found.phase, found.amplitude, lit, result.name),
+            wave_views(
+                series, optics, found.phase, found.amplitude, lit, result.name, found.uncertainty
+            ),
             [*told.items(), *optics_facts(optics, series.defocus)], shown_planes(series),
         )  # fmt: skip

@@ -59,6 +59,11 @@ class PredictionOptions(Options):
         help="Continue an interrupted run; finished results stay.",
     )  # fmt: skip
     overwrite: bool = option("--overwrite", is_flag=True, help=OVERWRITE)
+    uncertainty: bool = option(
+        "--uncertainty", is_flag=True,
+        help="Also write NAME_uncertainty: the half-width of an interval around the result in "
+        "which the truth is in 90 % of the pixels, in the unit of the result.",
+    )  # fmt: skip
     video: str | None = option(
         "--video", type=click.Path(), metavar="FILE.gif",
         help="Also write a video of input and result side by side: .gif, or .mp4 with "
@@ -91,8 +96,8 @@ class PredictionOptions(Options):
     def of_results(self) -> dict[str, Any]:
         """The options of `mcnn_keras.inference.stream.execute`."""
         names = (
-            "dtype", "batch_size", "tile_size", "resume", "overwrite", "video", "truth", "fps",
-            "report",
+            "dtype", "batch_size", "tile_size", "resume", "overwrite", "uncertainty", "video",
+            "truth", "fps", "report",
         )  # fmt: skip
         return {name: getattr(self, name) for name in names}
 

@@ -130,6 +130,7 @@ def require_wave_free(
     overwrite: bool,
     model: str | None = None,
     report: str | None = None,
+    further: Sequence[Path] = (),
 ) -> None:
     """Refuse a result that would replace what is there; see `mcnn_keras.files.require_free`."""
     from ..files import require_free, split_name
@@ -140,7 +141,7 @@ def require_wave_free(
     given += [name for name in (chosen.flat, chosen.background) if name]
     sources = [split_name(name)[0] for name in given]
     models = [model_path(model)] if model else []
-    places = [result, result.with_suffix(".png")]
+    places = [result, result.with_suffix(".png"), *further]
     require_free(places, [*sources, *models], overwrite)
     if report is not None:
         from ..report import require_report
@@ -155,25 +156,14 @@ def write_wave(
     """Write a phase, and an amplitude if there is one, and a .png preview; report the files."""
     import numpy as np
 
-    from ..files import Axis, Panel, pixel_length, write_figure, write_recording
+    from ..files import Panel, write_figure
     from ..inference.planes import counted
 
-    channels = [c.copy() for c in (phase, amplitude) if c is not None]
-    if lit is not None:
-        for channel in channels:
-            channel[~lit] = np.nan
-    field = series.axes
-    if pixel_length(series.axes, optics.unit) != optics.pixel_size:  # from an option or a .json
-        field = tuple(a._replace(scale=optics.pixel_size, units=optics.unit) for a in field)
-    between = (Axis("output", len(channels)),) if len(channels) > 1 else ()
-    labels = ["phase", "amplitude"][: len(channels)]
     title = series.title
     if facts:
         title = "; ".join([*([title] if title else []), *(f"{k} {v}" for k, v in facts.items())])
-    result.parent.mkdir(parents=True, exist_ok=True)
-    write_recording(
-        result, _stack(channels), (*between, *field), title, labels=labels, say=telling().say
-    )
+    channels = [c for c in (phase, amplitude) if c is not None]
+    channels = _write_channels(result, channels, series, optics, lit, title)
     panels = [Panel(channels[0], "phase", "rad")]
     panels += [Panel(c, "amplitude", "1") for c in channels[1:]]
     picture = result.with_suffix(".png")
@@ -188,6 +178,42 @@ def write_wave(
         files=[result, picture], phase_span=[seen.min(), seen.max()],
         planes=list(series.defocus), unit=optics.unit,
     )  # fmt: skip
+
+
+def write_uncertainty(
+    path: Path, series: Any, optics: Any, widths: Sequence[Any], lit: Any
+) -> None:
+    """Write the uncertainty of phase and amplitude; report its file and its size."""
+    import numpy as np
+
+    _write_channels(path, widths, series, optics, lit, "half-widths of intervals of 90 %")
+    middle = float(np.median(widths[0]))
+    telling().done(
+        f"{path}: half-widths of intervals in which the truth is in 90 % of the pixels; of the "
+        f"phase {middle:.2g} rad in the median pixel",
+        files=[path], uncertainty=middle,
+    )  # fmt: skip
+
+
+def _write_channels(
+    path: Path, channels: Sequence[Any], series: Any, optics: Any, lit: Any, title: str
+) -> list[Any]:
+    """Write phase and amplitude, or what belongs to them; returns them, NaN where it is dark."""
+    import numpy as np
+
+    from ..files import Axis, pixel_length, write_recording
+
+    channels = [np.array(c) if lit is None else np.where(lit, c, np.nan) for c in channels]
+    field = series.axes
+    if pixel_length(series.axes, optics.unit) != optics.pixel_size:  # from an option or a .json
+        field = tuple(a._replace(scale=optics.pixel_size, units=optics.unit) for a in field)
+    between = (Axis("output", len(channels)),) if len(channels) > 1 else ()
+    labels = ["phase", "amplitude"][: len(channels)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_recording(
+        path, _stack(channels), (*between, *field), title, labels=labels, say=telling().say
+    )
+    return channels
 
 
 def _tell_of_slow(phase: Any, cutoff: float, optics: Any) -> None:

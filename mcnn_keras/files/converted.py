@@ -28,6 +28,32 @@ class Shifted:
         return np.asarray(self.frames[frames]) + self.offset
 
 
+class Part:
+    """Some frames of each group of frames, as they are read.
+
+    Parameters
+    ----------
+    frames : object
+        With shape (frames, height, width) and slices.
+    group : int
+        Frames of a group, which follow each other.
+    first, count : int
+        Which frames of each group.
+    """
+
+    def __init__(self, frames: Any, group: int, first: int, count: int) -> None:
+        self.frames, self.group, self.first, self.count = frames, group, first, count
+        self.shape = (frames.shape[0] // group * count, *frames.shape[1:])
+        self.dtype, self.ndim = np.dtype(frames.dtype), len(self.shape)
+
+    def __getitem__(self, frames: Any) -> np.ndarray:
+        wanted = np.arange(self.shape[0])[frames]
+        if not len(wanted):
+            return np.empty((0, *self.shape[1:]), self.dtype)
+        at = wanted // self.count * self.group + self.first + wanted % self.count
+        return np.asarray(self.frames[int(at[0]) : int(at[-1]) + 1])[at - at[0]]
+
+
 class Converted:
     """Frames in another data type, converted as they are read.
 

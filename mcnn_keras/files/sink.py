@@ -31,7 +31,8 @@ class Sink:
             self._file.close()  # which writes what is left
         except OSError as error:
             self.failed = self.failed or error
-        if kind is None:
+        # What fails in the block after a failed write is only a consequence of it.
+        if kind is None or issubclass(kind, Exception):
             self.check()
 
     def __fspath__(self) -> str:

@@ -84,6 +84,19 @@ def network_answer(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Phase, in rad, and amplitude (or None) that a network retrieves from a series.
 
+    As `with_uncertainty`, which see for the parameters, without the uncertainties.
+    """
+    return with_uncertainty(model, series, optics, progress)[:2]
+
+
+def with_uncertainty(
+    model: Any,
+    series: FocalSeries,
+    optics: Optics,
+    progress: Callable[[int, int], Any] = lambda done, count: None,
+) -> tuple[np.ndarray, np.ndarray | None, list[np.ndarray]]:
+    """Phase, in rad, amplitude (or None), and the uncertainty of each.
+
     Parameters
     ----------
     model : keras.Model or engine
@@ -93,14 +106,28 @@ def network_answer(
         Only a model for any planes uses it.
     progress : callable
         As for `mcnn_keras.predict`, for each size of the field.
+
+    Returns
+    -------
+    phase, amplitude : numpy.ndarray
+    uncertainty : list of numpy.ndarray
+        Of phase and amplitude; empty unless the model is an engine that gives it.
     """
     from ..inference.predict import predict
 
     if isinstance(model.card.inputs, AnyPlanes):
-        return at_any_planes(model, series.images, series.defocus, optics, progress)
+        return _at_any_planes(model, series.images, series.defocus, optics, progress)
     own = match_planes(model.card.inputs, series.defocus)
     found = predict(model, series.images[..., own], axes="yxz", progress=progress)
-    return (found, None) if found.ndim == 2 else (found[..., 0], found[..., 1])
+    return _parts(np.atleast_3d(found), len(getattr(model, "answers", model.card).outputs))
+
+
+def _parts(
+    found: np.ndarray, outputs: int
+) -> tuple[np.ndarray, np.ndarray | None, list[np.ndarray]]:
+    """Phase, amplitude or None, and uncertainties, of (height, width, channels)."""
+    channels = [found[..., c] for c in range(found.shape[-1])]
+    return channels[0], channels[1] if outputs > 1 else None, channels[outputs:]
 
 
 def at_any_planes(
@@ -131,6 +158,18 @@ def at_any_planes(
     phase, amplitude : numpy.ndarray
         (height, width); in rad, mean-free.
     """
+    phase, amplitude, _ = _at_any_planes(model, images, defocus, optics, progress)
+    return phase, amplitude
+
+
+def _at_any_planes(
+    model: Any,
+    images: np.ndarray,
+    defocus: Sequence[float],
+    optics: Optics,
+    progress: Callable[[int, int], Any],
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """As `at_any_planes`; with the uncertainties, that of the phase the largest of all fields."""
     from ..inference.predict import predict
 
     def answer(images: np.ndarray, times: int) -> np.ndarray:
@@ -144,19 +183,24 @@ def at_any_planes(
     wide = max(shape) / model.card.largest_trained, min(shape) / SMALLEST
     levels = max(0, min(math.ceil(math.log2(wide[0]) - 0.25), math.floor(math.log2(wide[1]))))
     whole = [-(-n // 2**levels) * 2**levels for n in shape]
-    widths = [(0, m - n) for n, m in zip(shape, whole, strict=True)]
-    fields = [np.pad(images, (*widths, (0, 0)), mode="symmetric") if levels else images]
+    added = [(0, m - n) for n, m in zip(shape, whole, strict=True)]
+    fields = [np.pad(images, (*added, (0, 0)), mode="symmetric") if levels else images]
     for _ in range(levels):
         fields.append(halved(fields[-1]))
-    phase = amplitude = np.zeros(0)
+    phase = amplitude = slow = np.zeros(0)
+    widths: list[np.ndarray] = []
     for level in range(levels, -1, -1):
         found = answer(fields[level], 2**level)
-        slow = phase
+        slow, wider = phase, widths
         phase, amplitude = found[..., 0], found[..., 1]
+        widths = [found[..., c] for c in range(2, found.shape[-1])]
         if level < levels:
             phase = with_slow(phase, enlarged(slow))
+        if level < levels and widths:
+            widths[0] = np.maximum(widths[0], enlarged(wider[0]))
     phase = phase[: shape[0], : shape[1]]
-    return phase - phase.mean(), amplitude[: shape[0], : shape[1]]
+    inner = [field[: shape[0], : shape[1]] for field in (amplitude, *widths)]
+    return phase - phase.mean(), inner[0], inner[1:]
 
 
 def halved(field: np.ndarray) -> np.ndarray:

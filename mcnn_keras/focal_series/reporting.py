@@ -31,6 +31,7 @@ def wave_views(
     amplitude: np.ndarray | None,
     lit: np.ndarray | None = None,
     name: str = "Result",
+    uncertainty: Sequence[np.ndarray] = (),
 ) -> list[View]:
     """A wave, and for some planes the measured and the simulated image and their difference.
 
@@ -45,6 +46,8 @@ def wave_views(
     lit : (height, width) array of bool, optional
         The pixels within a field stop; others have no value.
     name : str
+    uncertainty : sequence of (height, width) array
+        Half-widths of intervals around phase and amplitude.
 
     Returns
     -------
@@ -60,6 +63,11 @@ def wave_views(
     layers = [Layer("Phase", within(phase), "rad")]
     if amplitude is not None:
         layers.append(Layer("Amplitude", within(amplitude), note="relative to its mean"))
+    note = "half-width of an interval in which the truth is in 90 % of the pixels"
+    layers += [
+        Layer(f"Uncertainty of the {what}", within(half), unit, 0.0, note=note)
+        for half, what, unit in zip(uncertainty, ("phase", "amplitude"), ("rad", ""), strict=False)
+    ]
     image = series.images[..., nearest]
     at = f"at {series.defocus[nearest]:g} {optics.unit}"
     layers.insert(0, Layer(f"Input {at}", within(image / image.mean()), RELATIVE))

@@ -41,10 +41,10 @@ def with_planes(engine: Any, defocus: Sequence[float], unit: str = "um") -> Any:
     if len(set(planes)) < len(planes):
         raise InputError(f"defocus {planes} names a plane twice; give each plane once")
     require_out_of_focus(planes)
-    told = copy.copy(engine)
-    told.card = dataclasses.replace(
-        engine.card, inputs=Planes(tuple(planes), tuple(0.0 for _ in planes), unit)
-    )
+    told, inputs = copy.copy(engine), Planes(tuple(planes), tuple(0.0 for _ in planes), unit)
+    told.card = dataclasses.replace(engine.card, inputs=inputs)
+    if hasattr(engine, "answers"):
+        told.answers = dataclasses.replace(engine.answers, inputs=inputs)
     return told
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..models.normalization import finite
+from ..models.finite import finite
 
 _compiled: Any = weakref.WeakKeyDictionary()
 
@@ -33,10 +33,10 @@ class TensorFlowEngine:
     def __init__(self, model: Any) -> None:
         from ..network import stride
 
-        self.card, self.stride = model.card, stride(model)
+        self.model, self.card, self.stride = model, model.card, stride(model)
         halved = any(layer.compute_dtype == "bfloat16" for layer in model.layers)
         self.precision = "bfloat16" if halved else "float32"
-        self._compute = full_size_function(model)
+        self._compute = output_function(model)
 
     def compute(self, batch: np.ndarray) -> np.ndarray:
         """The network's output for a batch; both (batch, height, width, channels), float32."""
@@ -54,6 +54,8 @@ class Averaged:
     def __init__(self, engine: Any) -> None:
         self.engine, self.card, self.stride = engine, engine.card, engine.stride
         self.name, self.precision = engine.name, engine.precision
+        if hasattr(engine, "answers"):
+            self.answers = engine.answers
 
     def compute(self, batch: np.ndarray) -> np.ndarray:
         """As `compute` of the engine; takes eight times as long."""
@@ -79,33 +81,37 @@ def engine_of(model: Any) -> Any:
     return TensorFlowEngine(model)
 
 
-def full_size_function(model: Any) -> Callable[[Any], Any]:
+def output_function(model: Any, interval: bool = False) -> Callable[[Any], Any]:
     """The model's full-size output as a function of a batch, compiled once per model.
 
     Parameters
     ----------
     model : keras.Model
         With its card.
+    interval : bool
+        Whether to return a list of this output and that of the interval.
 
     Returns
     -------
     callable
-        (batch, height, width, channels) of network inputs -> tf.Tensor.
+        (batch, height, width, channels) of network inputs -> tf.Tensor, or two.
     """
     import tensorflow as tf
 
-    if model not in _compiled:
+    known = _compiled.setdefault(model, {})
+    if interval not in known:
         import keras
 
-        # Only the layers that output_1 needs.
-        full_size = keras.Model(model.inputs, model.outputs[0])
+        # Only the layers that these outputs need.
+        outputs = [model.outputs[0], model.outputs[-1]] if interval else model.outputs[0]
+        wanted = keras.Model(model.inputs, outputs)
         channels = model.card.network["input_channels"]
-        _compiled[model] = tf.function(
-            lambda x: full_size(x, training=False),
+        known[interval] = tf.function(
+            lambda x: wanted(x, training=False),
             input_signature=[tf.TensorSpec((None, None, None, channels), tf.float32)],
             autograph=False,
         )
-    return _compiled[model]
+    return known[interval]
 
 
 def measured_radius(engine: Any, threshold: float = 1e-5, size: int = 1024) -> int:

@@ -27,6 +27,12 @@ def picture_of(output: Path) -> Path:
     return output.with_suffix(".png")
 
 
+def uncertainty_of(output: Path) -> Path:
+    """The uncertainty beside a result."""
+    ending = ".ome" + output.suffix if output.stem.endswith(".ome") else output.suffix
+    return output.with_name(output.name.removesuffix(ending) + "_uncertainty" + ending)
+
+
 def note(output: Path, told: Mapping[str, Any], files: Iterable[Path], **facts: Any) -> str:
     """What the picture keeps.
 

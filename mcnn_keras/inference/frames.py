@@ -128,8 +128,9 @@ class FrameWindows:
             (frames, height, width, window), float32. Missing pixels, and all pixels of neighbours
             that are not used, are NaN.
         completed : callable
-            Takes and returns results, (frames, height, width). It restores the raw values of
-            faulty pixels with faults='keep', and always of pixels deep within rims and masks.
+            Takes and returns results, (frames, height, width[, result and uncertainty]). It
+            restores the raw values of faulty pixels with faults='keep', and always of pixels deep
+            within rims and masks; their uncertainty is NaN.
         """
         shape = self._frame(start).raw.shape
         windows = np.moveaxis(np.empty((stop - start, self.window, *shape), np.float32), 1, -1)
@@ -145,7 +146,11 @@ class FrameWindows:
 
         def completed(answers: np.ndarray) -> np.ndarray:
             for place, where, values in kept:
-                answers[place][where] = values
+                if answers.ndim == 4:
+                    answers[place][where] = np.nan
+                    answers[place, ..., 0][where] = values
+                else:
+                    answers[place][where] = values
             return answers
 
         return windows, completed

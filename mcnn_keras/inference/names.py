@@ -33,7 +33,10 @@ def expanded(name: str | Path, say: Callable[[str], Any] = lambda text: None) ->
         found = sorted(p for p in path.iterdir() if is_image_file(p))
         kept = [str(p) for p in without_parts(inputs_among(found, say), say)]
         if not kept:
-            raise InputError(f"the folder {path} holds no image file")
+            raise InputError(
+                f"the folder {path} holds no image file; these are read: .tif, .png, .jpg, .npy, "
+                ".h5, .zarr, .mrc, and with the extra [em] .dm3, .dm4, .emd, .ser, .hspy and others"
+            )
         return kept
     file, image = split_name(name)
     if os.path.exists(file) or not any(c in file for c in "*?["):
@@ -46,7 +49,9 @@ def expanded(name: str | Path, say: Callable[[str], Any] = lambda text: None) ->
 
 
 def without_parts(
-    paths: Sequence[Path], say: Callable[[str], Any] = lambda text: None
+    paths: Sequence[Path],
+    say: Callable[[str], Any] = lambda text: None,
+    taken: Callable[[Path], Any] = lambda path: False,
 ) -> list[Path]:
     """The files, each image once: of TIA's .emi and the .ser files that it describes.
 
@@ -57,6 +62,8 @@ def without_parts(
     paths : sequence of Path
     say : callable
         Takes a line about what is left out.
+    taken : callable
+        Whether the images of a .ser file are taken already; its .emi then is left out.
     """
     left: set[Path] = set()
     for emi in (p for p in paths if p.suffix.lower() == ".emi"):
@@ -65,7 +72,8 @@ def without_parts(
         if parts:
             stats = [p.stat() for p in (emi, *parts)]
             opens = _opens(emi, tuple((s.st_size, s.st_mtime_ns) for s in stats))
-            out, instead = (parts, [emi]) if opens else ([emi], parts)
+            whole = opens and not any(taken(part) for part in parts)
+            out, instead = (parts, [emi]) if whole else ([emi], parts)
             left.update(out)
             names = (", ".join(p.name for p in some) for some in (out, instead))
             say("left out: {}; the images are taken from {}".format(*names))

@@ -69,7 +69,14 @@ class Report:
         self._shown = {jobs[i].output for i in shown}
         self._each = max(1, min(EACH, ALL // max(len(shown), 1)))
 
-    def show(self, job: Job, card: ModelCard, measurements: Measurements, results: Any) -> None:
+    def show(
+        self,
+        job: Job,
+        card: ModelCard,
+        measurements: Measurements,
+        results: Any,
+        uncertainties: Any = None,
+    ) -> None:
         """Keep some images of a job, and their results.
 
         Parameters
@@ -80,6 +87,8 @@ class Report:
         results : object
             With slices [start:stop] of (frames, height, width), all outputs of each measurement
             one after another, as in a `Spool`.
+        uncertainties : object, optional
+            The same of the results' uncertainties.
         """
         if self.path is None:
             return
@@ -95,6 +104,9 @@ class Report:
             if len(measurements) > 1:
                 name += f", image {number} (counted from 0)"
             layers = layers_of(card, measurements, number, np.asarray(answers))
+            if uncertainties is not None:
+                halves = uncertainties[outputs * number : outputs * (number + 1)]
+                layers += uncertain(card, np.asarray(halves))
             view = _view(name, layers, pixel, unit, job)
             # Small enough for a page at once: of long runs, little is held.
             self.views.append(view.within(PIXELS / (len(self._shown) * len(numbers))))
@@ -214,6 +226,16 @@ def layers_of(
     ]
     inputs = _inputs(card, measurements, number)
     return [inputs[0], *results, *inputs[1:]]
+
+
+def uncertain(card: ModelCard, halves: np.ndarray) -> list[Layer]:
+    """The pictures of half-widths, (outputs, height, width)."""
+    several = len(card.outputs) > 1
+    note = "half-width of an interval in which the truth is in 90 % of the pixels"
+    return [
+        Layer(f"Uncertainty ({o.name})" if several else "Uncertainty", half, o.unit, 0.0, note=note)
+        for o, half in zip(card.outputs, halves, strict=True)
+    ]
 
 
 def _inputs(card: ModelCard, measurements: Measurements, number: int) -> list[Layer]:

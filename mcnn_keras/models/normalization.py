@@ -15,10 +15,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors import InputError, NotFinite
+from ..errors import InputError
 from ..physics import arrays
 from ..physics.arrays import Array
 from ..physics.contrast_transfer import contrast_scale
+from .finite import finite
 
 PIXELS = (-3, -2)
 
@@ -73,6 +74,10 @@ class Normalization:
         """
         with np.errstate(over="ignore", invalid="ignore"):
             return finite(self.restore(answer, scale))
+
+    def width(self, width: np.ndarray, scale: Any) -> np.ndarray:
+        """Differences between two outputs of the network, in the units of the results."""
+        return width
 
     def error_scale(self, outputs: int) -> np.ndarray:
         """Factors that convert errors of the network's outputs to the units of the results."""
@@ -161,6 +166,10 @@ class ScaledContrast(Contrast):
     def restore(self, answer: np.ndarray, scale: Any) -> np.ndarray:
         """Phases minus their means, in rad; amplitudes."""
         return super().restore(answer * scale + self._ones, None)
+
+    def width(self, width: np.ndarray, scale: Any) -> np.ndarray:
+        """In rad; of amplitudes."""
+        return width * scale
 
     @property
     def error_unit(self) -> str | None:
@@ -260,6 +269,10 @@ class FrameScale(Normalization):
         deviation, mean = float(scale["deviation"]), float(scale["mean"])
         return (answer - (answer * scale["seen"]).mean((0, 1))) * deviation + mean
 
+    def width(self, width: np.ndarray, scale: Any) -> np.ndarray:
+        """In the frame's own scale."""
+        return width * np.float32(scale["deviation"])
+
     def config(self) -> dict[str, Any]:
         """The values for a card."""
         return {"kind": self.kind, "outliers": self.outliers, "missing": self.missing}
@@ -307,6 +320,10 @@ class Fixed(Normalization):
         own = answer * _f32(self.output_deviation) + _f32(self.output_mean)
         return super().restore(own, scale)
 
+    def width(self, width: np.ndarray, scale: Any) -> np.ndarray:
+        """In the scale of the targets."""
+        return width * _f32(self.output_deviation)
+
     def error_scale(self, outputs: int) -> np.ndarray:
         """The outputs' deviations."""
         return np.broadcast_to(np.asarray(self.output_deviation, np.float64), (outputs,))
@@ -337,22 +354,6 @@ def from_config(config: Mapping[str, Any]) -> Normalization:
     """
     values = dict(config)
     return KINDS[values.pop("kind")](**values)
-
-
-def finite(answer: np.ndarray) -> np.ndarray:
-    """An answer, unless something in it is no number.
-
-    Raises
-    ------
-    InputError
-        If it holds NaN or infinity: the model is damaged, or the image far from what it knows.
-    """
-    if not np.isfinite(answer).all():
-        raise NotFinite(
-            "the model answers NaN or infinity; its file is damaged, or the image holds values "
-            "that are far too large"
-        )
-    return answer
 
 
 def _require_light(image: np.ndarray, mean: np.ndarray) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import InputError, reason
 from . import onnx_file
 from .card import parsed_card
-from .normalization import finite
+from .finite import finite
 
 KEY, STRIDE_KEY = "mcnn_keras", "mcnn_keras_stride"
 OPSET = 21

@@ -12,6 +12,7 @@ import h5py
 from ..errors import InputError, reason
 from ..files import replacing
 from ..files.checks import require_ending
+from ..files.sink import Sink
 from ..version import version_of
 from .card import ModelCard, parsed_card
 from .weights import (
@@ -65,16 +66,19 @@ def save(model: Any, path: str | Path) -> None:
     ------
     InputError
         If the name does not end in .h5, or the model has no card.
+    OSError
+        If the file cannot be written, e.g. as the disk is full.
     """
     path = Path(path)
     if path.suffix != ".h5":
         raise InputError(f"{path} does not end in .h5; give a name like phase.h5")
     if not hasattr(model, "card"):
         raise InputError("the model has no card; save models that mcnn_keras trained or loaded")
-    with replacing(path) as part:
-        _write_keras_file(model, part)
-        with h5py.File(part, "r+") as file:
-            seal(file, model.card)
+    with replacing(path) as part, Sink(part) as sink, _KerasFile(sink, "w") as file:
+        _write_keras_file(model, file)
+        file.flush()
+        sink.check()
+        seal(file, model.card)
 
 
 def seal(file: Any, card: ModelCard) -> None:
@@ -118,7 +122,7 @@ def load(path: str | Path, precision: str = "float32") -> Any:
         from .onnx import OnnxModel
 
         return OnnxModel(path)
-    from ..network import build, least_size, receptive_radius
+    from ..network import build, receptive_radius, size
 
     if precision not in PRECISIONS:
         raise InputError(f"precision {precision!r} is not known; choose 'float32' or 'bfloat16'")
@@ -128,7 +132,7 @@ def load(path: str | Path, precision: str = "float32") -> Any:
         with h5py.File(path, "r") as file:
             text, told = text_attribute(file, ATTRIBUTE), text_attribute(file, DIGEST)
             found = stored(file)
-            require_room(found, *least_size(card.network))
+            require_room(found, *size(card.network))
             model = build(card.network, precision)
             for layer in model.layers:
                 if layer.weights:
@@ -204,13 +208,20 @@ def card_of(model: Any) -> ModelCard:
     return model.card if hasattr(model, "card") else read_card(model)
 
 
-def _write_keras_file(model: Any, path: Path) -> None:
+class _KerasFile(h5py.File):
+    """An open HDF5 file, which Keras knows by the ending of its name."""
+
+    def __str__(self) -> str:
+        return "model.h5"
+
+
+def _write_keras_file(model: Any, file: h5py.File) -> None:
     # For each .h5 file, Keras logs advice to use its other format; here .h5 is intended.
     from absl import logging
 
     level = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)
     try:
-        model.save(path, include_optimizer=False)
+        model.save(file, include_optimizer=False)
     finally:
         logging.set_verbosity(level)

@@ -52,6 +52,7 @@ NETWORK = fields(
         "full_size_filters": optional(whole(0, 2**14)),
         "head_kernel": one_of(2, 4),
         "gated": flag,
+        "interval": flag,
         "scaled_by": optional(several(optional(whole(0, 2**14 - 1)))),
     },
     needed=("input_channels", "output_channels", "scale"),

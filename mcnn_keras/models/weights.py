@@ -95,7 +95,7 @@ def require_room(found: Mapping[str, Any], layers: int, weights: int) -> None:
     found : dict
         From `stored`.
     layers, weights : int
-        That the network has at least, see `mcnn_keras.network.least_size`.
+        That the network has, see `mcnn_keras.network.size`.
     """
     there = sum(dataset.size for dataset in found.values())
     if there < weights or len(found) < layers:

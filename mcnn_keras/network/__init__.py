@@ -3,9 +3,9 @@
 from .builder import MCNN, PRESETS, build, preset_settings, stride
 from .discriminator import discriminator
 from .receptive import receptive_radius
-from .size import least_size
+from .size import size
 
 __all__ = [
-    "MCNN", "PRESETS", "build", "discriminator", "least_size", "preset_settings",
-    "receptive_radius", "stride",
+    "MCNN", "PRESETS", "build", "discriminator", "preset_settings", "receptive_radius", "size",
+    "stride",
 ]  # fmt: skip

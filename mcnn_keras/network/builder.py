@@ -10,6 +10,7 @@ import keras
 from keras import layers, ops
 
 from .cells import CELLS, convolve
+from .interval import interval_head
 
 PRESETS: dict[str, dict[str, Any]] = {
     # About 4 M parameters, and no layer at full size, since such layers take most of the time: the
@@ -67,6 +68,7 @@ def MCNN(
     head_kernel: int = 4,
     gated: bool = False,
     scaled_by: Sequence[int | None] | None = None,
+    interval: bool = False,
     name: str = "mcnn",
 ) -> keras.Model:
     """Build a multi-scale convolutional network for an image-to-image problem.
@@ -104,6 +106,9 @@ def MCNN(
     scaled_by : sequence of int or None, optional
         For each channel of the target, the channel of the input that multiplies the output; None
         for no scaling. Such an input channel is constant over a field.
+    interval : bool
+        Add a last output, ``interval``: the logarithm of the half-width of an interval around the
+        full-size answer. No other output depends on it.
 
     Returns
     -------
@@ -154,9 +159,11 @@ def MCNN(
         outputs[decoders + 1] = _head(x, output_channels, decoders + 1)
     for m in range(decoders, 0, -1):
         level = m - 1 - int(math.log2(scale))
+        if m == 1:
+            features = x
         if m == 1 and not settings["full_size_filters"]:
-            features = convolve(x, 8 * output_channels, normalization, "decoder_1")
-            outputs[1] = _sub_pixel_head(features, output_channels, head_kernel)
+            own = convolve(x, 8 * output_channels, normalization, "decoder_1")
+            outputs[1] = _sub_pixel_head(own, output_channels, head_kernel)
             if gated:
                 # From all features, as those of the answer do not show how good the image is.
                 x = convolve(x, 8 * output_channels, normalization, "gate_2")
@@ -175,7 +182,10 @@ def MCNN(
                 outputs[1] = _gated(image, outputs[1], gate, scaled_by)
     if scaled_by is not None and any(k is not None for k in scaled_by):
         outputs = _scaled(image, outputs, scaled_by)
-    return keras.Model(image, [outputs[m] for m in sorted(outputs)], name=name)
+    found = [outputs[m] for m in sorted(outputs)]
+    if interval:
+        found.append(interval_head(image, outputs[1], features, decoders - 1, scale))
+    return keras.Model(image, found, name=name)
 
 
 def preset_settings(preset: str, **overrides: Any) -> dict[str, Any]:

@@ -14,13 +14,15 @@ class _Reach(NamedTuple):
     after: float
 
 
-def receptive_radius(model: Any) -> int | None:
-    """The largest distance at which an input pixel affects a pixel of the full-size answer.
+def receptive_radius(model: Any, output: int = 0) -> int | None:
+    """The largest distance at which an input pixel affects a pixel of an output.
 
     Parameters
     ----------
     model : keras.Model
         A model that `MCNN` built.
+    output : int
+        Which of its outputs; by default the full-size answer.
 
     Returns
     -------
@@ -34,7 +36,7 @@ def receptive_radius(model: Any) -> int | None:
             reaches[id(layer.output)] = _Reach(1.0, 0.0, 0.0)
             continue
         reaches[id(layer.output)] = _after(layer, [reaches[id(t)] for t in inputs])
-    found = reaches[id(model.outputs[0])]
+    found = reaches[id(model.outputs[output])]
     return None if found is None else math.ceil(max(found.before, found.after))
 
 

@@ -229,6 +229,8 @@ class Trainer:
         iterator = iter(self._batches())
         began = saved = time.monotonic()
         with interruptible() as interrupted, Progress(s) as progress, self.callbacks as told:
+            if resume:
+                progress.going_on(self.step)
             while self.step < s.steps and not told.stopped:
                 told.batch_begin(self.step)
                 self._advance(next(iterator))

@@ -1,0 +1,98 @@
+"""The calibration of a model's intervals: from predicted widths to intervals that hold.
+
+logarithm of a predicted width -> + correction for widths like it -> exp -> half-width of the
+interval that holds the truth in 90 % of the pixels
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+# The share of pixels whose truth is within the interval.
+COVERAGE = 0.9
+# Bins of the predicted width that are corrected by themselves.
+BINS = 20
+# Errors below this, in the unit of the network's output, count as this.
+SMALLEST = 1e-5
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Corrections of predicted widths, for each output.
+
+    Parameters
+    ----------
+    widths, corrections : sequence of sequence of float
+        For each output: logarithms of predicted widths, rising, and what is added to them.
+    """
+
+    widths: tuple[tuple[float, ...], ...]
+    corrections: tuple[tuple[float, ...], ...]
+
+    @classmethod
+    def fitted(cls, width: np.ndarray, error: np.ndarray, coverage: float = COVERAGE) -> Interval:
+        """The corrections with which the intervals hold on these samples.
+
+        Parameters
+        ----------
+        width, error : (samples, pixels, outputs) array
+            Logarithms of predicted widths and of absolute errors.
+        coverage : float
+        """
+        widths, corrections = [], []
+        for c in range(width.shape[-1]):
+            order = np.argsort(width[..., c], axis=None)
+            own, away = width[..., c].ravel()[order], (error - width)[..., c].ravel()[order]
+            bins = np.array_split(np.arange(len(own)), BINS)
+            places = [float(np.median(own[b])) for b in bins]
+            # The quantile that holds for the next pixel, too, not for these alone.
+            level = [min(1.0, coverage * (1 + 1 / len(b))) for b in bins]
+            found = [float(np.quantile(away[b], at)) for b, at in zip(bins, level, strict=True)]
+            rising = [i for i in range(BINS) if i == 0 or places[i] > places[i - 1]]
+            widths.append(tuple(places[i] for i in rising))
+            corrections.append(tuple(found[i] for i in rising))
+        return cls(tuple(widths), tuple(corrections))
+
+    @classmethod
+    def of(cls, calibration: dict[str, Any]) -> Interval:
+        """The interval of a card's calibration."""
+        return cls(*(tuple(map(tuple, calibration[f.name])) for f in dataclasses.fields(cls)))
+
+    def asdict(self) -> dict[str, Any]:
+        """The values for a card."""
+        return {f.name: [list(v) for v in getattr(self, f.name)] for f in dataclasses.fields(self)}
+
+    def logarithm(self, width: np.ndarray) -> np.ndarray:
+        """Corrected logarithms of predicted widths, (..., outputs)."""
+        parts = [
+            width[..., c] + np.interp(width[..., c], at, add)
+            for c, (at, add) in enumerate(zip(self.widths, self.corrections, strict=True))
+        ]
+        return np.stack(parts, axis=-1)
+
+    def half_width(self, width: np.ndarray) -> np.ndarray:
+        """Half-widths of the intervals, in the unit of the network's output; float32."""
+        return np.exp(self.logarithm(width)).astype(np.float32)
+
+    def measured(self, width: np.ndarray, error: np.ndarray) -> dict[str, Any]:
+        """How often the truth is within the interval, on these samples.
+
+        Returns
+        -------
+        dict
+            ``coverage``: over all pixels; ``coverage by width``: in each tenth of the pixels,
+            ordered by the width; ``coverage of samples``: its 5th and 95th percentile.
+        """
+        within = error <= self.logarithm(width)
+        tenths = np.array_split(np.argsort(width, axis=None), 10)
+        flat = within.ravel()
+        samples = within.mean(axis=tuple(range(1, within.ndim)))
+        return {
+            "coverage": round(float(within.mean()), 4),
+            "coverage by width": [round(float(flat[t].mean()), 4) for t in tenths],
+            "coverage of samples": [round(float(q), 4) for q in np.quantile(samples, (0.05, 0.95))],
+        }
