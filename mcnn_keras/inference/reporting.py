@@ -5,6 +5,7 @@ It collects while the results are made, and writes one page at the end.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from ..files.converted import Shifted
 from ..models import Frames, ModelCard, Planes
 from ..report import Layer, View, write_prediction_report
 from ..report.layers import PIXELS
+from .finished import uncertainty_of
 from .measurements import Measurements
 from .planes import counted
 from .planning import Job, open_measurements
@@ -111,13 +113,27 @@ class Report:
             # Small enough for a page at once: of long runs, little is held.
             self.views.append(view.within(PIXELS / (len(self._shown) * len(numbers))))
 
-    def show_finished(self, job: Job, card: ModelCard) -> None:
-        """Keep some images of a job whose result is there already, from its file."""
+    def show_finished(self, job: Job, card: ModelCard, uncertainty: bool) -> None:
+        """Keep some images of a job whose result is there already, from its files.
+
+        Parameters
+        ----------
+        job : Job
+        card : ModelCard
+        uncertainty : bool
+            Whether the uncertainty of the result is there, too.
+        """
         if self.path is None:
             return
-        with open_measurements(job, card) as measurements, open_recording(job.output, True) as made:
+        with contextlib.ExitStack() as opened:
+            measurements = opened.enter_context(open_measurements(job, card))
+            made = opened.enter_context(open_recording(job.output, True))
+            half = None
+            if uncertainty:
+                half = opened.enter_context(open_recording(uncertainty_of(job.output), True)).data
             if not made.colour:
-                self.show(job, card, measurements, Shifted(made.data, -measurements.offset))
+                less = Shifted(made.data, -measurements.offset)
+                self.show(job, card, measurements, less, half)
 
     def write(
         self,
