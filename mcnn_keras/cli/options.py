@@ -377,20 +377,3 @@ class PictureOptions(Options):
         "--pictures", "--images", type=click.Path(), metavar="DIR",
         help="Folder of target pictures, instead of the bundled ones.",
     )  # fmt: skip
-
-
-@dataclass
-class RangeOptions(Options):
-    """The quantities that vary between samples."""
-
-    section = "Samples"
-
-    ranges: tuple[tuple[str, float, float], ...] = option(
-        "--range", type=(str, float, float), multiple=True, metavar="NAME LOW HIGH",
-        help="Limits of a quantity that varies between samples; `mcnn-keras info MODEL` lists the "
-        "names and limits of a model.",
-    )  # fmt: skip
-
-    def changes_of_ranges(self) -> dict[str, list[float]]:
-        """The ranges that were given, by name."""
-        return {name: [low, high] for name, low, high in self.ranges}
