@@ -38,12 +38,6 @@ def option(*names: str, section: str = "", **settings: Any) -> Any:
 # Of all commands that write.
 OVERWRITE = "Replace files that are there; never those that the result is made from."
 overwriting = click.option("--overwrite", is_flag=True, help=OVERWRITE)
-# Of all commands that make results.
-REPORT: dict[str, Any] = {
-    "type": click.Path(), "metavar": "FILE.html",
-    "help": "Also write a page to look at: the images under a slider, with warnings and facts.",
-}  # fmt: skip
-reporting = click.option("--report", **REPORT)
 
 
 @dataclass
