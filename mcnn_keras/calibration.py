@@ -16,18 +16,26 @@ import numpy as np
 import tensorflow as tf
 
 from .errors import InputError, TrainingStopped
+from .focal_series.agreement import agreement
+from .inference.predict import predict
+from .inference.stack import prepared
+from .inference.statistics import statistics
+from .inference.uncertain import UncertainEngine
+from .models import AnyPlanes, Frames
 from .models.calibration import COVERAGE, SMALLEST, Interval
+from .models.reference import UNUSUAL, Reference
 from .models.saving import load
 from .network import build
 from .network.interval import PREFIX
 from .physics.disturbances import disturbed
 from .problems import from_card
+from .problems.any_phase import instrument_of
 from .problems.base import Problem, Sample, as_problem
 from .training.devices import faster_precision
-from .training.pipeline import mixed_stream, stream
+from .training.pipeline import measurements, mixed_stream, stream
 
-# Seeds of the samples: to train on, to correct with, and to measure with.
-SEEDS = 1001, 1002, 1003
+# Seeds of the samples: to train on, to correct with, to measure with, and to describe.
+SEEDS = 1001, 1002, 1003, 1004
 LEARNING_RATE = 2e-3
 # Probability that an image is disturbed as none of the training is, while the head is trained: so
 # that it also learns when the answer is wrong.
@@ -104,10 +112,16 @@ def calibrate(
     interval = Interval.fitted(width, error)
     width, error = _errors(compute, problem, card, size, calibration_samples, SEEDS[2])
     told = interval.measured(width, error)
+    calibration = {**card.calibration, "coverage": COVERAGE, **interval.asdict(), "measured": told}
+    final.card = dataclasses.replace(card, network=network, calibration=calibration)
+    looks, agreements = _looks(final, problem, size, calibration_samples, SEEDS[3])
+    uncertain = [look.pop("uncertainty") for look in looks]
+    if agreements:
+        calibration["least agreement"] = float(np.quantile(agreements, UNUSUAL))
     final.card = dataclasses.replace(
-        card, network=network,
-        calibration={
-            **card.calibration, "coverage": COVERAGE, **interval.asdict(), "measured": told,
+        final.card, calibration={
+            **calibration, "reference": Reference.fitted(looks).asdict(),
+            "greatest mean uncertainty": float(np.quantile(uncertain, 1 - UNUSUAL)),
             "samples": samples or card.calibration.get("samples", 0),
             "calibration_samples": calibration_samples,
         },
@@ -222,3 +236,36 @@ def _errors(
         widths.append(width.numpy().reshape(flat)[:, chosen])
         errors.append(error.reshape(flat)[:, chosen])
     return np.concatenate(widths)[:samples], np.concatenate(errors)[:samples]
+
+
+def _looks(
+    model: Any, problem: Problem, size: int, samples: int, seed: int
+) -> tuple[list[dict[str, float]], list[float]]:
+    """Statistics of unseen samples, of their results and uncertainties; agreements of phases."""
+    engine, found, agreements = UncertainEngine(model), [], []
+    card, role = model.card, model.card.outputs[0].role
+    for sample in measurements(problem, "test", size, seed).take(samples):
+        image = sample["image"].numpy()
+        told = {name: value.numpy() for name, value in sample["conditions"].items()}
+        if isinstance(card.inputs, AnyPlanes):
+            planes, optics = instrument_of(told)
+            answer = predict(
+                engine, image, axes="yxz", defocus=planes, conditions=optics.conditions()
+            )
+        else:
+            free = {n: told[n] for n, value in card.conditions.items() if value is None}
+            finish, batch = prepared(engine, image[None], conditions=card.measured_conditions(free))
+            answer = finish(batch)[0]
+        middle = image.shape[-1] // 2 if isinstance(card.inputs, Frames) else 0
+        own = answer.shape[-1] // 2
+        look = statistics(image[..., middle], answer[..., 0], answer[..., own], role == "image")
+        if role == "phase":
+            known = {n: v for n, v in {**card.conditions, **told}.items() if v is not None}
+            planes, optics = instrument_of(known)
+            amplitude = answer[..., 1] if own > 1 else None
+            scores = agreement(answer[..., 0], amplitude, image, planes, optics)
+            agreements.append(float(np.mean(scores)))
+        if look:
+            look.pop("greatest uncertainty")
+            found.append(look)
+    return found, agreements

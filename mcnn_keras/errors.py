@@ -1,4 +1,4 @@
-"""Errors that the user can fix, each reported in one line."""
+"""Errors that the user can fix, each reported in one line, and texts that are safe to show."""
 
 from __future__ import annotations
 
@@ -27,3 +27,8 @@ def reason(error: object) -> str:
     """The first line of another library's error, to quote in an error message."""
     lines = str(error).splitlines()
     return lines[0][:120] if lines else type(error).__name__
+
+
+def visible(text: str) -> str:
+    """The text with control characters spelled out: names and titles of files may hold any."""
+    return "".join(c if c.isprintable() or c in "\n\t\xa0" else ascii(c)[1:-1] for c in text)

@@ -72,6 +72,24 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         self.line.close()
 
+    def going_on(self, step: int) -> None:
+        """Tell from which epoch a training that was interrupted goes on.
+
+        Parameters
+        ----------
+        step : int
+            Number of steps done.
+        """
+        s = self.settings
+        done, within = divmod(step, s.steps_per_epoch)
+        text = f"continues at epoch {done + 1} of {s.epochs}"
+        if within:
+            text += f", step {within + 1} of {s.steps_per_epoch}"
+        if step >= s.steps:
+            text = f"all {s.epochs} epochs are done already"
+        if not self.line.hidden:
+            print(text, file=sys.stderr, flush=True)
+
     def update(self, step: int, sums: np.ndarray, history: Sequence[Mapping[str, Any]]) -> None:
         """Show the state of the training.
 

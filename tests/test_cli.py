@@ -60,10 +60,11 @@ def test_the_whole_way(tmp_path, capfd, rng, small_preset):
     assert told["answers"]["network"]["mae"]["phase"] > 0
     assert run("evaluate", folder / "model.h5", "--samples", 4) == 0
     assert "transport of intensity" in capfd.readouterr().out
-    assert run("info", folder / "model.h5") == 0
-    assert json.loads(capfd.readouterr().out)["problem"] == "phase"
+    assert run("--json", "info", folder / "model.h5") == 0
+    assert json.loads(capfd.readouterr().out)["result"]["problem"] == "phase"
     # Resuming takes what is not said from the run itself.
     assert run("train", "phase", "--resume", "--output", folder) == 0
+    assert "all 2 epochs are done already" in capfd.readouterr().err
     assert run("train", "phase", "--resume", "--epochs", 5, "--output", folder) == 2
     assert "epochs 2, not 5" in capfd.readouterr().err
     assert run(*TRAIN, "--output", folder) == 2

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+from pages import Page
 from scipy.ndimage import gaussian_filter
 
 from mcnn_keras import InputError, Optics, load, save, train
@@ -127,7 +128,7 @@ def test_the_command_writes_a_table_and_pictures(series, phase, model, tmp_path,
     with pytest.raises(SystemExit) as stop:
         main(["compare", "phase", str(tmp_path / "stack.npy"), "--model", model, "--truth",
               str(tmp_path / "truth.npy"), "--wavelength", "0.65", "--pixel-size", "0.5",
-              "--numerical-aperture", "0.4",
+              "--numerical-aperture", "0.4", "--report", str(tmp_path / "r.html"),
               "--output", str(tmp_path / "out")])  # fmt: skip
     assert stop.value.code == 0
     told = capfd.readouterr().out
@@ -136,3 +137,7 @@ def test_the_command_writes_a_table_and_pictures(series, phase, model, tmp_path,
     assert len(rows) == 9
     assert len(list((tmp_path / "out").glob("*.tif"))) == 9
     assert (tmp_path / "out" / "phases.png").exists()
+    page = Page(tmp_path / "r.html")
+    titles = [title for title, _ in page.pictures]
+    assert titles == ["truth", *rows, "image at -24 um", *rows]
+    assert all(f"{row['score']:.3f}" in page.words("td") for row in rows.values())

@@ -11,7 +11,7 @@ from mcnn_keras.files import Axis, write_recording
 from mcnn_keras.files.figures import SPACE, TEXT
 from mcnn_keras.inference import preview
 from mcnn_keras.inference.stream import predict_files
-from mcnn_keras.report import _examples
+from mcnn_keras.report.training import _examples
 
 LIT = 40
 PLAIN = (Axis("y", 64), Axis("x", 64))  # of unknown pixels

@@ -69,6 +69,7 @@ def test_the_wheel_holds_the_package_alone(distributions):
     models = {f"mcnn_keras/weights/{path.name}" for path in saving.shipped().values()}
     assert models
     assert built >= {*models, "mcnn_keras/py.typed", "mcnn_keras/cli/__init__.py"}
+    assert built >= {"mcnn_keras/report/page.css", "mcnn_keras/report/page.js"}
     tops = {name.split("/")[0] for name in built}
     assert tops == {"mcnn_keras", f"mcnn_keras-{mcnn_keras.__version__}.dist-info"}
     assert "Requires-Python: >=3.10" in metadata

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import functools
 import os
+import re
 import signal
 import sys
 import warnings
@@ -17,9 +18,10 @@ from ..version import version_of
 from .calibrate import calibrate
 from .compare import compare
 from .doctor import doctor
-from .evaluate import evaluate, info, models
+from .evaluate import evaluate, models
 from .example import example
 from .export import export
+from .info import info
 from .phase import phase
 from .predict import denoise, predict
 from .reconstruct import reconstruct
@@ -106,6 +108,8 @@ def main(args: list[str] | None = None) -> None:
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         status = 2
+    except click.MissingParameter as error:
+        status = _fail(tell, error.format_message().rstrip(" .") + _example(error.ctx))
     except click.ClickException as error:
         status = _fail(tell, error.format_message())
     except (InputError, TrainingStopped) as error:
@@ -125,6 +129,13 @@ def main(args: list[str] | None = None) -> None:
     except BrokenPipeError:  # who listened has gone: nothing is left to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     sys.exit(status or 0)
+
+
+def _example(context: click.Context | None) -> str:
+    """The first example of a command's help, to stand behind an error; "." without one."""
+    told = context.command.help or "" if context else ""
+    lines = " ".join(re.sub(r"\\\n", "", told).split("Example", 1)[-1].splitlines()[1:2]).split()
+    return f". For example: {' '.join(lines)}" if lines[:1] == ["mcnn-keras"] else "."
 
 
 def _fail(tell: Telling, message: str) -> int:

@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from .options import METHODS, OpticsOptions, SeriesOptions, overwriting
+from .options import METHODS, OpticsOptions, SeriesOptions, overwriting, reporting
 from .quiet import import_tensorflow
 from .reconstruct import measured
-from .telling import telling
+from .telling import telling, write_report
 
 
 @click.group()
@@ -30,6 +30,7 @@ def compare() -> None:
     help="A classical method; repeat for several.  [default: all that have enough planes]",
 )  # fmt: skip
 @overwriting
+@reporting
 @SeriesOptions.attach
 @OpticsOptions.attach
 @click.option("--truth", type=click.Path(), metavar="FILE", help="The true phase in rad, if known.")
@@ -44,6 +45,7 @@ def phase(
     truth: str | None,
     folder: str,
     overwrite: bool,
+    report: str | None,
     **values: Any,
 ) -> None:
     """Retrieve the phase of a focal series by every method, and score the results without a truth.
@@ -70,6 +72,7 @@ def phase(
     from ..inference.assumptions import compare_optics
     from ..inference.names import expanded
     from ..models.saving import read_card, shipped
+    from ..report.places import require_report
 
     output, tell = Path(folder), telling()
     if output.exists() and not output.is_dir():
@@ -85,6 +88,7 @@ def phase(
     sources = [Path(split_name(name)[0]) for name in [*given, *models]]
     if any(output.resolve() in source.resolve().parents for source in sources):
         raise InputError(f"the folder {output} holds what is compared; name another output")
+    require_report(report, sources, (), overwrite)
     models = models or ("phase",) * ("phase" in shipped())
     cards = [read_card(model) for model in models]  # a wrong name is reported immediately
     known = None if truth is None else read_images(truth, chosen.force)[0]
@@ -134,3 +138,10 @@ def phase(
         f"first image and all phases, on one scale: {output / 'phases.png'}",
         methods=rows, folder=output,
     )  # fmt: skip
+    if report is not None:
+        from ..focal_series.reporting import comparison_tables, comparison_views, optics_facts
+
+        facts = [("results", folder), *optics_facts(optics, series.defocus)]
+        views = comparison_views(answers, series, optics, known, **shown)
+        tables = comparison_tables(answers, optics.unit)
+        write_report(report, "mcnn-keras: methods on one focal series", views, facts, "", tables)

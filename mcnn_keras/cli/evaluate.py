@@ -1,8 +1,9 @@
-"""mcnn-keras evaluate, info and models."""
+"""mcnn-keras evaluate and models."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import click
 
@@ -20,6 +21,10 @@ def evaluate(model: str, samples: int, seed: int) -> None:
     For comparison, baselines are measured on the same samples: zero (or the best constant), and for
     phases the transport-of-intensity solution with the regularisation that is best on them.
 
+    For denoising models a second table counts the columns of atoms that are invented and missed, on
+    as many unseen frames with well-resolved columns: by the network, by the best blur, and in the
+    noisy frames.
+
     \b
     Example:
       mcnn-keras evaluate runs/cells/model.h5 --samples 128
@@ -29,6 +34,7 @@ def evaluate(model: str, samples: int, seed: int) -> None:
     read_card(model)  # a wrong file is reported immediately
     import_tensorflow()
     from ..evaluation import evaluate as measure
+    from ..evaluation.columns import evaluate_columns
 
     loaded = load(model)
     answers = measure(loaded, samples=samples, seed=seed)
@@ -45,23 +51,50 @@ def evaluate(model: str, samples: int, seed: int) -> None:
         chosen = f"   ({chosen})" if chosen else ""
         errors = "".join(f"{row['mae'][output.name]:>20.4f}" for output in outputs)
         tell.product(f"{name:<24}{errors}{row['correlation']:>14.3f}{chosen}")
+    if loaded.card.problem == "denoise":
+        _tell_columns(evaluate_columns(loaded, samples=samples, seed=seed))
 
 
-@click.command()
-@click.argument("model", type=click.Path())
-def info(model: str) -> None:
-    """Print the card of a MODEL file: its problem, network, training and quality.
-
-    \b
-    Example:
-      mcnn-keras info runs/cells/model.h5
-    """
-    from ..models.saving import read_card
-
-    card = read_card(model).asdict()
+def _tell_columns(told: dict[str, Any]) -> None:
+    """A table of the counts of `mcnn_keras.evaluation.columns.evaluate_columns`."""
     tell = telling()
-    tell.facts(**card)
-    tell.product(json.dumps(card, indent=2))
+    tell.facts(columns=told)
+    if not told:
+        tell.done("no frame with well-resolved columns of atoms was found to count them in")
+        return
+    tell.product(f"\ncolumns of atoms in {told['frames']} unseen frames with well-resolved ones")
+    heads = ("noise", "answer", "invented", "missed", "position error")
+    for noise, answer, *numbers in (heads, *column_rows(told)):
+        tell.product(f"{noise:<44}{answer:<16}" + "".join(f"{n:>16}" for n in numbers))
+
+
+def column_rows(told: Mapping[str, Any]) -> Iterator[list[str]]:
+    """Noise, answer, invented, missed and position error of each group and answer, as text.
+
+    Parameters
+    ----------
+    told : dict
+        From `mcnn_keras.evaluation.columns.evaluate_columns`.
+    """
+    for group in told["groups"]:
+        low, high = group["snr_db"]
+        if low is None:
+            noise = f"below {high:g} dB"
+        else:
+            noise = f"above {low:g} dB" if high is None else f"{low:g} to {high:g} dB"
+        noise += f" ({group['columns']} columns in {_frames(group['frames'])})"
+        for answer, row in group["answers"].items():
+            error = row["position_error"]
+            yield [
+                noise, answer,
+                *(f"{row[n]} ({row[n] / group['columns']:.1%})" for n in ("invented", "missed")),
+                "-" if error is None else f"{error:.2f} pixels",
+            ]  # fmt: skip
+            noise = ""
+
+
+def _frames(count: int) -> str:
+    return "1 frame" if count == 1 else f"{count} frames"
 
 
 @click.command()

@@ -12,10 +12,11 @@ import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import click
 
+from .sections import SectionedOption
 from .telling import telling
 
 if TYPE_CHECKING:
@@ -26,20 +27,29 @@ FORCE = "Treat as images what the file says is none: diffraction patterns, spect
 METHODS = ("tie", "ctf", "mf-tie", "gp-tie", "iterative", "variational")
 
 
-def option(*names: str, **settings: Any) -> Any:
-    """A field of a group: the option's names and click's settings of it."""
+def option(*names: str, section: str = "", **settings: Any) -> Any:
+    """A field of a group: the option's names, its heading and click's settings of it."""
     default: Any = () if settings.get("multiple") else False if settings.get("is_flag") else None
-    return dataclasses.field(default=default, metadata={"names": names, "settings": settings})
+    metadata = {"names": names, "settings": settings, "section": section}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 # Of all commands that write.
 OVERWRITE = "Replace files that are there; never those that the result is made from."
 overwriting = click.option("--overwrite", is_flag=True, help=OVERWRITE)
+# Of all commands that make results.
+REPORT: dict[str, Any] = {
+    "type": click.Path(), "metavar": "FILE.html",
+    "help": "Also write a page to look at: the images under a slider, with warnings and facts.",
+}  # fmt: skip
+reporting = click.option("--report", **REPORT)
 
 
 @dataclass
 class Options:
-    """A group of options."""
+    """A group of options; `section` is their heading in the help, see `sections`."""
+
+    section: ClassVar[str] = "Problem"
 
     @classmethod
     def attach(cls, command: Callable) -> Callable:
@@ -48,8 +58,17 @@ class Options:
             settings = dict(f.metadata["settings"])
             if not settings.get("required"):  # with any default, even None, click requires nothing
                 settings.setdefault("default", f.default)
-            command = click.option(*f.metadata["names"], f.name, **settings)(command)
+            command = click.option(
+                *f.metadata["names"], f.name, cls=SectionedOption,
+                section=f.metadata["section"] or cls._heading(f.name), **settings,
+            )(command)  # fmt: skip
         return command
+
+    @classmethod
+    def _heading(cls, name: str) -> str:
+        """The heading of the group that defines a field."""
+        owner = next(c for c in cls.__mro__ if name in vars(c).get("__annotations__", {}))
+        return vars(owner).get("section", Options.section)
 
     @classmethod
     def take(cls: type[T], values: dict[str, Any]) -> T:
@@ -99,6 +118,8 @@ class Aperture(click.ParamType):
 @dataclass
 class OpticsOptions(Options):
     """The instrument: the arguments of `mcnn_keras.Optics`."""
+
+    section = "Optics"
 
     wavelength: float | None = option(
         "--wavelength", type=float, help="Wavelength of the light, um."
@@ -343,6 +364,8 @@ def frame_numbers(text: str | None) -> list[int] | None:
 class SampleOptions(Options):
     """The samples of a stream."""
 
+    section = "Samples"
+
     image_size: int | None = option(
         "--image-size", type=int, help="Height and width in pixels; a multiple of 64 (less for "
         "networks with fewer scales).",
@@ -354,6 +377,8 @@ class SampleOptions(Options):
 class PictureOptions(Options):
     """The target pictures."""
 
+    section = "Samples"
+
     pictures: str | None = option(
         "--pictures", "--images", type=click.Path(), metavar="DIR",
         help="Folder of target pictures, instead of the bundled ones.",
@@ -363,6 +388,8 @@ class PictureOptions(Options):
 @dataclass
 class RangeOptions(Options):
     """The quantities that vary between samples."""
+
+    section = "Samples"
 
     ranges: tuple[tuple[str, float, float], ...] = option(
         "--range", type=(str, float, float), multiple=True, metavar="NAME LOW HIGH",

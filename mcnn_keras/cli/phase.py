@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from .options import OpticsOptions, SeriesOptions, overwriting
+from .options import OpticsOptions, SeriesOptions, overwriting, reporting
 from .quiet import import_tensorflow
 from .reconstruct import measured, progress, require_wave_free, write_uncertainty, write_wave
-from .telling import telling
+from .telling import telling, write_report
 
 # What an agreement does not tell.
 UNPROVED = "it does not prove the optics, nor the sign of the defocus"
@@ -34,6 +34,7 @@ UNPROVED = "it does not prove the optics, nor the sign of the defocus"
     "which the truth is in 90 % of the pixels.",
 )  # fmt: skip
 @overwriting
+@reporting
 @SeriesOptions.attach
 @OpticsOptions.attach
 def phase(
@@ -43,6 +44,7 @@ def phase(
     refine: bool | None,
     uncertainty: bool,
     overwrite: bool,
+    report: str | None,
     **values: Any,
 ) -> None:
     """Retrieve phase and amplitude from images at any planes with one model.
@@ -76,7 +78,7 @@ def phase(
     output_types(output)
     result = Path(output)
     further = [uncertainty_of(result)] if uncertainty else []
-    require_wave_free(result, inputs, chosen, overwrite, model, further)
+    require_wave_free(result, inputs, chosen, overwrite, model, report, further)
     series, optics, lit = measured(inputs, chosen, instrument)
     require_out_of_focus(series.defocus)
     if isinstance(card.inputs, AnyPlanes):
@@ -106,8 +108,8 @@ def phase(
             agreement_before=found.before,
         )
     tell.facts(model=model, agreement=found.agreement, refined=found.before is not None)
-    if found.doubt:
-        tell.warn(found.doubt)
+    for line in filter(None, (found.doubt, *found.unusual)):
+        tell.warn(line)
     refined = "no" if found.before is None else "yes"
     facts = {"model": model, "agreement": score, "refined": refined}
     if found.guess:
@@ -121,3 +123,14 @@ def phase(
             "the object is mostly negative: if it is denser than its surroundings, the planes are "
             "counted the other way; add --flip-defocus"
         )
+    if report is not None:
+        from ..focal_series.reporting import optics_facts, shown_planes, wave_views
+
+        told: dict[str, Any] = {**facts, "engine": engine.name, "result": result.name}
+        write_report(
+            report, "mcnn-keras: phase",
+            wave_views(
+                series, optics, found.phase, found.amplitude, lit, result.name, found.uncertainty
+            ),
+            [*told.items(), *optics_facts(optics, series.defocus)], shown_planes(series),
+        )  # fmt: skip

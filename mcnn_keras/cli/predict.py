@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from .options import FORCE, OVERWRITE, Options, PlaneList, frame_numbers, joined, option
+from .options import FORCE, OVERWRITE, REPORT, Options, PlaneList, frame_numbers, joined, option
 from .quiet import import_tensorflow
 from .telling import telling
 
@@ -76,6 +76,7 @@ class PredictionOptions(Options):
     fps: float = option(
         "--fps", type=float, default=2.0, show_default=True, help="Frames per second of the video."
     )
+    report: str | None = option("--report", **REPORT)
     watch: bool = option(
         "--watch", is_flag=True,
         help="INPUT is a folder: process each new image in it, until interrupted.",
@@ -94,8 +95,10 @@ class PredictionOptions(Options):
 
     def of_results(self) -> dict[str, Any]:
         """The options of `mcnn_keras.inference.stream.execute`."""
-        names = ("dtype", "batch_size", "tile_size", "resume", "overwrite", "uncertainty",
-                 "video", "truth", "fps")  # fmt: skip
+        names = (
+            "dtype", "batch_size", "tile_size", "resume", "overwrite", "uncertainty", "video",
+            "truth", "fps", "report",
+        )  # fmt: skip
         return {name: getattr(self, name) for name in names}
 
 
@@ -213,6 +216,7 @@ def run_prediction(
 ) -> None:
     """Plan, predict and write; most errors are reported before the network is loaded."""
     from ..inference.planning import plan
+    from ..inference.reporting import Said
     from ..inference.stream import execute
     from ..models.saving import read_card
 
@@ -221,10 +225,11 @@ def run_prediction(
     if options.watch:
         _watch(model, inputs, options, card, frames, defocus, precision)
         return
-    jobs = plan(model, card, inputs, options.output, frames, defocus, options.force, tell.say)
+    say = Said(tell.say)
+    jobs = plan(model, card, inputs, options.output, frames, defocus, options.force, say)
     tell.facts(model=model, files=[])
     execute(model, jobs, precision=precision, engine=options.engine, start=import_tensorflow,
-            say=tell.say, wrote=lambda path: tell.facts(files=[path]),
+            say=say, wrote=lambda path: tell.facts(files=[path]),
             **options.of_results())  # fmt: skip
 
 
@@ -243,6 +248,8 @@ def _watch(
 
     if len(inputs) != 1 or not Path(inputs[0]).is_dir():
         raise InputError(f"--watch takes one folder, not {' '.join(inputs)}")
+    if options.report is not None:
+        raise InputError("--report is for a run that ends; leave it out, or leave out --watch")
     tell = telling()
     engine = engine_for(model, options.engine, precision, tell.say, start=import_tensorflow)
     tell.done(f"watching {inputs[0]}; stop with Ctrl-C", err=True, model=model, files=[])

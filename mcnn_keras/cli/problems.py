@@ -23,6 +23,7 @@ from .options import (
     joined,
     option,
 )
+from .sections import SectionedCommand
 
 # The model for any planes, from which the training for given planes starts; and the options that
 # select a different network.
@@ -276,6 +277,7 @@ def others() -> dict[str, str]:
 class Problems(click.Group):
     """The commands of this package's problems, and one for each problem of other packages."""
 
+    command_class = SectionedCommand
     make: Callable[[str], click.Command]
 
     def any_problem(self, make: Callable[[str], click.Command]) -> Callable[[str], click.Command]:

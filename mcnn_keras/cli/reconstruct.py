@@ -129,6 +129,7 @@ def require_wave_free(
     chosen: SeriesOptions,
     overwrite: bool,
     model: str | None = None,
+    report: str | None = None,
     further: Sequence[Path] = (),
 ) -> None:
     """Refuse a result that would replace what is there; see `mcnn_keras.files.require_free`."""
@@ -142,6 +143,10 @@ def require_wave_free(
     models = [model_path(model)] if model else []
     places = [result, result.with_suffix(".png"), *further]
     require_free(places, [*sources, *models], overwrite)
+    if report is not None:
+        from ..report import require_report
+
+        require_report(report, [*sources, *models], places, overwrite)
 
 
 def write_wave(

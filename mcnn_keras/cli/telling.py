@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from .. import progress
+from ..errors import visible
 from ..version import __version__
 
 # First words of lines from the library that do not report what was done.
@@ -94,15 +95,26 @@ class Telling:
         click.echo(json.dumps(_plain(told), indent=2))
 
 
-def visible(text: str) -> str:
-    """The text with control characters spelled out: names and titles of files may hold any."""
-    return "".join(c if c.isprintable() or c in "\n\t\xa0" else ascii(c)[1:-1] for c in text)
-
-
 def telling() -> Telling:
     """The `Telling` of the running command."""
     context = click.get_current_context(silent=True)
     return (context and context.find_object(Telling)) or Telling()
+
+
+def write_report(
+    path: str, title: str, views: Sequence[Any], facts: Sequence[tuple[str, Any]], note: str = "",
+    tables: Sequence[Any] = (),
+) -> None:  # fmt: skip
+    """Write the report of the running command, with what it has printed.
+
+    The arguments are those of `mcnn_keras.report.write_prediction_report`.
+    """
+    from ..report import write_prediction_report
+
+    tell = telling()
+    lines = [*(WARNING + line for line in tell.warnings), *tell.messages]
+    write_prediction_report(path, title, views, facts, lines, note, tables)
+    tell.done(f"wrote {path}", files=[Path(path)])
 
 
 def ask(context: click.Context, parameter: click.Parameter, value: bool) -> None:

@@ -22,6 +22,7 @@ from .problems import (
     others,
 )
 from .quiet import import_tensorflow
+from .sections import SectionedCommand
 from .telling import telling
 from .training import RunOptions, with_defaults
 
@@ -122,7 +123,7 @@ def paired(context: click.Context, **values: Any) -> None:
 def any_problem(name: str) -> click.Command:
     """The command of a problem without options of its own."""
 
-    @click.command(name, help=f"The problem {name} of {others()[name]}.")
+    @click.command(name, cls=SectionedCommand, help=f"The problem {name} of {others()[name]}.")
     @AnyOptions.attach
     @with_defaults(name)
     @click.pass_context

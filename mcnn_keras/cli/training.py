@@ -18,28 +18,36 @@ PRESETS = ("fast", "light", "paper", "paper-bottleneck")
 class TrainingOptions(SampleOptions):
     """How to train: `mcnn_keras.Settings`; defaults come from the problem's recipe."""
 
-    samples: int | None = option("--samples", type=int, help="Samples per epoch.")
+    section = "Training"
+    samples: int | None = option(
+        "--samples", type=int, help="Samples per epoch.", section="Samples"
+    )
     epochs: int | None = option("--epochs", type=int)
     batch_size: int | None = option("--batch-size", type=int)
     fresh: bool | None = option(
-        "--fresh/--fixed", help="New samples in every epoch, or the same samples in all."
-    )
+        "--fresh/--fixed", help="New samples in every epoch, or the same samples in all.",
+        section="Samples",
+    )  # fmt: skip
     mixed_sizes: bool | None = option(
         "--mixed-sizes/--one-size",
         help="In every fourth batch, images are twice as wide and high, and a quarter as many.",
+        section="Samples",
     )
     start: str | None = option(
         "--start", metavar="MODEL",
         help="Start from the weights of a model: a .h5 file, or the name of a shipped model.",
     )  # fmt: skip
-    preset: str | None = option("--preset", type=click.Choice(PRESETS))
+    preset: str | None = option("--preset", type=click.Choice(PRESETS), section="Network")
     branches: int | None = option(
-        "--branches", type=int, help="Number of coarse outputs; 0 is a plain U-Net."
+        "--branches", type=int, help="Number of coarse outputs; 0 is a plain U-Net.",
+        section="Network",
+    )  # fmt: skip
+    cell: str | None = option(
+        "--cell", type=click.Choice(["plain", "resnext", "xception"]), section="Network"
     )
-    cell: str | None = option("--cell", type=click.Choice(["plain", "resnext", "xception"]))
     normalization: str | None = option(
         "--normalization", type=click.Choice(["none", "batch", "group"]),
-        help="Normalisation layers of the network.",
+        help="Normalisation layers of the network.", section="Network",
     )  # fmt: skip
     loss: str | None = option("--loss", type=click.Choice(LOSSES))
     loss_weights: str | None = option("--loss-weights", type=click.Choice(LOSS_WEIGHTS))
@@ -52,15 +60,19 @@ class TrainingOptions(SampleOptions):
     )  # fmt: skip
     learning_rate: float | None = option("--learning-rate", type=float)
     precision: str | None = option(
-        "--precision", type=click.Choice(PRECISIONS), help="'auto' measures which is faster."
+        "--precision", type=click.Choice(PRECISIONS), help="'auto' measures which is faster.",
+        section="Run",
+    )  # fmt: skip
+    gpus: int | None = option(
+        "--gpus", type=int, help="Number of GPUs.  [default: all]", section="Run"
     )
-    gpus: int | None = option("--gpus", type=int, help="Number of GPUs.  [default: all]")
 
 
 @dataclass
 class RunOptions(TrainingOptions):
     """A run and its folder."""
 
+    section = "Run"
     output: str | None = option(
         "--output", type=click.Path(), metavar="RUN_FOLDER",
         help="Folder for the results.  [default: runs/PROBLEM]",

@@ -2,8 +2,8 @@
 
 Each carries a mark, so that a later run over the same folder does not take it for a measurement:
 TIFF and PNG in their tag Software, HDF5, HyperSpy and Zarr files in an attribute, MRC files in
-their first label, GIFs in a comment. A .npy file has no place for one; the note in the picture
-beside it names it.
+their first label, GIFs in a comment, HTML reports in a meta element. A .npy file has no place for
+one; the note in the picture beside it names it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from .checks import TEXTS, require_ending
 SOFTWARE = "mcnn-keras"
 # The name of the text in a PNG that tells what it was written beside, as JSON.
 NOTE = "mcnn-keras"
+# The mark of a report.
+REPORT = f'<meta name="generator" content="{SOFTWARE} '.encode()
 # What a file can be: not ours, a result, or a picture or video to look at.
 RESULT, PICTURE = "result", "picture"
 
@@ -59,6 +61,8 @@ def made_here(path: Path) -> str:
             return PICTURE if png_texts(path).get("Software") == SOFTWARE else ""
         if suffix == ".gif":
             return PICTURE if _gif_comment(path) == SOFTWARE else ""
+        if suffix == ".html":
+            return PICTURE if REPORT in _start(path) else ""
         if suffix == ".npy":
             return RESULT if result_of(path.with_suffix(".png")) == path.name else ""
         look = _LOOKS.get(suffix)
@@ -102,6 +106,11 @@ def png_texts(path: Path) -> dict[str, str]:
             text = text if kind == b"tEXt" else text[2:].split(b"\0", 2)[-1]
             found[key.decode("latin-1")] = text.decode("utf-8", "replace")
     return found
+
+
+def _start(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(512)
 
 
 def _gif_comment(path: Path) -> str:

@@ -18,8 +18,9 @@ from ..inference.any_planes import outside
 from ..inference.assumptions import compare_optics
 from ..inference.axes import LEAST
 from ..inference.planes import counted, require_out_of_focus
+from ..inference.range_check import WARNING, RangeCheck
 from ..inference.uncertain import of_refined
-from ..models import AnyPlanes
+from ..models import AnyPlanes, ModelCard
 from ..physics.optics import Optics
 from .agreement import agreement
 from .field_stop import within_stop
@@ -49,6 +50,8 @@ class Retrieved(NamedTuple):
     uncertainty : tuple of numpy.ndarray
         Half-widths of intervals around phase and amplitude in which the truth is in 90 % of the
         pixels; empty from an engine without.
+    unusual : tuple of str
+        Warnings: in what the images, the phase or the agreement are unlike those of the training.
     """
 
     phase: np.ndarray
@@ -57,6 +60,7 @@ class Retrieved(NamedTuple):
     agreement: float
     before: float | None = None
     uncertainty: tuple[np.ndarray, ...] = ()
+    unusual: tuple[str, ...] = ()
 
     @property
     def doubt(self) -> str | None:
@@ -127,12 +131,33 @@ def retrieved(
         return sum(found) / len(found)
 
     first, before = score(), None
+    unusual = _unusual(getattr(engine, "answers", engine.card), series, phase, widths, first)
     if len(series.defocus) > 1 if refine is None else refine:
         before = first
         phase, amplitude = refined_wave(series, optics, phase, amplitude, progress)
         first = score()
         widths = widths and of_refined(engine.answers, widths)
-    return Retrieved(phase, amplitude, series.defocus, first, before, tuple(widths))
+    return Retrieved(phase, amplitude, series.defocus, first, before, tuple(widths), tuple(unusual))
+
+
+def _unusual(
+    card: ModelCard,
+    series: FocalSeries,
+    phase: np.ndarray,
+    widths: Sequence[np.ndarray],
+    score: float,
+) -> list[str]:
+    """In what a network's answer is unlike those to the images of its training."""
+    check = RangeCheck(card, 1, "the series")
+    check.see(0, series.images[..., 0], phase, widths[0] if widths else None)
+    lines = [line.removeprefix(WARNING) for line in check.lines() if line.startswith(WARNING)]
+    least = card.calibration.get("least agreement")
+    if least is not None and POOR <= score < least:
+        lines.append(
+            f"images simulated from the network's wave correlate with yours by {score:.2f}; in "
+            f"the training, 97 of 100 reach {least:.2f}; check planes, wavelength and pixel size"
+        )
+    return lines
 
 
 def wave_of(
@@ -189,7 +214,7 @@ def wave_of(
     planes = tuple(series.defocus[i] for i in own)
     series = series._replace(images=series.images[..., own], defocus=planes)
     found = retrieved(model, series, optics, refine, progress)
-    for line in filter(None, (found.doubt, found.guess)):
+    for line in filter(None, (found.doubt, *found.unusual, found.guess)):
         say(line)
     if lit is None:
         return found

@@ -54,6 +54,8 @@ class Averaged:
     def __init__(self, engine: Any) -> None:
         self.engine, self.card, self.stride = engine, engine.card, engine.stride
         self.name, self.precision = engine.name, engine.precision
+        if hasattr(engine, "answers"):
+            self.answers = engine.answers
 
     def compute(self, batch: np.ndarray) -> np.ndarray:
         """As `compute` of the engine; takes eight times as long."""

@@ -17,6 +17,7 @@ from .frames import FrameWindows, series_of
 from .measurements import Measurements
 from .movie_files import FileOfMovie
 from .planning import Job
+from .range_check import RangeCheck
 from .spool import Spool, stamps
 from .stack import check, prepared
 
@@ -78,6 +79,7 @@ def fill(
     temporal: str,
     faults: str,
     place: FileOfMovie | None,
+    check_range: RangeCheck,
 ) -> None:
     """Compute the frames that a spool lacks.
 
@@ -97,6 +99,8 @@ def fill(
         As for `mcnn_keras.predict`.
     place : FileOfMovie, optional
         That of a file of one frame in a movie.
+    check_range : RangeCheck
+        Looks at the images and their results.
     """
     channels, count = len(engine.card.outputs), len(measurements)
     first = spool.done // channels
@@ -138,9 +142,15 @@ def fill(
         unchanged.check()
         tick = progress.add if tiled else lambda tiles: None
         finish, batch = prepared(engine, stack, tiled, tick)
-        return (lambda b: completed(finish(b))) if completed else finish, batch
+        return (lambda b: completed(finish(b))) if completed else finish, batch, stack
 
-    def write(answers: np.ndarray) -> None:
+    shown = engine.card.inputs.window // 2 if isinstance(engine.card.inputs, Frames) else 0
+
+    def write(start: int, stack: np.ndarray, answers: np.ndarray) -> None:
+        every = answers if answers.ndim == 4 else answers[..., None]
+        for i, answer in enumerate(every):
+            width = answer[..., channels // 2] if hasattr(engine, "answers") else None
+            check_range.see(start + i, stack[i, ..., shown], answer[..., 0], width)
         if answers.ndim == 4:
             answers = np.moveaxis(answers, -1, 1).reshape(-1, *answers.shape[1:3])
         spool.append(answers)
@@ -152,12 +162,12 @@ def fill(
     ):
         ahead, behind = None, None
         for start in range(first, count, each):
-            finish, batch = (ahead or reader.submit(read, start)).result()
+            finish, batch, stack = (ahead or reader.submit(read, start)).result()
             ahead = reader.submit(read, start + each) if start + each < count else None
             answers = finish(batch)
             if behind is not None:
                 behind.result()
-            behind = writer.submit(write, answers)
+            behind = writer.submit(write, start, stack, answers)
             if not tiled:
                 progress.add(min(each, count - start))
         if behind is not None:

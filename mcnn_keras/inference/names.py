@@ -33,7 +33,10 @@ def expanded(name: str | Path, say: Callable[[str], Any] = lambda text: None) ->
         found = sorted(p for p in path.iterdir() if is_image_file(p))
         kept = [str(p) for p in without_parts(inputs_among(found, say), say)]
         if not kept:
-            raise InputError(f"the folder {path} holds no image file")
+            raise InputError(
+                f"the folder {path} holds no image file; these are read: .tif, .png, .jpg, .npy, "
+                ".h5, .zarr, .mrc, and with the extra [em] .dm3, .dm4, .emd, .ser, .hspy and others"
+            )
         return kept
     file, image = split_name(name)
     if os.path.exists(file) or not any(c in file for c in "*?["):

@@ -8,7 +8,6 @@ None depends on the scale or the offset of the image.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
 
 import numpy as np
 
@@ -45,10 +44,7 @@ def image_statistics(image: np.ndarray) -> dict[str, float]:
         return {}
     z = _standard(np.where(seen, image, values.mean()))
     power, radius, fy, fx = _power(z)
-    told = {
-        f"power {low:g}-{high:g}": _log(power[(radius > low) & (radius <= high)].mean())
-        for low, high in itertools.pairwise(BANDS)
-    }
+    told = _bands("power", power, radius)
     along = (abs(fx) > 0.25) & (abs(fy) < 0.1)
     across = (abs(fy) > 0.25) & (abs(fx) < 0.1)
     told["rows against columns"] = _log(power[along].mean()) - _log(power[across].mean())
@@ -94,9 +90,7 @@ def answer_statistics(image: np.ndarray, answer: np.ndarray) -> dict[str, float]
         return told
     r, a = _standard(residual), _standard(answer)
     power, radius, _, _ = _power(r)
-    for low, high in ((0.0, 0.06), (0.06, 0.2), (0.2, 0.35), (0.35, 0.5)):
-        inside = power[(radius > low) & (radius <= high)]
-        told[f"residual {low:g}-{high:g}"] = _log(inside.mean())
+    told.update(_bands("residual", power, radius, (0.0, 0.06, 0.2, 0.35, 0.5)))
     told["residual kurtosis"] = _compressed(np.mean(r**4) - 3)
     told["residual with the answer"] = float(np.mean(r * a))
     told["residual along rows"] = float(np.mean(r[:, 1:] * r[:, :-1]))
@@ -112,9 +106,7 @@ def answer_statistics(image: np.ndarray, answer: np.ndarray) -> dict[str, float]
     told["support"] = float(
         np.sum((both * alone.conj()).real) / max(np.sum(abs(alone) ** 2), 1e-30)
     )
-    for low, high in itertools.pairwise(BANDS):
-        inside = _power(a)[0][(radius > low) & (radius <= high)]
-        told[f"answer {low:g}-{high:g}"] = _log(inside.mean())
+    told.update(_bands("answer", _power(a)[0], radius))
     return told
 
 
@@ -151,25 +143,32 @@ def statistics(
 
 def windows(shape: tuple[int, int], size: int) -> list[tuple[slice, slice]]:
     """Windows of at most this size: the middle one, and one in each quarter of a larger image."""
-    height, width = (min(size, n) for n in shape)
-    middle = [(n - m) // 2 for n, m in zip(shape, (height, width), strict=True)]
-    starts = [tuple(middle)]
-    if shape[0] >= 1.5 * size or shape[1] >= 1.5 * size:
-        for y in {
-            max(0, shape[0] // 4 - height // 2),
-            min(shape[0] - height, 3 * shape[0] // 4 - height // 2),
-        }:
-            for x in {
-                max(0, shape[1] // 4 - width // 2),
-                min(shape[1] - width, 3 * shape[1] // 4 - width // 2),
-            }:
-                starts.append((y, x))
-    return [(slice(y, y + height), slice(x, x + width)) for y, x in starts]
+    sides = [min(size, n) for n in shape]
+
+    def starts(part: float) -> list[int]:
+        middles = (int(part * n) - side // 2 for n, side in zip(shape, sides, strict=True))
+        return [
+            min(max(0, start), n - side)
+            for start, n, side in zip(middles, shape, sides, strict=True)
+        ]
+
+    (top, left), (bottom, right) = starts(0.25), starts(0.75)
+    corners = [tuple(starts(0.5))]
+    if max(shape) >= 1.5 * size:
+        corners += [(y, x) for y in {top, bottom} for x in {left, right}]
+    return [(slice(y, y + sides[0]), slice(x, x + sides[1])) for y, x in corners]
 
 
-def named(all_of_them: list[Mapping[str, float]]) -> list[str]:
-    """The names that all have."""
-    return [n for n in all_of_them[0] if all(n in one for one in all_of_them)]
+def _bands(
+    name: str, power: np.ndarray, radius: np.ndarray, limits: tuple[float, ...] = BANDS
+) -> dict[str, float]:
+    """The mean power in bands of frequency; bands that a small image does not have are left out."""
+    found = {}
+    for low, high in itertools.pairwise(limits):
+        inside = power[(radius > low) & (radius <= high)]
+        if inside.size:
+            found[f"{name} {low:g}-{high:g}"] = _log(inside.mean())
+    return found
 
 
 def _standard(values: np.ndarray) -> np.ndarray:

@@ -9,81 +9,40 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import InputError, reason
-from ..files import open_recording, replacing, split_name, write_recording
+from ..files import replacing, write_recording
 from ..files.converted import Part, Shifted
-from ..files.formats import default_type, require_type, tell_unkept, widest_type
+from ..files.formats import default_type, tell_unkept, widest_type
 from ..files.locking import locked
-from ..files.places import require_not_source, spool_folder
+from ..files.places import spool_folder
 from ..files.whole import remove_left
 from ..models.saving import model_path, read_card
 from . import tiles
+from .asked import Options, check, check_truth, places_of
 from .assumptions import compare_pixels, compare_sizes, compare_text
 from .engines import Averaged
 from .fastest import engine_for
 from .filling import Kept, Unchanged, fill
-from .finished import is_done, note, noted, picture_of, require_own, uncertainty_of
+from .finished import is_done, note, noted, require_own
 from .memory import with_less
 from .missing import look_for_missing
 from .movie_files import FileOfMovie, movies_of
 from .planning import Job, open_measurements, plan
 from .preview import write_preview
+from .range_check import RangeCheck
+from .reporting import Report, Said
 from .spool import Spool, digest, forget, identity, settings_of
 from .uncertain import UncertainEngine, engine_with_uncertainty
-from .video import check_video, write_columns
+from .video import write_columns
 
 # The end of the line about a result that is not made again.
 THERE = "is there already"
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to make results.
-
-    Parameters
-    ----------
-    dtype : str, optional
-        Data type of the results; by default that of the measurements if it can hold the results.
-    batch_size, tile_size : int, optional
-        See `predict_stack`.
-    resume : bool
-        Continue an interrupted run: keep finished results, and replace this program's own results
-        of inputs that have changed.
-    overwrite : bool
-        Replace whatever is at the place of a result, but never what it is made from.
-    precision : {'float32', 'bfloat16', 'auto'}
-        Precision of the network; 'auto' allows both.
-    temporal, faults, average :
-        For denoising models, as for `mcnn_keras.predict`.
-    uncertainty : bool
-        Also write the uncertainty of each result, see `mcnn_keras.predict`.
-    video : str or Path, optional
-        A .gif or .mp4 of input and result side by side, for a single result.
-    truth : str, optional
-        The file of the true result, for two more columns of the video.
-    fps : float
-        Frames per second of the video.
-    """
-
-    dtype: str | None = None
-    batch_size: int | None = None
-    tile_size: int | None = None
-    resume: bool = False
-    overwrite: bool = False
-    precision: str = "float32"
-    temporal: str = "auto"
-    faults: str = "mend"
-    average: bool = False
-    uncertainty: bool = False
-    video: str | None = None
-    truth: str | None = None
-    fps: float = 2.0
 
 
 def predict_files(
@@ -114,7 +73,7 @@ def predict_files(
     InputError
         If an input cannot be used; with several inputs, after the others are done.
     """
-    say = options.get("say", lambda text: None)
+    say = options["say"] = Said.of(options.get("say", lambda text: None))
     jobs = plan(model, read_card(model), inputs, output, frames, defocus, force, say)
     return execute(model, jobs, **options)
 
@@ -158,7 +117,9 @@ def execute(
         If a job cannot be done; with several jobs, after the others are done.
     """
     how = Options(**options)
-    _check(how, jobs, model)
+    check(how, jobs, model)
+    say = Said.of(say)
+    report = Report(how.report, jobs)
     look_for_missing(jobs, read_card(model) if isinstance(engine, str) else engine.card, say)
     if how.uncertainty:
         engine = engine_with_uncertainty(model, engine)
@@ -179,7 +140,7 @@ def execute(
             if job.failed:
                 raise InputError(job.failed)
             with locked(job.output):
-                files = _result(job, place, engine, fingerprint, how, say, known)
+                files = _result(job, place, engine, fingerprint, how, say, known, report)
             stretched = engine.card.normalization.limits is None
             for path in files:
                 is_view = stretched and path.suffix == ".png"
@@ -196,45 +157,12 @@ def execute(
     for movie in dict.fromkeys(place.movie for place in places if place):
         for line in movie.summary():
             say(line)
+    written += report.write(model, engine, how, say, wrote)
     if failed:
         raise InputError(
             f"{len(failed)} of {len(jobs)} inputs failed; the others are done: {failed[0]}"
         )
     return written
-
-
-def _check(options: Options, jobs: Sequence[Job], model: str | Path) -> None:
-    """Raise InputError for wrong options before anything is computed."""
-    if options.dtype is not None:
-        for job in jobs:
-            require_type(job.output, options.dtype)
-    if options.video is not None:
-        check_video(options.video)
-        with locked(options.video):  # a folder that may not be written is found now
-            pass
-        if len(jobs) > 1:
-            raise InputError(
-                f"one video {options.video} was asked for {len(jobs)} results; give one input"
-            )
-    elif options.truth is not None:
-        raise InputError(f"the truth {options.truth} is for a video; add --video FILE")
-    if not options.fps > 0:
-        raise InputError(f"fps {options.fps} must be positive")
-    given: list[str] = [name for job in jobs for name in job.inputs]
-    given += [options.truth] if options.truth else []
-    sources = [model_path(model), *(Path(split_name(name)[0]) for name in given)]
-    places = [path for job in jobs for path in _places(job, options)]
-    require_not_source(places, sources)
-    if not options.resume:  # else of each by itself
-        for job in jobs:
-            require_own(job.output, _places(job, options), False, options.overwrite)
-
-
-def _places(job: Job, options: Options) -> list[Path]:
-    """All that is written for a job: the result, its picture, its uncertainty, a video."""
-    further = [uncertainty_of(job.output)] if options.uncertainty else []
-    further += [Path(options.video)] if options.video is not None else []
-    return [job.output, picture_of(job.output), *further]
 
 
 def _result(
@@ -245,10 +173,11 @@ def _result(
     options: Options,
     say: Callable[[str], Any],
     known: set[str],
+    report: Report,
 ) -> list[Path]:
     """Make one result; returns its files. What is `known` of inputs is not said again."""
     # Of an engine that gives uncertainties, the results alone.
-    card, written = getattr(engine, "answers", engine.card), _places(job, options)
+    card, written = getattr(engine, "answers", engine.card), places_of(job, options)
     output, picture, *further = written
     made = [output, *further]
     widths, video = (further[: options.uncertainty], further[options.uncertainty :])
@@ -268,6 +197,7 @@ def _result(
     if options.resume and is_done(output, finished, made):
         say(f"{output} {THERE}")
         forget(spool_folder(output))  # a kill may have come after all was written
+        report.show_finished(job, card)
         return []
     require_own(output, written, options.resume, options.overwrite)
     with open_measurements(job, card) as measurements:
@@ -284,15 +214,18 @@ def _result(
         outputs, axes = len(card.outputs), measurements.result_axes(card)
         shape = (int(np.prod([a.size for a in axes[:-2]])), *(a.size for a in axes[-2:]))
         if options.truth is not None:
-            _check_truth(options.truth, shape, outputs)
+            check_truth(options.truth, shape, outputs)
         other = widest_type(output, options.dtype, measurements.offset)
         try:
             place = place if len(measurements) == 1 else None
+            check_range = RangeCheck(card, len(measurements), job.source)
             spool = _computed(
                 job, (shape[0] * (1 + options.uncertainty), *shape[1:]),
                 {**told, "engine": engine.name}, measurements, unchanged, place,
-                engine, options, say,
+                engine, options, say, check_range,
             )  # fmt: skip
+            for line in check_range.lines():
+                say(line)
             try:
                 every = spool.frames()
                 results = Part(every, len(engine.card.outputs), 0, outputs)
@@ -304,8 +237,8 @@ def _result(
                     write_recording(part, whole, axes, measurements.title, dtype, labels)
                     tell_unkept(part, axes, say, output.name)
                     spool.announce(output, part)
+                half = Part(every, len(engine.card.outputs), outputs, outputs) if widths else None
                 for path in widths:
-                    half = Part(every, len(engine.card.outputs), outputs, outputs)
                     with replacing(path) as part:
                         write_recording(part, half, axes, measurements.title, "float32", labels)
                         spool.announce(path, part)
@@ -318,6 +251,7 @@ def _result(
                 facts = {"engine": engine.name, "precision": options.precision}
                 text = note(output, finished, made, inputs=job.names, **facts)
                 write_preview(picture, results[:outputs], card, measurements, text)
+                report.show(job, card, measurements, results, half)
             except BaseException:  # e.g. a full disk: the finished frames are kept
                 spool.leave()
                 raise
@@ -343,6 +277,7 @@ def _computed(
     engine: Any,
     options: Options,
     say: Callable[[str], Any],
+    check_range: RangeCheck,
 ) -> Spool:
     """The spool of a job with all of its frames."""
 
@@ -365,7 +300,7 @@ def _computed(
         try:
             fill(
                 spool, measurements, engine, unchanged, each, tile_size, say, options.temporal,
-                options.faults, place,
+                options.faults, place, check_range,
             )  # fmt: skip
         except KeyboardInterrupt:
             spool.leave()
@@ -388,13 +323,3 @@ def _computed(
     tile_size = tiles.choose_size(engine, size, options.tile_size)
     each = options.batch_size or max(1, tiles.PIXELS // int(np.prod(size)))
     return with_less(work, engine, size, min(each, len(measurements)), tile_size, say)
-
-
-def _check_truth(name: str, shape: tuple[int, ...], outputs: int) -> None:
-    with open_recording(name, force=True) as truth:
-        expected = (shape[0] // outputs, *shape[1:])
-        if (len(truth), *truth.size) != expected:
-            raise InputError(
-                f"the truth {name} has {len(truth)} images of {truth.size}; {expected[0]} of "
-                f"{expected[1:]} are expected"
-            )

@@ -177,7 +177,7 @@ def _train(
         done = "the training is done and its last checkpoint kept"
         with going_on(f"the model or the report in {folder.path}", lambda: done):
             save(final, folder.model_path)
-            write_report(folder, final.card, history, trainer.test, trainer.test_answer())
+            write_report(folder, final.card, history, trainer.test, trainer.test_answer(), final)
     return Run(final, history, None if folder is None else folder.path)
 
 
@@ -229,6 +229,8 @@ class Trainer:
         iterator = iter(self._batches())
         began = saved = time.monotonic()
         with interruptible() as interrupted, Progress(s) as progress, self.callbacks as told:
+            if resume:
+                progress.going_on(self.step)
             while self.step < s.steps and not told.stopped:
                 told.batch_begin(self.step)
                 self._advance(next(iterator))

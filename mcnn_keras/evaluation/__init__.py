@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from .errors import InputError
-from .metrics import correlation, mean_absolute_error
-from .models import AnyPlanes
-from .models.normalization import Contrast, ScaledContrast
-from .models.saving import load_once
-from .problems import from_card
-from .problems.any_phase import instrument_of
-from .problems.base import as_problem
-from .training.pipeline import fixed_set, measurements
+from ..errors import InputError
+from ..metrics import correlation, mean_absolute_error
+from ..models import AnyPlanes
+from ..models.normalization import Contrast, ScaledContrast
+from ..models.saving import load_once
+from ..problems import from_card
+from ..problems.any_phase import instrument_of
+from ..problems.base import as_problem
+from ..training.pipeline import fixed_set, measurements
 
 
 def evaluate(
@@ -68,7 +68,7 @@ def evaluate(
     else:
         inputs, targets = fixed_set(problem, "test", samples, size, seed)
         images = inputs[..., : card.image_channels]
-        answers["network"] = (_answers(model, inputs), {})
+        answers["network"] = (network_answers(model, inputs), {})
     if card.normalization.mean_free:
         zero = np.array([o.role == "amplitude" for o in card.outputs], np.float32)
         answers["zero"] = (np.broadcast_to(zero, targets.shape), {})
@@ -100,7 +100,7 @@ def _results(
 
     If samples have different numbers of planes, the measurements are None.
     """
-    from .inference.predict import predict
+    from ..inference.predict import predict
 
     truth = Contrast([output.role for output in model.card.outputs]).target
     images, targets, answers = [], [], []
@@ -115,9 +115,9 @@ def _results(
     return np.stack(images) if same else None, np.stack(targets), np.stack(answers)
 
 
-def _answers(model: Any, inputs: np.ndarray, batch: int = 8) -> np.ndarray:
+def network_answers(model: Any, inputs: np.ndarray, batch: int = 8) -> np.ndarray:
     """The network's full-size output for normalised inputs with fixed channels."""
-    from .inference.engines import engine_of
+    from ..inference.engines import engine_of
 
     engine = engine_of(model)
     return np.concatenate(

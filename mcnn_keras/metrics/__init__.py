@@ -1,10 +1,16 @@
-"""Measures of how well an answer agrees with its target. They need only NumPy."""
+"""Measures of how well an answer agrees with its target. Importing them takes only NumPy."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+
+from .columns import ColumnCounts, find_columns, match_columns
+
+__all__ = [
+    "ColumnCounts", "correlation", "find_columns", "match_columns", "mean_absolute_error", "snr_db",
+]  # fmt: skip
 
 
 def mean_absolute_error(answer: Any, target: Any) -> float:

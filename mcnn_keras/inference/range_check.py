@@ -1,0 +1,174 @@
+"""Tell images that are unlike those of the training, and answers that are unlike those there.
+
+image, answer, uncertainty -> windows as large as the training's samples -> statistics
+-> distance from the training's, by the card -> lines for the user
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..models import ModelCard
+from ..models.reference import Reference
+from .statistics import statistics, windows
+
+WARNING = "Warning: "
+# Of a long recording, about this many frames are looked at.
+MOST = 256
+# Names of statistics that are no logarithms of base 10.
+PLAIN = ("residual with", "residual along", "residual squared", "support")
+COMPRESSED = ("skewness", "kurtosis")
+WORDS = {
+    "values": "different values for each pixel",
+    "at the lower end": "share of pixels with the least value",
+    "at the upper end": "share of pixels with the greatest value",
+    "rows against columns": "fine detail along rows, relative to that along columns",
+    "highest peak": "highest peak of the spectrum",
+    "removed": "share of the image's deviation that is removed",
+    "answer": "share of the image's deviation that is kept",
+    "residual with the answer": "correlation of what is removed with the result",
+    "residual along rows": "correlation of what is removed along rows",
+    "residual along columns": "correlation of what is removed along columns",
+    "residual squared with the answer": "growth of the noise with the signal",
+    "lattice in the residual": "lattice left in what is removed",
+    "support": "share of the result's lattice that the image supports",
+    "uncertainty": "mean uncertainty relative to the image's deviation",
+    "greatest uncertainty": "greatest uncertainty relative to the image's deviation",
+}
+
+
+@dataclass(frozen=True)
+class Found:
+    """An image that is unlike the training's.
+
+    Attributes
+    ----------
+    number : int
+        Of the image.
+    distance : float
+        From the training's middle, in units of the distance that three of a hundred exceed there.
+    why : tuple of str
+        The statistics that are farthest off, in words.
+    """
+
+    number: int
+    distance: float
+    why: tuple[str, ...]
+
+
+class RangeCheck:
+    """Compares images and their results with those of a model's training.
+
+    Parameters
+    ----------
+    card : ModelCard
+    count : int
+        The number of images; of many, only some are looked at.
+    source : str or Path
+        Their file.
+
+    Attributes
+    ----------
+    seen : int
+        Images that were looked at.
+    found : list of Found
+        Those that are unlike the training's.
+    distances : list of float
+        Of all that were looked at, in the unit of `Found.distance`.
+    """
+
+    def __init__(self, card: ModelCard, count: int, source: str | Path = "the image") -> None:
+        told = card.calibration.get("reference")
+        self.reference = Reference.of(told) if told else None
+        self.limit = card.calibration.get("greatest mean uncertainty")
+        self.size = int(card.training["image_size"])
+        self.residual = card.outputs[0].role == "image"
+        self.step = max(1, -(-count // MOST))
+        self.source, self.count = source, count
+        self.seen, self.found, self.distances = 0, list[Found](), list[float]()
+
+    def see(self, number: int, image: np.ndarray, answer: np.ndarray, width: Any = None) -> None:
+        """Look at an image, (height, width), its result, and its uncertainty if there is one."""
+        if self.reference is None or number % self.step:
+            return
+        self.seen += 1
+        looks = []
+        for window in windows(image.shape, self.size):
+            scale = len(answer) // len(image)
+            there = tuple(slice(scale * w.start, scale * w.stop) for w in window)
+            own = None if width is None else width[there]
+            told = statistics(image[window], answer[there], own, self.residual)
+            if all(name in told for name in self.reference.names):
+                looks.append(told)
+        if not looks:
+            return
+        away = [self.reference.distance(told) for told in looks]
+        # The middle window decides: a part of an image may be empty.
+        middle = int(np.argsort(away)[len(away) // 2])
+        distance, why = away[middle], self._why(looks[middle])
+        if width is not None and self.limit is not None:
+            wide = float(np.median([told["uncertainty"] for told in looks]))
+            if wide > self.limit:
+                distance = max(distance, 1.0 + wide - self.limit)
+                why = (_words("uncertainty", wide, None, self.limit), *why)
+        self.distances.append(distance)
+        if distance > 1:
+            self.found.append(Found(number, distance, why))
+
+    def _why(self, told: dict[str, float]) -> tuple[str, ...]:
+        assert self.reference is not None
+        far = self.reference.farthest(told)
+        beyond = [f for f in far if not f[2] <= f[1] <= f[3]][:2]
+        return tuple(_words(*f) for f in beyond)
+
+    def lines(self, name: Callable[[int], str] = str) -> list[str]:
+        """What to tell the user; `name` returns the name of a frame."""
+        if not self.seen:
+            return []
+        if not self.found:
+            return [
+                f"{self.source}: input, result and difference are like those of the training "
+                f"(distance {np.median(self.distances):.2f}; above 1 is unusual)"
+            ]
+        worst = max(self.found, key=lambda f: f.distance)
+        numbers = [f.number for f in self.found]
+        which = f"{self.source} is"
+        if self.count > 1:
+            shown = ", ".join(map(name, numbers[:5])) + ", ..." * (len(numbers) > 5)
+            looked = f" that were looked at, of {self.count}" * (self.seen < self.count)
+            which = f"{len(numbers)} of {self.seen} frames{looked} in {self.source} ({shown}) are"
+        why = "; ".join(worst.why) or "no number by itself, but their combination"
+        return [
+            f"{WARNING}{which} unlike the images of the training, and the result may be wrong; "
+            f"farthest off: {why}; compare the result with the input, or train on images like yours"
+        ]
+
+
+def _words(name: str, value: float, low: float | None, high: float) -> str:
+    if any(part in name for part in COMPRESSED):
+        value, low, high = (None if v is None else _expanded(v) for v in (value, low, high))  # type: ignore[assignment]
+    elif not name.startswith(PLAIN):
+        value, low, high = (None if v is None else 10**v for v in (value, low, high))  # type: ignore[assignment]
+    span = f"up to {high:.2g}" if low is None else f"{low:.2g} to {high:.2g}"
+    return f"{_label(name)} {value:.2g} (training: {span})"
+
+
+def _label(name: str) -> str:
+    if name in WORDS:
+        return WORDS[name]
+    of = {"answer": "the result", "residual": "what is removed"}
+    first, _, rest = name.partition(" ")
+    what, kind = (of[first], rest) if first in of else ("the image", name)
+    kind = kind.removeprefix("power ")
+    if kind[:1].isdigit():
+        return f"power of {what} at {kind} cycles per pixel"
+    return f"{WORDS.get(kind, kind)} of {what}"
+
+
+def _expanded(value: float) -> float:
+    return float(np.sign(value) * np.expm1(abs(value)))

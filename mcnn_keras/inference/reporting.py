@@ -1,0 +1,281 @@
+"""What a prediction shows in its report: some images, their results and what was said.
+
+It collects while the results are made, and writes one page at the end.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..files import open_recording, pixel_length
+from ..files.converted import Shifted
+from ..models import Frames, ModelCard, Planes
+from ..report import Layer, View, write_prediction_report
+from ..report.layers import PIXELS
+from .measurements import Measurements
+from .planes import counted
+from .planning import Job, open_measurements
+
+# Images of one recording, and of one page, at most.
+EACH, ALL = 8, 24
+# Fields wider than this, in nm, have their scale bar in um.
+WIDE = 5000.0
+
+
+class Said:
+    """Passes lines on, and keeps them for a report.
+
+    Parameters
+    ----------
+    say : callable
+        Called with each line.
+    """
+
+    def __init__(self, say: Callable[[str], Any]) -> None:
+        self.lines: list[str] = []
+        self._say = say
+
+    @classmethod
+    def of(cls, say: Callable[[str], Any]) -> Said:
+        """The callable, if it keeps its lines already, or one that does."""
+        return say if isinstance(say, Said) else cls(say)
+
+    def __call__(self, line: str) -> None:
+        """Keep a line, and pass it on."""
+        self.lines.append(line)
+        self._say(line)
+
+
+class Report:
+    """The report of a run; without a path it does nothing.
+
+    Parameters
+    ----------
+    path : str, Path or None
+        The .html file.
+    jobs : sequence of Job
+        All results of the run.
+    """
+
+    def __init__(self, path: str | Path | None, jobs: Sequence[Job]) -> None:
+        self.path = None if path is None else Path(path)
+        self.views: list[View] = []
+        self._jobs, self._began, self._images = jobs, time.monotonic(), 0
+        shown = evenly(len(jobs), ALL)
+        self._shown = {jobs[i].output for i in shown}
+        self._each = max(1, min(EACH, ALL // max(len(shown), 1)))
+
+    def show(
+        self,
+        job: Job,
+        card: ModelCard,
+        measurements: Measurements,
+        results: Any,
+        uncertainties: Any = None,
+    ) -> None:
+        """Keep some images of a job, and their results.
+
+        Parameters
+        ----------
+        job : Job
+        card : ModelCard
+        measurements : Measurements
+        results : object
+            With slices [start:stop] of (frames, height, width), all outputs of each measurement
+            one after another, as in a `Spool`.
+        uncertainties : object, optional
+            The same of the results' uncertainties.
+        """
+        if self.path is None:
+            return
+        self._images += len(measurements)
+        if job.output not in self._shown:
+            return
+        numbers = evenly(len(measurements), self._each)
+        outputs = len(card.outputs)
+        pixel, unit = _pixel(measurements)
+        for number in numbers:
+            answers = results[outputs * number : outputs * (number + 1)]
+            name = ", ".join(job.names)
+            if len(measurements) > 1:
+                name += f", image {number} (counted from 0)"
+            layers = layers_of(card, measurements, number, np.asarray(answers))
+            if uncertainties is not None:
+                halves = uncertainties[outputs * number : outputs * (number + 1)]
+                layers += uncertain(card, np.asarray(halves))
+            view = _view(name, layers, pixel, unit, job)
+            # Small enough for a page at once: of long runs, little is held.
+            self.views.append(view.within(PIXELS / (len(self._shown) * len(numbers))))
+
+    def show_finished(self, job: Job, card: ModelCard) -> None:
+        """Keep some images of a job whose result is there already, from its file."""
+        if self.path is None:
+            return
+        with open_measurements(job, card) as measurements, open_recording(job.output, True) as made:
+            if not made.colour:
+                self.show(job, card, measurements, Shifted(made.data, -measurements.offset))
+
+    def write(
+        self,
+        model: str | Path,
+        engine: Any,
+        how: Any,
+        say: Said,
+        wrote: Callable[[Path], Any] = lambda path: None,
+    ) -> list[Path]:
+        """Write the page; returns its path, if there is one.
+
+        Parameters
+        ----------
+        model : str or Path
+            The model's name or file.
+        engine : engine
+        how : Options
+            How the results were made.
+        say : Said
+            With what was said.
+        wrote : callable
+            Called with the path.
+
+        Raises
+        ------
+        InputError
+            If it cannot be written.
+        """
+        if self.path is None:
+            return []
+        facts = [
+            ("model", model),
+            ("problem", engine.card.problem),
+            ("inputs", counted(len(self._jobs), "recording")),
+            ("images", self._images),
+            ("engine", f"{engine.name}, {how.precision}"),
+            ("time", f"{time.monotonic() - self._began:.1f} s"),
+            *([("neighbours in time", how.temporal), ("faulty pixels", how.faults)]
+              if isinstance(engine.card.inputs, Frames) else []),
+            *([("average", "over eight mirrored and rotated copies")] if how.average else []),
+        ]  # fmt: skip
+        title = f"mcnn-keras: {engine.card.problem}"
+        write_prediction_report(self.path, title, self.views, facts, say.lines, self._told())
+        say(f"wrote {self.path}")
+        wrote(self.path)
+        return [self.path]
+
+    def _told(self) -> str:
+        """Which images are shown."""
+        if not self.views:
+            return "No image is shown: no result was made."
+        if len(self.views) == self._images:
+            return ""
+        each = " of a file" if len(self._jobs) > 1 else ""
+        files = counted(len(self._shown), "file") + f" of {len(self._jobs)}, with " * bool(each)
+        return (
+            f"{len(self.views)} of {self._images} images are shown: "
+            f"{files if each else ''}the first, the last and others at even distances{each}."
+        )
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """At most that many of the numbers below `count`: first, last and some at even distances."""
+    if count <= most:
+        return list(range(count))
+    return sorted({round(i * (count - 1) / max(most - 1, 1)) for i in range(most)})
+
+
+def layers_of(
+    card: ModelCard, measurements: Measurements, number: int, answers: np.ndarray
+) -> list[Layer]:
+    """The pictures of one measurement: input, result and, where both are the same, the residual.
+
+    Parameters
+    ----------
+    card : ModelCard
+    measurements : Measurements
+    number : int
+        Which of them.
+    answers : (outputs, height, width) array
+    """
+    if card.gives_colours:
+        low, high = card.normalization.limits or (float(answers.min()), float(answers.max()))
+        colours = Layer("Result", np.moveaxis(answers, 0, -1), low=low, high=high)
+        first, *others = _inputs(card, measurements, number)
+        return [first, colours, *others]
+    if isinstance(card.inputs, Frames):
+        image = measurements.shown(number)
+        # Both are less what float32 cannot hold.
+        less = f"less {measurements.offset:.9g}; " if measurements.offset else ""
+        result = Layer("Result", answers[0], note=f"{less}values as in the file")
+        low, high = result.limits
+        shown = Layer("Input", image, "", low, high, note=f"{less}on the scale of the result")
+        layers = [shown, result]
+        if image.shape == answers[0].shape:
+            apart = np.asarray(image, np.float64) - answers[0]
+            layers.append(
+                Layer("Residual", apart, diverging=True, note=f"input - result; {_spread(apart)}")
+            )
+        return layers
+    limits = card.normalization.limits or (None, None)
+    several = len(card.outputs) > 1
+    results = [
+        Layer(f"Result ({o.name})" if several else "Result", answer, o.unit, *limits)
+        for o, answer in zip(card.outputs, answers, strict=True)
+    ]
+    inputs = _inputs(card, measurements, number)
+    return [inputs[0], *results, *inputs[1:]]
+
+
+def uncertain(card: ModelCard, halves: np.ndarray) -> list[Layer]:
+    """The pictures of half-widths, (outputs, height, width)."""
+    several = len(card.outputs) > 1
+    note = "half-width of an interval in which the truth is in 90 % of the pixels"
+    return [
+        Layer(f"Uncertainty ({o.name})" if several else "Uncertainty", half, o.unit, 0.0, note=note)
+        for o, half in zip(card.outputs, halves, strict=True)
+    ]
+
+
+def _inputs(card: ModelCard, measurements: Measurements, number: int) -> list[Layer]:
+    """The planes, or the channels, that the network has seen."""
+    image = measurements.read(number, number + 1)[0]
+    if measurements.colours:
+        return [Layer("Input", image, low=float(image.min()), high=float(image.max()))]
+    planes = card.inputs
+    if isinstance(planes, Planes):
+        names = [f"Input at {z:g} {planes.unit}" for z in planes.defocus]
+    elif image.shape[-1] > 1:
+        names = [f"Input {k + 1}" for k in range(image.shape[-1])]
+    else:
+        names = ["Input"]
+    return [Layer(name, image[..., k]) for k, name in enumerate(names)]
+
+
+def _spread(apart: np.ndarray) -> str:
+    seen = apart[np.isfinite(apart)]
+    if not seen.size:
+        return "no value"
+    return f"mean {seen.mean():.4g}, standard deviation {seen.std():.4g}"
+
+
+def _pixel(measurements: Measurements) -> tuple[float | None, str]:
+    """The width of a pixel and its unit, if it has one."""
+    try:
+        pixel = pixel_length(measurements.field, "nm")
+    except InputError:  # pixels that are not square have no one size
+        return None, ""
+    if pixel and pixel * measurements.size[1] > WIDE:
+        return pixel / 1000, "um"
+    return pixel, "nm"
+
+
+def _view(name: str, layers: Sequence[Layer], pixel: float | None, unit: str, job: Job) -> View:
+    height, width = layers[0].array.shape[:2]
+    facts: list[tuple[str, object]] = [("size", f"{width} x {height} pixels")]
+    if pixel:
+        facts.append(("pixel size", f"{pixel:.6g} {unit}"))
+    return View(name, layers, pixel, unit, [*facts, ("result", job.output.name)])
