@@ -20,7 +20,7 @@ from .files import Axis
 from .focal_series.agreement import agreement
 from .focal_series.refinement import refined_wave
 from .focal_series.series import FocalSeries
-from .inference.predict import predict
+from .inference.predict import computed
 from .inference.stack import prepared
 from .inference.statistics import statistics
 from .inference.uncertain import UncertainEngine
@@ -272,7 +272,7 @@ def _looks(
         told = {name: value.numpy() for name, value in sample["conditions"].items()}
         if isinstance(card.inputs, AnyPlanes):
             planes, optics = instrument_of(told)
-            answer = predict(
+            answer = computed(
                 engine, image, axes="yxz", defocus=planes, conditions=optics.conditions()
             )
         else:

@@ -137,6 +137,12 @@ class TestLines:
         assert line.startswith(WARNING + "1 of 5 frames in a.tif (3) are unlike")
         assert "cycles per pixel" in line or "columns" in line
 
+    def test_a_few_of_many_are_as_expected(self, reference):
+        rng, check = np.random.default_rng(9), RangeCheck(Card(reference), 200, "a.tif")
+        for number in range(200):
+            check.see(number, *measured(rng))
+        assert not check.lines()[0].startswith(WARNING)
+
     def test_a_great_uncertainty_is_named(self, reference):
         check = RangeCheck(Card(reference, limit=-1.0), 1, "a.tif")
         image, answer = measured(np.random.default_rng(10))

@@ -14,6 +14,8 @@ from mcnn_keras.models import Fixed
 from mcnn_keras.models.calibration import COVERAGE, Interval
 
 LOW, HIGH = 0.03, 0.5
+# Three in a hundred images of the training are called unusual, too.
+pytestmark = pytest.mark.filterwarnings("ignore:.* unlike the images of the training")
 
 
 class Noisy(mcnn.Problem):

@@ -18,7 +18,12 @@ from ..models import ModelCard, Normalization, Output
 from ..models.calibration import Interval
 from ..models.finite import finite
 from ..models.saving import read_card
-from .engines import TensorFlowEngine, output_function
+from .engines import TensorFlowEngine, engine_of, output_function
+
+ONNX = (
+    "ONNX Runtime computes no uncertainty; leave the engine out, or give the .h5 file that the "
+    "model was exported from"
+)
 
 
 class UncertainEngine(TensorFlowEngine):
@@ -57,6 +62,24 @@ class UncertainEngine(TensorFlowEngine):
         )
 
 
+def uncertain_engine(model: Any) -> UncertainEngine:
+    """The engine of a model that `mcnn_keras.load` returned, with uncertainties.
+
+    Raises
+    ------
+    InputError
+        If it has none, or ONNX Runtime computes it.
+    """
+    if isinstance(model, UncertainEngine):
+        return model
+    if not hasattr(model, "card"):
+        engine_of(model)  # says what is wrong
+    require_interval(model.card, "the model")
+    if hasattr(model, "compute"):
+        raise InputError(ONNX)
+    return UncertainEngine(model)
+
+
 def engine_with_uncertainty(model: str | Path, engine: Any) -> Any:
     """The engine to choose for a model that is to give uncertainties: 'tensorflow', or as given.
 
@@ -69,10 +92,7 @@ def engine_with_uncertainty(model: str | Path, engine: Any) -> Any:
         return engine
     require_interval(read_card(model), model)
     if str(model).endswith(".onnx") or engine == "onnxruntime":
-        raise InputError(
-            "ONNX Runtime computes no uncertainty; leave the engine out, or give the .h5 file that "
-            "the model was exported from"
-        )
+        raise InputError(ONNX)
     return "tensorflow"
 
 
