@@ -18,6 +18,7 @@ import click
 
 from .sections import SectionedOption
 from .telling import telling
+from .values import Aperture, Number
 
 if TYPE_CHECKING:
     from ..physics.optics import Optics
@@ -76,37 +77,6 @@ class Options:
             for f in dataclasses.fields(self)
             if (value := getattr(self, f.name)) != f.default
         }
-
-
-class Number(click.ParamType):
-    """A number, without a unit."""
-
-    name = "number"
-
-    def __init__(self, unit: str, example: str) -> None:
-        self.unit, self.example = unit, example
-
-    def convert(self, value: Any, param: Any, context: Any) -> float:
-        """The number."""
-        try:
-            return float(value)
-        except ValueError:
-            self.fail(
-                f"{value!r} is not a number; give it in {self.unit}, without the unit, for example "
-                f"{self.example}", param, context,
-            )  # fmt: skip
-
-
-class Aperture(click.ParamType):
-    """A numerical aperture, or 'none' for all waves."""
-
-    name = "number or none"
-
-    def convert(self, value: Any, param: Any, context: Any) -> Any:
-        """The number, or infinity for none."""
-        if str(value).lower() == "none":
-            return float("inf")
-        return click.FLOAT.convert(value, param, context)
 
 
 @dataclass

@@ -47,7 +47,7 @@ class Part:
         self.dtype, self.ndim = np.dtype(frames.dtype), len(self.shape)
 
     def __getitem__(self, frames: Any) -> np.ndarray:
-        if isinstance(frames, tuple):  # dask asks for a slice of frames and slices of the rest
+        if isinstance(frames, tuple):  # of frames and of the rest
             return self[frames[0]][(slice(None), *frames[1:])]
         wanted = np.arange(self.shape[0])[frames]
         if not len(wanted):
