@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from pages import Page
 
 import mcnn_keras as mcnn
 from mcnn_keras.errors import InputError
@@ -158,6 +159,23 @@ class TestFiles:
                 np.testing.assert_allclose(recording.read(0, 3), values, rtol=1e-4, atol=1e-4)
         with pytest.raises(InputError, match=r"out_uncertainty\.tif|out\.tif"):
             predict_files(file, [str(tmp_path / "in.tif")], tmp_path / "out.tif", uncertainty=True)
+
+    def test_a_report_shows_it_at_once_and_later(self, file, samples, tmp_path):
+        """Fails where the uncertainty is missing in a report, or is that of another image."""
+        np.save(tmp_path / "in.npy", samples[0][:3, ..., 0])
+        pages = []
+        for name, options in (("a.html", {}), ("b.html", {"resume": True})):
+            options = {"uncertainty": True, "report": tmp_path / name, **options}
+            predict_files(file, [str(tmp_path / "in.npy")], tmp_path / "out.npy", **options)
+            pages.append(Page(tmp_path / name).pictures)
+        assert [title for title, _ in pages[0][:3]] == ["Input", "Result", "Uncertainty"]
+        for (title, one), (other, two) in zip(*pages, strict=True):
+            assert title == other
+            np.testing.assert_array_equal(one, two)
+        half = np.load(tmp_path / "out_uncertainty.npy")
+        for i, (_, picture) in enumerate(pages[0][2::3]):
+            expected = 255 * np.clip(half[i] / np.percentile(half[i], 99.8), 0, 1)
+            np.testing.assert_allclose(picture[..., 0], expected, atol=1.5)
 
     def test_onnx_runtime_has_none(self, file, tmp_path):
         image = str(tmp_path / "in.npy")

@@ -46,14 +46,14 @@ class Part:
         self.shape = (frames.shape[0] // group * count, *frames.shape[1:])
         self.dtype, self.ndim = np.dtype(frames.dtype), len(self.shape)
 
-    def __getitem__(self, place: Any) -> np.ndarray:
-        frames, *within = place if isinstance(place, tuple) else (place,)
+    def __getitem__(self, frames: Any) -> np.ndarray:
+        if isinstance(frames, tuple):  # of frames and of the rest
+            return self[frames[0]][(slice(None), *frames[1:])]
         wanted = np.arange(self.shape[0])[frames]
         if not len(wanted):
-            return np.empty((0, *self.shape[1:]), self.dtype)[(slice(None), *within)]
+            return np.empty((0, *self.shape[1:]), self.dtype)
         at = wanted // self.count * self.group + self.first + wanted % self.count
-        found = np.asarray(self.frames[int(at[0]) : int(at[-1]) + 1])[at - at[0]]
-        return found[(slice(None), *within)]
+        return np.asarray(self.frames[int(at[0]) : int(at[-1]) + 1])[at - at[0]]
 
 
 class Converted:
