@@ -7,6 +7,7 @@ model -> + interval head, trained on the errors of the answers -> corrected on o
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,9 @@ def calibrate(
     told = interval.measured(width, error)
     calibration = {**card.calibration, "coverage": COVERAGE, **interval.asdict(), "measured": told}
     final.card = dataclasses.replace(card, network=network, calibration=calibration)
-    looks, agreements, refined = _looks(final, problem, size, calibration_samples, SEEDS[3])
+    with warnings.catch_warnings():  # of optics of any unit, as they are drawn
+        warnings.simplefilter("ignore", UserWarning)
+        looks, agreements, refined = _looks(final, problem, size, calibration_samples, SEEDS[3])
     uncertain = [look.pop("uncertainty") for look in looks]
     if agreements:
         calibration["least agreement"] = float(np.quantile(agreements, UNUSUAL))

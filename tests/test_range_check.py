@@ -6,7 +6,8 @@ import tensorflow as tf
 
 from mcnn_keras.inference.range_check import WARNING, RangeCheck
 from mcnn_keras.inference.statistics import image_statistics, statistics, windows
-from mcnn_keras.models.reference import UNUSUAL, Reference
+from mcnn_keras.models import schema
+from mcnn_keras.models.reference import LEVELS, UNUSUAL, Reference
 from mcnn_keras.physics.disturbances import disturbed
 
 SIZE = 64
@@ -114,6 +115,9 @@ class TestReference:
         rng = np.random.default_rng(7)
         image, answer = measured(rng)
         assert reference.distance(statistics(change(image, rng), answer, residual=True)) > 1.5
+
+    def test_the_card_expects_as_many_levels(self):
+        assert len(LEVELS) == schema.LEVELS
 
     def test_it_survives_the_card(self, reference):
         assert Reference.of(reference.asdict()) == reference

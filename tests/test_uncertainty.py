@@ -12,9 +12,10 @@ from mcnn_keras.files import open_recording, write_recording
 from mcnn_keras.inference.stream import predict_files
 from mcnn_keras.models import Fixed
 from mcnn_keras.models.calibration import COVERAGE, Interval
+from mcnn_keras.models.card import card_from
 
 LOW, HIGH = 0.03, 0.5
-# Three in a hundred images of the training are called unusual, too.
+# Two in a hundred images of the training are called unusual, too.
 pytestmark = pytest.mark.filterwarnings("ignore:.* unlike the images of the training")
 
 
@@ -114,6 +115,18 @@ class TestPrediction:
         tiled = mcnn.predict(model, image, uncertainty=True, tile_size=64)
         for one, other in zip(whole, tiled, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+    @pytest.mark.parametrize("change", [
+        {"widths": [[0.0]]}, {"widths": [[0.0]], "corrections": [[0.0], [1.0]]},
+        {"widths": [[]], "corrections": [[]]}, {"widths": [["a"]], "corrections": [[1.0]]},
+        {"reference": {"names": ["a"], "quantiles": [[1.0]], "limit": 1.0}},
+        {"refined": {"widths": [[0.0]]}}, {"coverage": "all"},
+    ])  # fmt: skip
+    def test_a_damaged_calibration_is_refused(self, model, change):
+        told = model.card.asdict()
+        told["calibration"] = change
+        with pytest.raises(ValueError, match="calibration"):
+            card_from(told)
 
     def test_a_model_without_it_is_refused(self, trained, samples):
         with pytest.raises(InputError, match="has no uncertainty yet; add it with mcnn-keras cal"):

@@ -28,8 +28,8 @@ PLAIN = ("residual with", "residual along", "residual squared", "support")
 COMPRESSED = ("skewness", "kurtosis")
 WORDS = {
     "values": "different values for each pixel",
-    "at the lower end": "share of pixels with the least value",
-    "at the upper end": "share of pixels with the greatest value",
+    "at the lower end": "share of pixels cut off at the least value",
+    "at the upper end": "share of pixels cut off at the greatest value",
     "rows against columns": "fine detail along rows, relative to that along columns",
     "highest peak": "highest peak of the spectrum",
     "removed": "share of the image's deviation that is removed",
@@ -54,7 +54,7 @@ class Found:
     number : int
         Of the image.
     distance : float
-        From the training's middle, in units of the distance that three of a hundred exceed there.
+        From the training's middle, in units of the distance that two of a hundred exceed there.
     why : tuple of str
         The statistics that are farthest off, in words.
     """
@@ -152,7 +152,7 @@ class RangeCheck:
             shown = ", ".join(map(name, numbers[:5])) + ", ..." * (len(numbers) > 5)
             looked = f" that were looked at, of {self.count}" * (self.seen < self.count)
             which = f"{len(numbers)} of {self.seen} frames{looked} in {self.source} ({shown}) are"
-        why = "; ".join(worst.why) or "no number by itself, but their combination"
+        why = "; ".join(worst.why) or "no number far"
         return [
             f"{WARNING}{which} unlike the images of the training, and the result may be wrong; "
             f"farthest off: {why}; compare the result with the input, or train on images like yours"
