@@ -26,7 +26,7 @@ from .inference.stack import prepared
 from .inference.statistics import statistics
 from .inference.uncertain import UncertainEngine
 from .models import AnyPlanes, Frames
-from .models.calibration import COVERAGE, SMALLEST, Interval
+from .models.calibration import COVERAGE, SMALLEST, Interval, smoothed
 from .models.normalization import Contrast
 from .models.reference import UNUSUAL, Reference
 from .models.saving import load
@@ -247,7 +247,7 @@ def _errors(
         pixels = error.shape[1] * error.shape[2]
         chosen = rng.choice(pixels, min(PIXELS, pixels), replace=False)
         flat = (len(error), pixels, error.shape[-1])
-        widths.append(width.numpy().reshape(flat)[:, chosen])
+        widths.append(smoothed(width.numpy()).reshape(flat)[:, chosen])
         errors.append(error.reshape(flat)[:, chosen])
     return np.concatenate(widths)[:samples], np.concatenate(errors)[:samples]
 

@@ -153,6 +153,14 @@ class TestFiles:
         for one, other in zip(plain(samples[0]), model(samples[0]), strict=True):
             np.testing.assert_array_equal(one, other)
 
+    def test_a_training_starts_from_it(self, file, model):
+        started = mcnn.train(
+            Noisy(), start=str(file), epochs=1, samples=16, learning_rate=1e-9, mixed_sizes=False
+        ).model
+        assert not started.card.network.get("interval")
+        kernels = (m.get_layer("output_1").get_weights()[0] for m in (started, model))
+        np.testing.assert_allclose(*kernels, atol=1e-6)
+
     def test_a_second_file_holds_it(self, file, samples, tmp_path):
         axes = [("t", 3), *(("y", 32), ("x", 32))]
         from mcnn_keras.files import Axis

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..models import ModelCard, Normalization, Output
-from ..models.calibration import Interval
+from ..models.calibration import Interval, smoothed
 from ..models.finite import finite
 from ..models.saving import read_card
 from .engines import TensorFlowEngine, engine_of, output_function
@@ -51,14 +51,16 @@ class UncertainEngine(TensorFlowEngine):
         self._interval = Interval.of(model.card.calibration)
         self._compute = output_function(model, interval=True)
         if not self.card.normalization.per_frame:  # the interval may look farther than the answer
-            tile = dataclasses.replace(self.card.tile, overlap=receptive_radius(model, -1))
+            radius = receptive_radius(model, -1)
+            radius = None if radius is None else radius + 1  # of smoothing
+            tile = dataclasses.replace(self.card.tile, overlap=radius)
             self.card.tile = tile
 
     def compute(self, batch: np.ndarray) -> np.ndarray:
         """Answers and half-widths, (batch, height, width, 2 channels), float32."""
         answer, width = self._compute(batch)
         return finite(
-            np.concatenate([answer.numpy(), self._interval.half_width(width.numpy())], -1)
+            np.concatenate([answer.numpy(), self._interval.half_width(smoothed(width.numpy()))], -1)
         )
 
 
