@@ -45,8 +45,8 @@ LEARNING_RATE = 2e-3
 # Probability that an image is disturbed as none of the training is, while the head is trained: so
 # that it also learns when the answer is wrong.
 DISTURBED = 0.3
-# Phases that are also refined, to know the uncertainty afterwards.
-REFINED = 96
+# Phases that are also refined, to know the uncertainty afterwards; and bins of their widths.
+REFINED, REFINED_BINS = 192, 5
 # Pixels of each sample that the correction and the measurement use.
 PIXELS = 1024
 
@@ -129,7 +129,7 @@ def calibrate(
         calibration["least agreement"] = float(np.quantile(agreements, UNUSUAL))
     if len(refined) >= 8:
         width, error = (np.stack(arrays) for arrays in zip(*refined, strict=True))
-        own_interval = Interval.fitted(width[::2], error[::2])
+        own_interval = Interval.fitted(width[::2], error[::2], bins=REFINED_BINS)
         measured_too = own_interval.measured(width[1::2], error[1::2])
         calibration["refined"] = {**own_interval.asdict(), "measured": measured_too}
     final.card = dataclasses.replace(
