@@ -73,7 +73,7 @@ def look(image, truth, told=None):
     truth = truth - truth[seen].mean() + result[seen].mean()
     error = np.abs(result - truth)[seen]
     check = RangeCheck(card, 1)
-    check.see(0, frame, result, half)
+    check.see(0, frame, result, half)  # with the uncertainty, as with --uncertainty
     scale = max(truth[seen].std(), 1e-12) if is_phase else max(frame[seen].std(), 1e-12)
     return {
         "error": float(error.mean() / scale), "told": bool(check.found),

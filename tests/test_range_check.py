@@ -141,6 +141,12 @@ class TestLines:
         assert line.startswith(WARNING + "1 of 5 frames in a.tif (3) are unlike")
         assert "cycles per pixel" in line or "columns" in line
 
+    def test_a_saturated_image_is_named(self, reference):
+        check = RangeCheck(Card(reference), 1, "a.tif")
+        image, answer = measured(np.random.default_rng(13))
+        check.see(0, np.minimum(image, np.quantile(image, 0.8)), answer)
+        assert "20% of the pixels are cut off at the greatest value" in check.lines()[0]
+
     def test_a_few_of_many_are_as_expected(self, reference):
         rng, check = np.random.default_rng(9), RangeCheck(Card(reference), 200, "a.tif")
         for number in range(200):
