@@ -23,7 +23,7 @@ from .focal_series.refinement import refined_wave
 from .focal_series.series import FocalSeries
 from .inference.predict import computed
 from .inference.stack import prepared
-from .inference.statistics import statistics
+from .inference.statistics import OF_CAMERAS, statistics
 from .inference.uncertain import UncertainEngine
 from .models import AnyPlanes, Frames
 from .models.calibration import COVERAGE, SMALLEST, Interval, smoothed
@@ -300,6 +300,10 @@ def _looks(
                 refined.append((np.log(widths), np.log(np.maximum(errors, SMALLEST))))
         if look:
             look.pop("greatest uncertainty")
+            if role != "image":
+                # These simulations have no camera that rounds to whole numbers, and cuts off.
+                for name in OF_CAMERAS:
+                    look.pop(name), look.pop(f"answer {name}")
             found.append(look)
     return found, agreements, refined
 
