@@ -116,6 +116,13 @@ class TestReference:
         image, answer = measured(rng)
         assert reference.distance(statistics(change(image, rng), answer, residual=True)) > 1.5
 
+    def test_a_value_that_most_samples_share_is_usual(self):
+        rng = np.random.default_rng(14)
+        found = [{"a": rng.normal(), "b": -4.0 + (rng.uniform() < 0.05)} for _ in range(400)]
+        reference = Reference.fitted(found)
+        assert reference.distance({"a": 0.0, "b": -4.0}) < 0.4
+        assert reference.distance({"a": 0.0, "b": -2.0}) > 1
+
     def test_the_card_expects_as_many_levels(self):
         assert len(LEVELS) == schema.LEVELS
 
