@@ -129,6 +129,8 @@ def phase(
         told: dict[str, Any] = {**facts, "engine": engine.name, "result": result.name}
         write_report(
             report, "mcnn-keras: phase",
-            wave_views(series, optics, found.phase, found.amplitude, lit, result.name),
+            wave_views(
+                series, optics, found.phase, found.amplitude, lit, result.name, found.uncertainty
+            ),
             [*told.items(), *optics_facts(optics, series.defocus)], shown_planes(series),
         )  # fmt: skip

@@ -5,6 +5,7 @@ It collects while the results are made, and writes one page at the end.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -61,12 +62,17 @@ class Report:
         The .html file.
     jobs : sequence of Job
         All results of the run.
+    numbers : sequence of int, optional
+        The images to show of each recording, counted from 0; by default some at even distances.
     """
 
-    def __init__(self, path: str | Path | None, jobs: Sequence[Job]) -> None:
+    def __init__(
+        self, path: str | Path | None, jobs: Sequence[Job], numbers: Sequence[int] | None = None
+    ) -> None:
         self.path = None if path is None else Path(path)
         self.views: list[View] = []
         self._jobs, self._began, self._images = jobs, time.monotonic(), 0
+        self._numbers = numbers
         shown = evenly(len(jobs), ALL)
         self._shown = {jobs[i].output for i in shown}
         self._each = max(1, min(EACH, ALL // max(len(shown), 1)))
@@ -97,7 +103,13 @@ class Report:
         self._images += len(measurements)
         if job.output not in self._shown:
             return
-        numbers = evenly(len(measurements), self._each)
+        count = len(measurements)
+        numbers = evenly(count, self._each) if self._numbers is None else self._numbers
+        if any(not 0 <= n < count for n in numbers):
+            raise InputError(
+                f"image {max(numbers)} of {job.source} is not there; it holds {count}, counted "
+                "from 0"
+            )
         outputs = len(card.outputs)
         pixel, unit = _pixel(measurements)
         for number in numbers:
@@ -113,13 +125,19 @@ class Report:
             # Small enough for a page at once: of long runs, little is held.
             self.views.append(view.within(PIXELS / (len(self._shown) * len(numbers))))
 
-    def show_finished(self, job: Job, card: ModelCard) -> None:
-        """Keep some images of a job whose result is there already, from its file."""
+    def show_finished(self, job: Job, card: ModelCard, uncertainty: Path | None = None) -> None:
+        """Keep some images of a job whose result is there already, from its files."""
         if self.path is None:
             return
-        with open_measurements(job, card) as measurements, open_recording(job.output, True) as made:
-            if not made.colour:
-                self.show(job, card, measurements, Shifted(made.data, -measurements.offset))
+        with contextlib.ExitStack() as files:
+            measurements = files.enter_context(open_measurements(job, card))
+            made = files.enter_context(open_recording(job.output, True))
+            if made.colour:
+                return
+            halves = None
+            if uncertainty is not None:
+                halves = files.enter_context(open_recording(uncertainty, True)).data
+            self.show(job, card, measurements, Shifted(made.data, -measurements.offset), halves)
 
     def write(
         self,
