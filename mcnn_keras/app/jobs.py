@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, visible
+from ..inference.finished import uncertainty_of
 from .forms import Order, in_labels
 
 WAITING, RUNNING, STOPPING = "waiting", "running", "stopping"
@@ -93,6 +94,13 @@ class Job:
             found.append((Path(stored).stem, Path(name).stem))
         return [*found, (f"{self.out}/", ""), (f"{self.folder}/", ""), (str(self.out), "results")]
 
+    def _with_images(self) -> list[int]:
+        """The numbers of the files whose images can be shown one by one."""
+        if self.state not in OVER or not self.order.has_frames:
+            return []
+        widths = {uncertainty_of(file) for file in self.files}
+        return [i for i, file in enumerate(self.files) if file not in widths]
+
     def told(self) -> dict[str, Any]:
         """The state for the page."""
         seconds = (self.ended or time.monotonic()) - self.began if self.began else 0.0
@@ -101,7 +109,7 @@ class Job:
             "progress": self.progress, "seconds": round(seconds, 1), **self.lines,
             "files": [self.shown(str(file)) for file in self.files],
             "report": self.state in OVER and self.report.exists(),
-            "frames": self.state == DONE and self.order.has_frames and bool(self.files),
+            "shown": self._with_images(),
         }  # fmt: skip
 
 

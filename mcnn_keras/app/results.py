@@ -38,7 +38,7 @@ def image_page(job: Job, file: int, number: int, path: Path) -> None:
     job : Job
         That is done, and whose order has frames.
     file : int
-        Which of its recordings, counted from 0.
+        Which of its files, counted from 0.
     number : int
         Which image of it, counted from 0.
     path : Path
@@ -55,11 +55,9 @@ def image_page(job: Job, file: int, number: int, path: Path) -> None:
         order.model, card, order.inputs(job.inputs), order.result(job.out), order.frames,
         None, order.force,
     )  # fmt: skip
-    if not 0 <= file < len(planned):
-        raise InputError(f"there are {len(planned)} recordings, and no number {file + 1}")
-    made = planned[file]
-    if not made.output.exists():
-        raise InputError(f"the result {made.output} is not there any more")
+    made = next((p for p in planned if p.output == _file_of(job, file)), None)
+    if made is None:
+        raise InputError("there is no such result")
     widths = uncertainty_of(made.output) if order.values.get("uncertainty") else None
     report = Report(path, [made], [number])
     report.show_finished(made, card, widths)
@@ -114,14 +112,10 @@ def download(job: Job, file: int, suffix: str) -> tuple[Path, str]:
     InputError
         If there is no such file, or the format is not written.
     """
-    if not 0 <= file < len(job.files):
-        raise InputError("there is no such result")
-    source = job.files[file]
+    source = _file_of(job, file)
     suffix = suffix or source.suffix.lower()
     if suffix not in WRITABLE:
         raise InputError(f"{suffix} files are not written; choose from {', '.join(formats())}")
-    if not source.exists():
-        raise InputError(f"the result {source.name} is not there any more")
     target = source
     if suffix != source.suffix.lower():
         target = job.folder / f"{file}-{source.stem}{suffix}"
@@ -134,6 +128,14 @@ def download(job: Job, file: int, suffix: str) -> tuple[Path, str]:
             shutil.make_archive(str(packed.with_suffix("")), "zip", target.parent, target.name)
         return packed, f"{name}.zip"
     return target, name
+
+
+def _file_of(job: Job, file: int) -> Path:
+    if not 0 <= file < len(job.files):
+        raise InputError("there is no such result")
+    if not job.files[file].exists():
+        raise InputError(f"the result {job.files[file].name} is not there any more")
+    return job.files[file]
 
 
 def _name(job: Job, source: Path, suffix: str) -> str:
