@@ -18,6 +18,8 @@ ALL, FRAMES, PHASE = ("denoise", "phase", "predict"), ("denoise",), ("phase",)
 # What a result is called that the page itself names. This format keeps axes, units and types.
 RESULTS = {"denoise": "denoised.h5", "phase": "phase.h5", "predict": "predicted.h5"}
 LONGEST = 4000  # characters of a value
+# Texts with the planes and optics of the image file whose name they share.
+BESIDE = (".txt", ".json")
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,7 @@ class Order:
         """The names of the inputs, of which uploaded files are in a folder."""
         image = self.values.get("image", "")
         names = [str(Path(self.path).expanduser())] if self.path else []
-        names += [str(folder / name) for name in self.uploads]
+        names += [str(folder / name) for name in self.uploads if not name.endswith(BESIDE)]
         return [f"{name}:{image}" if image else name for name in names]
 
     def result(self, folder: Path) -> str:
@@ -206,9 +208,10 @@ def _text(value: Any, name: str) -> str:
 # The longest first: --flat is no part of another.
 _LABELS = {f.option: f.label for f in FIELDS.values()}
 _LABELS |= {"--refine": "Refine", "--no-refine": "Refine", "--report": "the report"}
-_OPTION = re.compile("|".join(sorted(map(re.escape, _LABELS), key=len, reverse=True)) + r"(?![\w-])")
+_OPTIONS = "|".join(sorted(map(re.escape, _LABELS), key=len, reverse=True))
+_OPTION = re.compile(rf"'?({_OPTIONS})(?![\w-])'?")
 
 
 def in_labels(text: str) -> str:
     """A message of the command line, with the labels of the page in place of options."""
-    return _OPTION.sub(lambda found: f"“{_LABELS[found[0]]}”", text)
+    return _OPTION.sub(lambda found: f"“{_LABELS[found[1]]}”", text)

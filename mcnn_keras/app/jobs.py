@@ -7,13 +7,13 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, visible
 from ..inference.finished import uncertainty_of
-from .forms import Order, in_labels
+from .forms import BESIDE, Order, in_labels
 
 WAITING, RUNNING, STOPPING = "waiting", "running", "stopping"
 DONE, FAILED, STOPPED = "done", "failed", "stopped"
@@ -64,7 +64,9 @@ class Job:
         kept = (".png", ".html")  # previews and reports
         self.files = [f for f in files if f.suffix.lower() not in kept and f.exists()]
         for kind, lines in self.lines.items():
-            lines += [self.shown(line) for line in told[kind]]
+            # Of results that are kept here, the names say nothing.
+            told_here = told[kind] if self.order.output else _without_files(told[kind])
+            lines += [self.shown(line) for line in told_here]
         if self.state == STOPPING or told["status"] == 130:
             kept_on = bool(self.order.output) and "resume" not in self.order.values
             way = " What is done is kept: tick “Continue an earlier run” to go on." * kept_on
@@ -92,7 +94,7 @@ class Job:
         for stored, name in self.names.items():
             found += [(str(self.inputs / stored), name), (stored, name)]
             found.append((Path(stored).stem, Path(name).stem))
-        return [*found, (f"{self.out}/", ""), (f"{self.folder}/", ""), (str(self.out), "results")]
+        return [*found, (f"{self.inputs}/", ""), (f"{self.out}/", ""), (f"{self.folder}/", ""), (str(self.out), "results")]
 
     def _with_images(self) -> list[int]:
         """The numbers of the files whose images can be shown one by one."""
@@ -111,6 +113,10 @@ class Job:
             "report": self.state in OVER and self.report.exists(),
             "shown": self._with_images(),
         }  # fmt: skip
+
+
+def _without_files(lines: list[str]) -> list[str]:
+    return [line for line in lines if not line.startswith("wrote ")]
 
 
 class Jobs:
@@ -172,15 +178,33 @@ class Jobs:
                 raise InputError("a file is not there any more; choose the files again")
             if sum(job.state == WAITING for job in self._jobs.values()) >= MOST_WAITING:
                 raise InputError(f"{MOST_WAITING} jobs wait already; wait until some are done")
+            places = self._beside(order.uploads)
             names = {name: self._names.pop(name) for name in order.uploads}
-            job = Job(order, self.folder, names)
+            images = {stored: name for stored, name in names.items() if places[stored] == stored}
+            job = Job(order, self.folder, images)
             for made in (job.folder, job.inputs, job.out):
                 made.mkdir(mode=0o700)
-            for name in names:
-                (self.uploads / name).rename(job.inputs / name)
+            for stored, place in places.items():
+                (self.uploads / stored).rename(job.inputs / place)
             self._jobs[job.id] = job
             self._changed.notify_all()
         return job
+
+    def _beside(self, uploads: Sequence[str]) -> dict[str, str]:
+        """The names of a job's uploads; a text of planes and optics has that of its image."""
+        stems = {Path(self._names[u]).stem: Path(u).stem for u in uploads if not u.endswith(BESIDE)}
+        found = {}
+        for stored in uploads:
+            name = Path(self._names[stored])
+            if not stored.endswith(BESIDE):
+                found[stored] = stored
+            elif name.stem in stems:
+                found[stored] = stems[name.stem] + name.suffix.lower()
+            else:
+                raise InputError(f"{name} has the name of none of the images; rename or remove it")
+        if len(set(found.values())) < len(found):
+            raise InputError("two texts of planes and optics have one name; keep one of both")
+        return found
 
     def all(self) -> list[Job]:
         """All jobs, the oldest first."""

@@ -120,7 +120,8 @@
       return item;
     }));
     find("files-help").textContent = together()
-      ? "A stack, or a file for each plane, which are taken in the order of their names."
+      ? "A stack, or a file for each plane, which are taken in the order of their names; and the .txt or .json "
+        + "with planes and optics, if there is one of the same name."
       : "Each file is worked through by itself. For a movie of single files, name their folder below.";
   }
 
@@ -138,6 +139,16 @@
       : find("model-choice").value;
     if (name) found.model = name;
     return found;
+  }
+
+  // Each image, with the texts of planes and optics that share its name.
+  function byImage(files) {
+    const beside = (file) => /\.(txt|json)$/i.test(file.name);
+    const stem = (file) => file.name.replace(/\.[^.]*$/, "");
+    const images = files.filter((file) => !beside(file));
+    if (!images.length) return [files];
+    return images.map((image) => [image,
+      ...files.filter((file) => beside(file) && stem(file) === stem(image))]);
   }
 
   function complain(text) {
@@ -159,7 +170,7 @@
       }
       if (chosen.length && path) throw new Error("Files are chosen, and one of this machine is named, too. Keep one of both.");
       if (!chosen.length && !path) throw new Error("Choose files first, or name a file or folder of this machine.");
-      const groups = path ? [[]] : together() ? [chosen] : chosen.map((file) => [file]);
+      const groups = path ? [[]] : together() ? [chosen] : byImage(chosen);
       if (output && groups.length > 1) {
         throw new Error("For several files leave the place for the results empty, and download them; or name the folder of the images.");
       }

@@ -30,7 +30,7 @@ from ..files.formats import is_image_file
 from ..inference.names import expanded
 from ..models.saving import shipped
 from ..report.page import STYLE
-from .forms import Order
+from .forms import BESIDE, Order
 from .guard import LOCAL, REPORT, Guard
 from .jobs import Job, Jobs
 from .results import about, download, formats, image_page
@@ -112,7 +112,7 @@ class Page:
         """Take a file, a piece at a time."""
         name = request.query_params.get("name", "")
         place = self.jobs.place(name)
-        if not is_image_file(place):
+        if not (is_image_file(place) or place.suffix in BESIDE):
             self.jobs.forget(place.name)
             ending = Path(name).suffix or "no extension"
             raise InputError(
@@ -328,7 +328,7 @@ def serve(
     shown = LOCAL[0] if host in ("0.0.0.0", "") else f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{bound.getsockname()[1]}/{token}/"
     folder = Path(tempfile.mkdtemp(prefix="mcnn-keras-"))  # for this user alone
-    worker = Worker(main)
+    worker = Worker(main, folder)
     jobs = Jobs(folder, worker.run, worker.stop)
 
     def end() -> None:
@@ -363,6 +363,7 @@ def _bound(host: str, port: int) -> socket.socket:
         found = socket.socket(kind, socket.SOCK_STREAM)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind((host, port))
+        found.listen(2048)  # who connects before the server has started waits
     except (OSError, OverflowError) as error:
         told = error.strerror if isinstance(error, OSError) else reason(error)
         raise InputError(

@@ -9,10 +9,12 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from ..inference.fastest import engines_kept
@@ -33,10 +35,14 @@ class Worker:
     ----------
     main : callable
         The command line; a function of a module, since another process imports it.
+    folder : Path, optional
+        For temporary files of the process, which it may leave.
     """
 
-    def __init__(self, main: Main) -> None:
-        self._main, self._process, self._pipe = main, None, None
+    def __init__(self, main: Main, folder: Path | None = None) -> None:
+        self._main, self._folder = main, folder
+        self._process: Any = None
+        self._pipe: Any = None
         self._lock = threading.Lock()
         self._busy = False
         self._timer: threading.Timer | None = None
@@ -106,14 +112,17 @@ class Worker:
         if self._process is None or not self._process.is_alive():
             context = multiprocessing.get_context("spawn")
             self._pipe, theirs = context.Pipe()
-            self._process = context.Process(target=_work, args=(theirs, self._main), daemon=True)
+            given = (theirs, self._main, self._folder)
+            self._process = context.Process(target=_work, args=given, daemon=True)
             self._process.start()
             theirs.close()
         return self._process, self._pipe
 
 
-def _work(pipe: Any, main: Main) -> None:
+def _work(pipe: Any, main: Main, folder: Path | None) -> None:
     """Run the commands that come through a pipe, until it is closed."""
+    if folder is not None:
+        tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
     os.setsid()  # Ctrl-C in the terminal is for the server, which then ends this process
     working = False
 

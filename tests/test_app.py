@@ -1,0 +1,496 @@
+"""Fail where the page for the browser mixes up jobs, lets strangers in, or keeps or loses files."""
+
+import concurrent.futures
+import contextlib
+import http.client
+import io
+import os
+import random
+import re
+import signal
+import socket
+import sys
+import threading
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fuzzing import damaged_bytes
+from served import Served
+
+import mcnn_keras as mcnn
+from mcnn_keras import cli
+from mcnn_keras.files import open_recording, pixel_length, write_recording
+from mcnn_keras.files.recording import Axis
+from mcnn_keras.focal_series.retrieval import wave_of
+
+pytest.importorskip("starlette")
+pytest.importorskip("uvicorn")
+from mcnn_keras.app import forms, server  # noqa: E402
+from mcnn_keras.app.worker import Worker, outcome  # noqa: E402
+
+PAGE = Path(server.__file__).with_name("page.html")
+SECRET = "the-name-of-my-sample"
+
+
+def npy(array):
+    told = io.BytesIO()
+    np.save(told, array)
+    return told.getvalue()
+
+
+def array_of(served, job, file=0):
+    return np.load(io.BytesIO(served.get(f"jobs/{job}/result?file={file}&format=.npy")[1]))
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    served = Served(tmp_path_factory.mktemp("app") / "files", "--largest", "0.001")
+    yield served
+    assert served.end() == 0
+    assert served.files() == []
+    assert "Traceback" not in served.log.read_text()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory, trained):
+    """A small model, which a processor computes at once."""
+    path = tmp_path_factory.mktemp("model") / "model.h5"
+    mcnn.save(trained.model, path)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def frame():
+    return np.random.default_rng(3).random((64, 64), np.float32)
+
+
+class TestStrangers:
+    def test_no_request_without_the_token(self, served):
+        """Fails where anything is answered without the token, or with a part of it."""
+        token = served.root.strip("/")
+        for wrong in ("", token[:-1], token + "x", "x" * len(token), "%00", "é".encode().hex()):
+            for path in ("", "about", "jobs", "page.js"):
+                for method in ("GET", "POST", "DELETE", "HEAD"):
+                    status, _, content = served.raw(method, f"/{wrong}/{path}")
+                    assert status == 403
+                    assert token.encode() not in content
+        assert served.raw("GET", f"/{token}")[0] == 403
+        assert served.raw("GET", f"/{token}/")[0] == 200
+
+    def test_each_start_has_a_key_of_its_own_that_is_long(self, served):
+        """Fails where the token could be guessed."""
+        assert len(served.root.strip("/")) >= 40
+
+    @pytest.mark.parametrize("host", ["evil.example", "evil.example:{}", "127.0.0.1.evil.example",
+                                      "localhost.evil.example:{}", "", "[::2]:{}", "10.0.0.1:{}"])  # fmt: skip
+    def test_only_names_of_this_machine_are_answered(self, served, host):
+        """Fails where a page of another name that points here can read answers (DNS rebinding)."""
+        host = host.format(served.port)
+        assert served.raw("GET", served.root, headers={"Host": host})[0] == 403
+        good = {"Host": f"localhost:{served.port}"}
+        assert served.raw("GET", served.root, headers=good)[0] == 200
+
+    def test_it_listens_at_this_machine_alone(self, served):
+        """Fails where another machine could connect."""
+        assert served.host == "127.0.0.1"
+        addresses = {a[4][0] for a in socket.getaddrinfo(socket.gethostname(), None)}
+        for address in addresses - {"127.0.0.1", "::1"} - {a for a in addresses if a[:4] == "127."}:
+            with pytest.raises(OSError), socket.create_connection((address, served.port), 2):  # noqa: PT011
+                pass
+
+    def test_nothing_is_loaded_from_elsewhere(self, served):
+        """Fails where the page names another place, or its policy allows one."""
+        for name in ("", "page.js", "page.css", "report.css"):
+            headers, content = served.get(name)
+            policy = headers["content-security-policy"]
+            assert "default-src 'none'" in policy
+            assert "frame-ancestors 'none'" in policy
+            assert "unsafe" not in policy
+            assert b"http://" not in content
+            assert b"https://" not in content
+            assert headers["referrer-policy"] == "no-referrer"
+            assert headers["x-content-type-options"] == "nosniff"
+
+    @pytest.mark.parametrize("path", [
+        "jobs/../../../../etc/passwd", "..%2f..%2fetc%2fpasswd", "page.js%2f..%2fserver.py",
+        "server.py", "jobs/..%2f..%2f/report", "jobs/%2e%2e/report", "static/../server.py",
+    ])  # fmt: skip
+    def test_no_path_leads_to_other_files(self, served, path):
+        """Fails where a path of a request reaches a file beside the page's own."""
+        status, _, content = served.raw("GET", served.root + path)
+        assert status in (404, 405)
+        assert b"root:" not in content
+        assert b"import" not in content
+
+
+class TestUploads:
+    def test_a_large_file_is_refused_and_removed(self, served, frame):
+        """Fails where more than --largest is taken: announced, or sent in parts without a size."""
+        before = served.files()
+        status, _, content = served.raw("POST", f"{served.root}uploads?name=a.tif", bytes(1000001))
+        assert status == 413
+        assert b"larger than 0.001 GB" in content
+        parts = (bytes(100000) for _ in range(30))
+        connection = http.client.HTTPConnection(served.host, served.port, timeout=60)
+        path = f"{served.root}uploads?name=a.tif"
+        with contextlib.closing(connection), contextlib.suppress(BrokenPipeError, ConnectionError):
+            connection.request("POST", path, parts, encode_chunked=True,
+                               headers={"Transfer-Encoding": "chunked"})  # fmt: skip
+            assert connection.getresponse().status == 413
+        time.sleep(0.2)
+        assert served.files() == before
+
+    @pytest.mark.parametrize("name", ["a.exe", "a.html", "a", "", "a.py", "..", "a.tif/", "a.csv"])
+    def test_other_files_are_refused(self, served, name):
+        """Fails where a file that is no image is kept."""
+        before = served.files()
+        status, told = served.ask(f"uploads?name={name}", b"content")
+        assert status == 422
+        assert "is not the extension" in told["error"]
+        assert served.files() == before
+
+    def test_a_connection_that_breaks_leaves_no_file(self, served):
+        """Fails where a part of a file stays."""
+        before = served.files()
+        with socket.create_connection((served.host, served.port)) as connection:
+            head = f"POST {served.root}uploads?name=a.tif HTTP/1.1\r\nHost: localhost\r\n"
+            connection.sendall(f"{head}Content-Length: 1000\r\n\r\nabc".encode())
+            time.sleep(0.3)
+        time.sleep(0.5)
+        assert served.files() == before
+
+    def test_names_are_kept_from_the_disk_and_from_markup(self, served, model, frame):
+        """Fails where the disk holds a user's name, or a name becomes markup of a report."""
+        name = f"../../{SECRET}<img src=x onerror=alert(1)>.npy"
+        job = served.job("predict", [(name, npy(frame))], {"model": model})
+        assert served.wait(job)["state"] == "done"
+        assert not [path for path in served.folder.rglob("*") if SECRET in path.name]
+        assert all(path.stat().st_mode & 0o077 == 0 for path in served.folder.iterdir())
+        page = served.get(f"jobs/{job}/report")[1].decode()
+        assert SECRET in page
+        assert "<img src=x" not in page
+        assert str(served.folder) not in page
+        assert served.ask(f"jobs/{job}")[1]["title"].startswith(".._.._")
+        headers, _ = served.get(f"jobs/{job}/result?file=0")
+        assert "/" not in headers["content-disposition"]
+        assert served.ask(f"jobs/{job}", method="DELETE")[0] == 204
+        assert not [path for path in served.files() if job in str(path)]
+        assert served.ask(f"jobs/{job}")[0] == 404
+
+
+def test_50_requests_at_once_get_their_own_answers(served, model, rng):
+    """Fails where jobs are mixed up or lost, or one is not answered."""
+    images = rng.random((50, 64, 64), np.float32)
+
+    def one(number):
+        job = served.job("predict", [("frame.npy", npy(images[number]))], {"model": model})
+        told = served.wait(job)
+        assert told["state"] == "done", told
+        answer = array_of(served, job)
+        assert served.ask(f"jobs/{job}", method="DELETE")[0] == 204
+        return answer
+
+    with concurrent.futures.ThreadPoolExecutor(50) as pool:
+        answers = list(pool.map(one, range(50)))
+    own = mcnn.predict(mcnn.load(model), images, axes="tyx")
+    for number, answer in enumerate(answers):
+        np.testing.assert_allclose(np.squeeze(answer), np.squeeze(own[number]), atol=1e-3)
+        other = np.squeeze(own[(number + 1) % 50])
+        assert np.abs(np.squeeze(answer) - other).max() > 0.01  # the test can tell them apart
+
+
+class TestStop:
+    def test_a_job_that_runs_and_one_that_waits(self, served, rng, model):
+        """Fails where a job cannot be stopped, its files stay, or the next one does not run."""
+        movie = rng.poisson(3, (60, 128, 128)).astype(np.uint8)
+        long = served.job("denoise", [("movie.npy", npy(movie))], {"quality": "best"})
+        waiting = served.job("predict", [("a.npy", npy(movie[0]))], {"model": model})
+        last = served.job("predict", [("b.npy", npy(movie[0, :64, :64]))], {"model": model})
+        told = {}
+        while not told.get("progress"):
+            told = served.ask(f"jobs/{long}")[1]
+            assert told["state"] in ("waiting", "running")
+            time.sleep(0.1)
+        assert served.ask(f"jobs/{long}", method="DELETE")[0] == 422
+        assert served.ask(f"jobs/{waiting}/stop", b"", "POST")[1]["state"] == "stopped"
+        assert served.ask(f"jobs/{long}/stop", b"", "POST")[1]["state"] == "stopping"
+        told = served.wait(long)
+        assert told["state"] == "stopped"
+        assert told["errors"] == ["Stopped."]
+        assert told["progress"][0] < 60
+        assert served.wait(last)["state"] == "done"
+        for job in (long, waiting, last):
+            assert served.ask(f"jobs/{job}", method="DELETE")[0] == 204
+            assert not [path for path in served.files() if job in str(path)]
+
+    def test_a_computation_that_does_not_stop_is_ended(self, monkeypatch):
+        """Fails where a command that ignores the wish to stop blocks all that wait."""
+        monkeypatch.setattr("mcnn_keras.app.worker.PATIENCE", 0.5)
+        worker = Worker(stubborn)
+        threading.Timer(1.5, worker.stop).start()
+        assert worker.run(["sleep"], print)["status"] == 1
+        assert worker.run([], print)["errors"] == ["the command has told nothing"]
+        worker.close()
+
+
+def stubborn(words):
+    """A command that does not end by an interruption."""
+    while words:
+        with contextlib.suppress(KeyboardInterrupt):
+            time.sleep(10)
+
+
+def test_a_process_that_ends_is_told_and_replaced():
+    """Fails where a crash of the computation is told as a result, or ends all later jobs."""
+    worker = Worker(crash)
+    told = worker.run(["now"], print)
+    assert told["status"] == 1
+    assert "ended with signal 6" in told["errors"][0]
+    assert worker.run([], print)["status"] == 0
+    worker.close()
+
+
+def crash(words):
+    """A command that ends its process, or prints nothing but JSON."""
+    if words[1:]:
+        os.abort()
+    print('{"status": 0}')
+
+
+def test_a_bug_is_told_in_a_line_and_goes_to_the_log(capfd):
+    """Fails where a traceback is shown on the page, or is in no log."""
+    told = outcome(lambda words: 1 / 0, [])
+    assert "ZeroDivisionError" in told["errors"][0]
+    assert "Traceback" not in told["errors"][0]
+    assert "Traceback" in capfd.readouterr().err
+
+
+class TestResults:
+    def test_a_folder_of_this_machine(self, served, tmp_path, model, rng):
+        """Fails where a folder's files have no results, or these differ from `predict`."""
+        images = rng.random((2, 64, 64), np.float32)
+        (tmp_path / "in").mkdir()
+        for number, image in enumerate(images):
+            np.save(tmp_path / "in" / f"{'ab'[number]}.npy", image)
+        given = {"path": str(tmp_path / "in"), "output": str(tmp_path / "out")}
+        job = served.job("predict", (), {"model": model}, **given)
+        told = served.wait(job)
+        assert told["state"] == "done", told
+        own = np.squeeze(mcnn.predict(mcnn.load(model), images, axes="tyx"))
+        for number, name in enumerate("ab"):
+            found = np.load(tmp_path / "out" / f"{name}.npy")
+            np.testing.assert_allclose(np.squeeze(found), own[number], atol=1e-3)
+            np.testing.assert_allclose(np.squeeze(array_of(served, job, number)), own[number], atol=1e-3)
+        again = served.job("predict", (), {"model": model}, **given)
+        assert "“Replace files that are there”" in served.wait(again)["errors"][0]
+        for made in (job, again):
+            assert served.ask(f"jobs/{made}", method="DELETE")[0] == 204
+        assert (tmp_path / "out" / "a.npy").exists()  # the user's own
+
+    def test_every_format_holds_the_same(self, served, tmp_path, model, frame):
+        """Fails where a downloaded format is damaged, or holds other values or pixels."""
+        axes = (Axis("height", 64, 0.31, 0.0, "um"), Axis("width", 64, 0.31, 0.0, "um"))
+        write_recording(tmp_path / "a.tif", frame[None], axes)
+        file = ("a.tif", (tmp_path / "a.tif").read_bytes())
+        job = served.job("predict", [file], {"model": model})
+        assert served.wait(job)["state"] == "done"
+        expected = np.squeeze(array_of(served, job))
+        formats = served.ask("about")[1]["formats"]
+        assert {".tif", ".h5", ".npy"} <= set(formats)
+        for suffix in formats:
+            headers, content = served.get(f"jobs/{job}/result?file=0&format={suffix}")
+            assert "a_predicted" in headers["content-disposition"]
+            path = tmp_path / f"result{suffix}"
+            if content[:2] == b"PK":
+                zipfile.ZipFile(io.BytesIO(content)).extractall(tmp_path)
+                path = next(p for p in tmp_path.iterdir() if p.name.endswith(f"predicted{suffix}"))
+            else:
+                path.write_bytes(content)
+            with open_recording(path, force=True) as found:
+                np.testing.assert_allclose(np.squeeze(found.read(0, 1)), expected, atol=1e-4)
+                if suffix != ".npy":
+                    assert pixel_length(found.axes, "um") == pytest.approx(0.31, rel=1e-3)
+        assert served.ask(f"jobs/{job}/result?file=0&format=.exe")[0] == 422
+        for file in ("1", "-1", "x", "", "../x", "9" * 30):
+            assert served.ask(f"jobs/{job}/result?file={file}")[0] == 422
+
+    def test_each_image_can_be_shown(self, served, model, rng):
+        """Fails where a page of one image shows another, or one that is not there is a bug."""
+        movie = rng.random((10, 64, 64), np.float32)
+        job = served.job("predict", [("movie.npy", npy(movie))], {"model": model, "frames": "3,1,2"})
+        assert served.wait(job)["shown"] == [0]
+        headers, page = served.get(f"jobs/{job}/image?file=0&number=2")
+        assert b"movie.npy, image 2 (counted from 0)" in page
+        assert "sandbox" in headers["content-security-policy"]
+        assert "self" not in headers["content-security-policy"].split("frame-ancestors")[0]
+        for wrong in ("3", "-1", "x", "", "1e9"):
+            status, told = served.ask(f"jobs/{job}/image?file=0&number={wrong}")
+            assert status == 422, told
+        assert served.ask(f"jobs/{job}/image?file=1&number=0")[0] == 422
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_end_while_it_computes_leaves_nothing(tmp_path, how, rng):
+    """Fails where Ctrl-C, or a window that is closed, leaves files or a process that computes."""
+    served = Served(tmp_path / "files")
+    movie = rng.poisson(3, (60, 128, 128)).astype(np.uint8)
+    job = served.job("denoise", [("movie.npy", npy(movie))], {"quality": "best"})
+    while served.ask(f"jobs/{job}")[1]["state"] == "waiting":
+        time.sleep(0.05)
+    time.sleep(0.5)
+    status = served.end(how)
+    assert status == (0 if how != signal.SIGTERM else -signal.SIGTERM)
+    assert served.files() == []
+    assert "Traceback" not in served.log.read_text()
+
+
+def test_a_port_that_is_taken_and_a_host_that_is_not_here(served, capfd):
+    """Fails where an address that cannot be used is no line of text, or an open one no warning."""
+    for words in (["--port", str(served.port)], ["--host", "192.0.2.1"]):
+        with pytest.raises(SystemExit) as end:
+            cli.main(["app", "--no-browser", *words])
+        assert end.value.code == 2
+        told = capfd.readouterr().err
+        assert "cannot be used" in told
+        assert ("without encryption" in told) == ("--host" in words)
+
+
+def test_without_the_extra_it_is_named(monkeypatch, capfd):
+    """Fails where a missing package is a traceback."""
+    monkeypatch.setitem(sys.modules, "starlette", None)
+    with pytest.raises(SystemExit):
+        cli.main(["app"])
+    assert 'pip install "mcnn-keras[app]"' in capfd.readouterr().err
+
+
+def test_the_browser_gets_the_key_by_a_private_file(tmp_path, monkeypatch):
+    """Fails where other users see the key in the list of processes, or may read its file."""
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    server._open("http://127.0.0.1:1/secret/", tmp_path)
+    time.sleep(0.1)
+    assert "secret" not in opened[0]
+    page = tmp_path / "open.html"
+    assert page.stat().st_mode & 0o077 == 0
+    assert "http://127.0.0.1:1/secret/" in page.read_text()
+
+
+def test_every_field_is_on_the_page():
+    """Fails where the page lacks a field, its label, or the command its option."""
+    page = PAGE.read_text()
+    for name, field in forms.FIELDS.items():
+        assert f'id="{name}"' in page
+        for task in field.tasks:
+            options = [o for p in cli.cli.commands[task].params for o in p.opts]
+            assert name == "model" or field.option in options
+    inputs = re.findall(r'<(?:input|select)[^>]* id="([^"]+)"', page)
+    for name in inputs:
+        wrapped = re.search(rf'<label[^>]*><input id="{name}" type="checkbox">', page)
+        assert wrapped or f'for="{name}"' in page, name
+
+
+def test_damaged_files_are_told_of_in_words(served, tmp_path, frame, model):
+    """Fails where a damaged file ends the server, is a bug, or its error is no line of text."""
+    contents = []
+    for ending in (".tif", ".npy", ".h5", ".mrc"):
+        write_recording(tmp_path / f"a{ending}", frame[None], (Axis("height", 64), Axis("width", 64)))
+        contents.append((f"a{ending}", (tmp_path / f"a{ending}").read_bytes()))
+    jobs = []
+    for seed in range(40):
+        rng = random.Random(seed)
+        name, content = rng.choice(contents)
+        damaged = damaged_bytes(content, rng)
+        status, told = served.ask(f"uploads?name={name}", damaged)
+        assert status in (201, 422), told
+        if status == 201:
+            order = {"task": "predict", "uploads": [told["id"]], "values": {"model": model}}
+            jobs.append(served.ask("jobs", order)[1]["id"])
+    states = [served.wait(job) for job in jobs]
+    for told in states:
+        assert told["state"] in ("done", "failed")
+        for line in told["errors"]:
+            assert "\n" not in line
+            assert "Traceback" not in line
+            assert "of the program itself" not in line
+            assert "ended with" not in line
+            assert str(served.folder) not in line
+        assert bool(told["errors"]) == (told["state"] == "failed")
+    assert {"done", "failed"} == {told["state"] for told in states}
+    for job in jobs:
+        served.ask(f"jobs/{job}", method="DELETE")
+
+
+@pytest.mark.parametrize(
+    ("order", "told"),
+    [
+        ({}, "choose a task"),
+        ([], "choose a task"),
+        ({"task": "rm"}, "choose a task"),
+        ({"task": "denoise"}, "choose files, or name"),
+        ({"task": "predict", "path": "/x.tif"}, "choose a model"),
+        ({"task": "denoise", "path": "x.tif"}, "not a whole path"),
+        ({"task": "denoise", "path": "/x.tif", "output": "y.tif"}, "not a whole path"),
+        ({"task": "denoise", "path": "/nothing/*.tif"}, "no file matches"),
+        ({"task": "denoise", "path": "/x.tif", "uploads": ["a"]}, "not both"),
+        ({"task": "denoise", "uploads": ["../../etc/passwd"]}, "not there any more"),
+        ({"task": "denoise", "path": "/x.tif", "values": {"report": "/y"}}, "no field"),
+        ({"task": "denoise", "path": "/x.tif", "values": {"wavelength": "1"}}, "no field"),
+        ({"task": "denoise", "path": "/x.tif", "values": {"force": "yes"}}, "a box to tick"),
+        ({"task": "denoise", "path": "/x.tif", "values": {"resume": True}}, "name the place"),
+        ({"task": "denoise", "path": "/x\n.tif"}, "a line of at most"),
+        ({"task": "phase", "path": "/x.tif", "values": {"refine": "--help"}}, "is not known"),
+    ],
+)
+def test_wrong_orders_are_refused_in_words(served, order, told):
+    """Fails where a form that cannot be is taken, or is a bug."""
+    status, answer = served.ask("jobs", order)
+    assert status == 422
+    assert told in answer["error"]
+    assert "\n" not in answer["error"]
+
+
+def test_bodies_that_are_no_forms_are_refused(served):
+    """Fails where any bytes in place of a form are a bug, or are kept in memory without end."""
+    for body in (b"", b"{", b"\xff\xfe", b"[" * 100000, b"1e999", b'{"task": NaN}'):
+        assert served.ask("jobs", body, "POST")[0] == 422
+    assert served.raw("POST", served.root + "jobs", bytes(2**20 + 1))[0] == 413
+
+
+def test_no_value_is_taken_for_an_option(served, frame):
+    """Fails where a field can give the command another option, or its error is not told."""
+    values = {"frames": "--output=/x.tif", "dtype": "--help"}
+    told = served.wait(served.job("denoise", [("a.npy", npy(frame))], values))
+    assert told["state"] == "failed"
+    assert "“Number type of the result”" in told["errors"][0]
+
+
+def test_errors_name_the_fields_of_the_page(served, frame):
+    """Fails where a message names options that the page does not have, or files on the disk."""
+    told = served.wait(served.job("phase", [(f"{SECRET}.npy", npy(frame))]))
+    assert told["state"] == "failed"
+    text = " ".join(told["errors"])
+    assert SECRET in text
+    assert "“Planes”" in text
+    assert "“Wavelength”" in text
+    assert "--" not in text
+
+
+def test_a_phase_with_its_text_of_planes(served, tmp_path):
+    """Fails where planes and optics beside a stack are not taken, or the result is another."""
+    images = np.random.default_rng(0).normal(1, 0.05, (2, 64, 64)).astype(np.float32)
+    text = b'{"defocus": [-52, 52], "wavelength": 0.65, "pixel_size": 0.31, "numerical_aperture": 0.45}'
+    files = [("s.npy", npy(images)), ("s.json", text)]
+    job = served.job("phase", files, {"refine": "no"})
+    told = served.wait(job)
+    assert told["state"] == "done", told
+    wave = array_of(served, job)
+    optics = mcnn.Optics(0.65, 0.31, 0.45)
+    own = wave_of(np.moveaxis(images, 0, -1), [-52, 52], optics, refine=False)
+    np.testing.assert_allclose(wave[0], own.phase, atol=1e-3)
+    np.testing.assert_allclose(wave[1], own.amplitude, atol=1e-3)
+    status, answer = served.ask("jobs", {"task": "phase", "uploads": [served.send("other.txt", b"1")]})
+    assert status == 422
+    assert "name of none of the images" in answer["error"]
