@@ -131,8 +131,7 @@ class Order:
             raise InputError("choose a model: one in the list, or a file of this machine")
         if bool(uploads) == bool(path):
             raise InputError(
-                "choose files, or name a file or folder of this machine"
-                + ", not both" * bool(path)
+                "choose files, or name a file or folder of this machine" + ", not both" * bool(path)
             )
         if not output and ("overwrite" in kept or "resume" in kept):
             raise InputError(

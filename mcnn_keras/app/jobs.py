@@ -94,7 +94,13 @@ class Job:
         for stored, name in self.names.items():
             found += [(str(self.inputs / stored), name), (stored, name)]
             found.append((Path(stored).stem, Path(name).stem))
-        return [*found, (f"{self.inputs}/", ""), (f"{self.out}/", ""), (f"{self.folder}/", ""), (str(self.out), "results")]
+        return [
+            *found,
+            (f"{self.inputs}/", ""),
+            (f"{self.out}/", ""),
+            (f"{self.folder}/", ""),
+            (str(self.out), "results"),
+        ]
 
     def _with_images(self) -> list[int]:
         """The numbers of the files whose images can be shown one by one."""

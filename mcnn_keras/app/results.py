@@ -91,9 +91,7 @@ def converted(source: Path, target: Path) -> None:
         outer = made.axes[:-2]
         labels = ["phase", "amplitude"] if source.name.startswith("phase") else []
         fits = len(labels) == len(made.data) and len(outer) == 1
-        write_recording(
-            target, made.data, made.axes, made.title, name, labels if fits else None
-        )
+        write_recording(target, made.data, made.axes, made.title, name, labels if fits else None)
 
 
 def download(job: Job, file: int, suffix: str) -> tuple[Path, str]:

@@ -25,7 +25,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from ..errors import InputError, reason
+from ..errors import InputError
 from ..files.formats import is_image_file
 from ..inference.names import expanded
 from ..models.saving import shipped
@@ -265,7 +265,11 @@ async def _left(request: Request, error: Exception) -> Response:
 
 
 def application(
-    jobs: Jobs, largest: int, token: str, host: str = LOCAL[0], end: Callable[[], Any] = lambda: None
+    jobs: Jobs,
+    largest: int,
+    token: str,
+    host: str = LOCAL[0],
+    end: Callable[[], Any] = lambda: None,
 ) -> Guard:
     """The page as an ASGI application.
 
@@ -358,16 +362,16 @@ def serve(
 
 def _bound(host: str, port: int) -> socket.socket:
     """A socket at an address."""
+    found = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
-        kind = socket.AF_INET6 if ":" in host else socket.AF_INET
-        found = socket.socket(kind, socket.SOCK_STREAM)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind((host, port))
         found.listen(2048)  # who connects before the server has started waits
-    except (OSError, OverflowError) as error:
-        told = error.strerror if isinstance(error, OSError) else reason(error)
+    except OSError as error:
+        found.close()
         raise InputError(
-            f"port {port} of {host} cannot be used ({told}); choose another --port, or leave it out"
+            f"port {port} of {host} cannot be used ({error.strerror}); choose another --port, or "
+            "leave it out"
         ) from None
     return found
 

@@ -114,7 +114,12 @@ class Worker:
             self._pipe, theirs = context.Pipe()
             given = (theirs, self._main, self._folder)
             self._process = context.Process(target=_work, args=given, daemon=True)
-            self._process.start()
+            # Inherited: the process takes a wish to stop once it has a handler.
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                self._process.start()
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
             theirs.close()
         return self._process, self._pipe
 
@@ -131,6 +136,8 @@ def _work(pipe: Any, main: Main, folder: Path | None) -> None:
             raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, interrupt)
+    stopped = signal.SIGINT in signal.sigpending()  # before the first command
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     threading.Thread(target=_end_with_parent, daemon=True).start()
     shown = 0.0
@@ -150,11 +157,11 @@ def _work(pipe: Any, main: Main, folder: Path | None) -> None:
                 return
             try:
                 working = True
-                told = outcome(main, words)
+                told = _failed(130, "") if stopped else outcome(main, words)
             except KeyboardInterrupt:
                 told = _failed(130, "")
             finally:
-                working = False
+                working = stopped = False
             pipe.send(("ended", told))
 
 
