@@ -41,10 +41,9 @@ class Served:
         """Status, headers and content of the answer to a request for a whole path."""
         connection = http.client.HTTPConnection(self.host, self.port, timeout=60)
         with contextlib.closing(connection):
-            try:
+            # Refused before all was sent: the answer tells why.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 connection.request(method, path, body, dict(headers))
-            except (BrokenPipeError, ConnectionResetError):
-                pass  # refused before all was sent; the answer tells why
             answer = connection.getresponse()
             return answer.status, answer.headers, answer.read()
 
@@ -85,8 +84,8 @@ class Served:
         return headers, content
 
     def files(self):
-        """All temporary files."""
-        return [path for path in self.folder.rglob("*") if path.is_file()]
+        """All temporary files, but that of onnxruntime, which leaves it wherever it is loaded."""
+        return [p for p in self.folder.rglob("*") if p.is_file() and p.name != ".ses"]
 
     def end(self, how=signal.SIGINT):
         """End it; returns its exit status."""

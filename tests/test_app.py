@@ -4,6 +4,7 @@ import concurrent.futures
 import contextlib
 import http.client
 import io
+import json
 import os
 import random
 import re
@@ -28,8 +29,8 @@ from mcnn_keras.focal_series.retrieval import wave_of
 
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
-from mcnn_keras.app import forms, server  # noqa: E402
-from mcnn_keras.app.worker import Worker, outcome  # noqa: E402
+from mcnn_keras.app import forms, server
+from mcnn_keras.app.worker import Worker, outcome
 
 PAGE = Path(server.__file__).with_name("page.html")
 SECRET = "the-name-of-my-sample"
@@ -82,8 +83,10 @@ class TestStrangers:
         """Fails where the token could be guessed."""
         assert len(served.root.strip("/")) >= 40
 
-    @pytest.mark.parametrize("host", ["evil.example", "evil.example:{}", "127.0.0.1.evil.example",
-                                      "localhost.evil.example:{}", "", "[::2]:{}", "10.0.0.1:{}"])  # fmt: skip
+    @pytest.mark.parametrize("host", [
+        "evil.example", "evil.example:{}", "127.0.0.1.evil.example", "localhost.evil.example:{}",
+        "", "[::2]:{}", "10.0.0.1:{}",
+    ])  # fmt: skip
     def test_only_names_of_this_machine_are_answered(self, served, host):
         """Fails where a page of another name that points here can read answers (DNS rebinding)."""
         host = host.format(served.port)
@@ -166,7 +169,7 @@ class TestUploads:
         job = served.job("predict", [(name, npy(frame))], {"model": model})
         assert served.wait(job)["state"] == "done"
         assert not [path for path in served.folder.rglob("*") if SECRET in path.name]
-        assert all(path.stat().st_mode & 0o077 == 0 for path in served.folder.iterdir())
+        assert all(path.stat().st_mode & 0o077 == 0 for path in served.folder.glob("mcnn-keras-*"))
         page = served.get(f"jobs/{job}/report")[1].decode()
         assert SECRET in page
         assert "<img src=x" not in page
@@ -485,7 +488,8 @@ def test_errors_name_the_fields_of_the_page(served, frame):
 def test_a_phase_with_its_text_of_planes(served, tmp_path):
     """Fails where planes and optics beside a stack are not taken, or the result is another."""
     images = np.random.default_rng(0).normal(1, 0.05, (2, 64, 64)).astype(np.float32)
-    text = b'{"defocus": [-52, 52], "wavelength": 0.65, "pixel_size": 0.31, "numerical_aperture": 0.45}'
+    told = {"defocus": [-52, 52], "wavelength": 0.65, "pixel_size": 0.31}
+    text = json.dumps({**told, "numerical_aperture": 0.45}).encode()
     files = [("s.npy", npy(images)), ("s.json", text)]
     job = served.job("phase", files, {"refine": "no"})
     told = served.wait(job)

@@ -88,10 +88,7 @@ class Guard:
     def _known(self, host: str) -> bool:
         """Whether a Host header names this machine: other names may be another page's trick."""
         name = host.lower()
-        if name.startswith("["):
-            name = name[1:].partition("]")[0]
-        else:
-            name = name.partition(":")[0]
+        name = name[1:].partition("]")[0] if name.startswith("[") else name.partition(":")[0]
         if name in self._names:
             return True
         if not self._every:
