@@ -29,6 +29,7 @@ from trust_sets import SHIFTS, phase_shifts
 
 import mcnn_keras as mcnn
 from mcnn_keras.files import open_recording, replacing
+from mcnn_keras.inference.predict import computed
 from mcnn_keras.inference.range_check import RangeCheck
 from mcnn_keras.inference.stack import prepared
 from mcnn_keras.inference.uncertain import UncertainEngine
@@ -56,9 +57,7 @@ def answer_of(image, told):
     """Result and half-width, (height, width), of the first output."""
     if isinstance(card.inputs, AnyPlanes):
         planes, optics = instrument_of(told)
-        found = mcnn.predict(
-            engine, image, axes="yxz", defocus=planes, conditions=optics.conditions()
-        )
+        found = computed(engine, image, axes="yxz", defocus=planes, conditions=optics.conditions())
         return found[..., 0], found[..., found.shape[-1] // 2]
     finish, batch = prepared(engine, image[None].astype(np.float32))
     found = finish(batch)[0]

@@ -7,7 +7,8 @@ model -> + interval head, trained on the errors of the answers -> corrected on o
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,17 @@ import numpy as np
 import tensorflow as tf
 
 from .errors import InputError, TrainingStopped
+from .files import Axis
 from .focal_series.agreement import agreement
-from .inference.predict import predict
+from .focal_series.refinement import refined_wave
+from .focal_series.series import FocalSeries
+from .inference.predict import computed
 from .inference.stack import prepared
 from .inference.statistics import statistics
 from .inference.uncertain import UncertainEngine
 from .models import AnyPlanes, Frames
-from .models.calibration import COVERAGE, SMALLEST, Interval
+from .models.calibration import COVERAGE, SMALLEST, Interval, smoothed
+from .models.normalization import Contrast
 from .models.reference import UNUSUAL, Reference
 from .models.saving import load
 from .network import build
@@ -40,6 +45,8 @@ LEARNING_RATE = 2e-3
 # Probability that an image is disturbed as none of the training is, while the head is trained: so
 # that it also learns when the answer is wrong.
 DISTURBED = 0.3
+# Phases that are also refined, to know the uncertainty afterwards.
+REFINED = 96
 # Pixels of each sample that the correction and the measurement use.
 PIXELS = 1024
 
@@ -114,10 +121,17 @@ def calibrate(
     told = interval.measured(width, error)
     calibration = {**card.calibration, "coverage": COVERAGE, **interval.asdict(), "measured": told}
     final.card = dataclasses.replace(card, network=network, calibration=calibration)
-    looks, agreements = _looks(final, problem, size, calibration_samples, SEEDS[3])
+    with warnings.catch_warnings():  # of optics of any unit, as they are drawn
+        warnings.simplefilter("ignore", UserWarning)
+        looks, agreements, refined = _looks(final, problem, size, calibration_samples, SEEDS[3])
     uncertain = [look.pop("uncertainty") for look in looks]
     if agreements:
         calibration["least agreement"] = float(np.quantile(agreements, UNUSUAL))
+    if len(refined) >= 8:
+        width, error = (np.stack(arrays) for arrays in zip(*refined, strict=True))
+        own_interval = Interval.fitted(width[::2], error[::2])
+        measured_too = own_interval.measured(width[1::2], error[1::2])
+        calibration["refined"] = {**own_interval.asdict(), "measured": measured_too}
     final.card = dataclasses.replace(
         final.card, calibration={
             **calibration, "reference": Reference.fitted(looks).asdict(),
@@ -233,23 +247,35 @@ def _errors(
         pixels = error.shape[1] * error.shape[2]
         chosen = rng.choice(pixels, min(PIXELS, pixels), replace=False)
         flat = (len(error), pixels, error.shape[-1])
-        widths.append(width.numpy().reshape(flat)[:, chosen])
+        widths.append(smoothed(width.numpy()).reshape(flat)[:, chosen])
         errors.append(error.reshape(flat)[:, chosen])
     return np.concatenate(widths)[:samples], np.concatenate(errors)[:samples]
 
 
 def _looks(
     model: Any, problem: Problem, size: int, samples: int, seed: int
-) -> tuple[list[dict[str, float]], list[float]]:
-    """Statistics of unseen samples, of their results and uncertainties; agreements of phases."""
-    engine, found, agreements = UncertainEngine(model), [], []
+) -> tuple[list[dict[str, float]], list[float], list[tuple[np.ndarray, np.ndarray]]]:
+    """What unseen samples and their results look like.
+
+    Returns
+    -------
+    looks : list of dict
+        Statistics of images, results and uncertainties.
+    agreements : list of float
+        Of phases with their images.
+    refined : list of (widths, errors)
+        Of some refined waves: logarithms, (pixels, outputs), before and after the refinement.
+    """
+    engine, found, agreements = UncertainEngine(model), list[dict[str, float]](), list[float]()
+    refined: list[tuple[np.ndarray, np.ndarray]] = []
+    rng = np.random.default_rng(seed)
     card, role = model.card, model.card.outputs[0].role
     for sample in measurements(problem, "test", size, seed).take(samples):
         image = sample["image"].numpy()
         told = {name: value.numpy() for name, value in sample["conditions"].items()}
         if isinstance(card.inputs, AnyPlanes):
             planes, optics = instrument_of(told)
-            answer = predict(
+            answer = computed(
                 engine, image, axes="yxz", defocus=planes, conditions=optics.conditions()
             )
         else:
@@ -265,7 +291,26 @@ def _looks(
             amplitude = answer[..., 1] if own > 1 else None
             scores = agreement(answer[..., 0], amplitude, image, planes, optics)
             agreements.append(float(np.mean(scores)))
+            if len(planes) > 1 and len(refined) < REFINED:
+                truth = Contrast([o.role for o in card.outputs]).target(sample["target"].numpy(), 1)
+                errors = _refined(image, planes, optics, answer[..., :own]) - truth
+                pixels = rng.choice(errors[..., 0].size, PIXELS, replace=False)
+                widths = answer[..., own:].reshape(-1, own)[pixels]
+                errors = np.abs(errors).reshape(-1, own)[pixels]
+                refined.append((np.log(widths), np.log(np.maximum(errors, SMALLEST))))
         if look:
             look.pop("greatest uncertainty")
             found.append(look)
-    return found, agreements
+    return found, agreements, refined
+
+
+def _refined(
+    images: np.ndarray, planes: Sequence[float], optics: Any, answer: np.ndarray
+) -> np.ndarray:
+    """The refined wave of a sample, (height, width, outputs)."""
+    order = np.argsort(planes)
+    axes = (Axis("height", images.shape[0]), Axis("width", images.shape[1]))
+    series = FocalSeries(images[..., order], tuple(planes[i] for i in order), axes)
+    amplitude = answer[..., 1] if answer.shape[-1] > 1 else None
+    phase, amplitude = refined_wave(series, optics, answer[..., 0], amplitude)
+    return np.stack([phase] if amplitude is None else [phase, amplitude], axis=-1)

@@ -16,6 +16,7 @@ from mcnn_keras.files import (
     write_png,
     write_recording,
 )
+from mcnn_keras.files.converted import Part
 from mcnn_keras.files.formats import is_image_file
 
 
@@ -167,3 +168,13 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
         raise RuntimeError
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_some_frames_of_each_group_are_as_those_of_an_array(rng):
+    """Fails where a library that asks for a part of the field, too, gets another one."""
+    frames = rng.random((12, 5, 6))
+    part = Part(frames, 4, 1, 2)
+    wanted = frames.reshape(3, 4, 5, 6)[:, 1:3].reshape(6, 5, 6)
+    for place in (slice(1, 4), slice(5, 5), (slice(0, 6), slice(1, 3), slice(None)),
+                  (slice(2, 2), slice(0, 2))):  # fmt: skip
+        np.testing.assert_array_equal(part[place], wanted[place])

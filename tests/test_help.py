@@ -58,7 +58,10 @@ def test_options_stand_under_headings(words, capfd):
     shown = re.findall(r"^  (-[^\s,]+)", "".join(bodies), flags=re.MULTILINE)
     command, context, _ = leaf([group, name])
     parameters = [p for p in command.get_params(context) if isinstance(p, click.Option)]
-    assert sorted(shown) == sorted(p.opts[0] for p in parameters)
+    # The names of --help depend on where a command is first used.
+    own = [p.opts[0] for p in parameters if hasattr(p, "section")]
+    assert sorted(set(shown) - {"-h", "--help"}) == sorted(own)
+    assert len(shown) == len(own) + 1
     under = dict(zip(headings, bodies, strict=True))
     assert "--seed" in under["Samples"]
     if group == "train":

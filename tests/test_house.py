@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "evaluation": ("models", "inference", "problems", "training", "classical"),
     "calibration": (
         "physics",
+        "files",
         "focal_series",
         "models",
         "network",

@@ -96,9 +96,10 @@ COMMANDS = {
 }  # fmt: skip
 
 
-# All but the first start TensorFlow, or take longer.
-KILLS = [("reconstruct", 1), ("reconstruct", 2), ("compare", 1), ("compare", 4), ("phase", 1),
-         ("phase", 2), ("export", 1)]  # fmt: skip
+# All but the first start TensorFlow, or take longer. The first file of `phase` may be the memory of
+# the fastest engine, which lies elsewhere.
+KILLS = [("reconstruct", 1), ("reconstruct", 2), ("compare", 1), ("compare", 4), ("phase", 2),
+         ("export", 1)]  # fmt: skip
 
 
 @pytest.mark.parametrize(

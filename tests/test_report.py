@@ -158,6 +158,10 @@ def test_reports_replace_nothing_that_is_not_theirs(tmp_path):
         require_report(tmp_path / "d.html", overwrite=True)
     with pytest.raises(InputError, match="would lie in the result"):
         require_report(tmp_path / "a.zarr" / "r.html", results=[tmp_path / "a.zarr"])
+    with pytest.raises(InputError, match="cannot be written"):
+        require_report(own / "in_a_file.html")
+    require_report(tmp_path / "new" / "r.html")
+    assert not (tmp_path / "new").exists()
     (tmp_path / "link.html").symlink_to(own)
     with pytest.raises(InputError, match="is there already"):
         require_report(tmp_path / "link.html", resume=True)

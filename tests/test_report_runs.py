@@ -136,6 +136,19 @@ def test_values_that_are_missing_are_shown_as_such(tmp_path, rng):
     assert "nan" not in page.words("span", "td").lower()
 
 
+def test_scale_bars_are_those_of_the_pixels(tmp_path, rng):
+    """Fails where a bar is invented, is of oblong pixels, or of a wide field in nm."""
+    frames = rng.poisson(30, (1, 40, 48)).astype(np.float32)
+    for high, wide, told in ((0.05, 0.05, ("2.4", "nm")), (200.0, 200.0, ("9.6", "um")),
+                             (0.05, 0.08, (None, None)), (None, None, (None, None))):  # fmt: skip
+        axes = (Axis("t", 1), Axis("y", 40, high, 0.0, "nm"), Axis("x", 48, wide, 0.0, "nm"))
+        write_recording(tmp_path / "in.tif", frames, axes)
+        options = {"report": tmp_path / "r.html", "overwrite": True}
+        predict_files(MODEL, [str(tmp_path / "in.tif")], tmp_path / "o.tif", **options)
+        (article,) = Page(tmp_path / "r.html").of("article")
+        assert (article.get("data-width"), article.get("data-unit")) == told
+
+
 @pytest.mark.parametrize(
     ("name", "size", "titles"),
     [

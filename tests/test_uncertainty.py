@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from pages import Page
 
 import mcnn_keras as mcnn
 from mcnn_keras.errors import InputError
@@ -11,8 +12,11 @@ from mcnn_keras.files import open_recording, write_recording
 from mcnn_keras.inference.stream import predict_files
 from mcnn_keras.models import Fixed
 from mcnn_keras.models.calibration import COVERAGE, Interval
+from mcnn_keras.models.card import card_from
 
 LOW, HIGH = 0.03, 0.5
+# Two in a hundred images of the training are called unusual, too.
+pytestmark = pytest.mark.filterwarnings("ignore:.* unlike the images of the training")
 
 
 class Noisy(mcnn.Problem):
@@ -112,6 +116,18 @@ class TestPrediction:
         for one, other in zip(whole, tiled, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
 
+    @pytest.mark.parametrize("change", [
+        {"widths": [[0.0]]}, {"widths": [[0.0]], "corrections": [[0.0], [1.0]]},
+        {"widths": [[]], "corrections": [[]]}, {"widths": [["a"]], "corrections": [[1.0]]},
+        {"reference": {"names": ["a"], "quantiles": [[1.0]], "limit": 1.0}},
+        {"refined": {"widths": [[0.0]]}}, {"coverage": "all"},
+    ])  # fmt: skip
+    def test_a_damaged_calibration_is_refused(self, model, change):
+        told = model.card.asdict()
+        told["calibration"] = change
+        with pytest.raises(ValueError, match="calibration"):
+            card_from(told)
+
     def test_a_model_without_it_is_refused(self, trained, samples):
         with pytest.raises(InputError, match="has no uncertainty yet; add it with mcnn-keras cal"):
             mcnn.predict(trained, samples[0][0], uncertainty=True)
@@ -137,6 +153,14 @@ class TestFiles:
         for one, other in zip(plain(samples[0]), model(samples[0]), strict=True):
             np.testing.assert_array_equal(one, other)
 
+    def test_a_training_starts_from_it(self, file, model):
+        started = mcnn.train(
+            Noisy(), start=str(file), epochs=1, samples=16, learning_rate=1e-9, mixed_sizes=False
+        ).model
+        assert not started.card.network.get("interval")
+        kernels = (m.get_layer("output_1").get_weights()[0] for m in (started, model))
+        np.testing.assert_allclose(*kernels, atol=1e-6)
+
     def test_a_second_file_holds_it(self, file, samples, tmp_path):
         axes = [("t", 3), *(("y", 32), ("x", 32))]
         from mcnn_keras.files import Axis
@@ -158,6 +182,23 @@ class TestFiles:
                 np.testing.assert_allclose(recording.read(0, 3), values, rtol=1e-4, atol=1e-4)
         with pytest.raises(InputError, match=r"out_uncertainty\.tif|out\.tif"):
             predict_files(file, [str(tmp_path / "in.tif")], tmp_path / "out.tif", uncertainty=True)
+
+    def test_a_report_shows_it_at_once_and_later(self, file, samples, tmp_path):
+        """Fails where the uncertainty is missing in a report, or is that of another image."""
+        np.save(tmp_path / "in.npy", samples[0][:3, ..., 0])
+        pages = []
+        for name, options in (("a.html", {}), ("b.html", {"resume": True})):
+            options = {"uncertainty": True, "report": tmp_path / name, **options}
+            predict_files(file, [str(tmp_path / "in.npy")], tmp_path / "out.npy", **options)
+            pages.append(Page(tmp_path / name).pictures)
+        assert [title for title, _ in pages[0][:3]] == ["Input", "Result", "Uncertainty"]
+        for (title, one), (other, two) in zip(*pages, strict=True):
+            assert title == other
+            np.testing.assert_array_equal(one, two)
+        half = np.load(tmp_path / "out_uncertainty.npy")
+        for i, (_, picture) in enumerate(pages[0][2::3]):
+            expected = 255 * np.clip(half[i] / np.percentile(half[i], 99.8), 0, 1)
+            np.testing.assert_allclose(picture[..., 0], expected, atol=1.5)
 
     def test_onnx_runtime_has_none(self, file, tmp_path):
         image = str(tmp_path / "in.npy")

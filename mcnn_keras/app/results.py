@@ -11,7 +11,6 @@ import numpy as np
 from ..errors import InputError
 from ..files import open_recording, output_types
 from ..files.formats import FOLDERS, WRITABLE, write_recording
-from ..inference.finished import uncertainty_of
 from ..inference.planning import plan
 from ..inference.reporting import Report
 from ..models.saving import read_card
@@ -58,9 +57,8 @@ def image_page(job: Job, file: int, number: int, path: Path) -> None:
     made = next((p for p in planned if p.output == _file_of(job, file)), None)
     if made is None:
         raise InputError("there is no such result")
-    widths = uncertainty_of(made.output) if order.values.get("uncertainty") else None
     report = Report(path, [made], [number])
-    report.show_finished(made, card, widths)
+    report.show_finished(made, card, bool(order.values.get("uncertainty")))
     write_prediction_report(path, f"mcnn-keras: image {number}", report.views)
 
 

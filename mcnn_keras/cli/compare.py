@@ -8,10 +8,11 @@ from typing import Any
 
 import click
 
-from .options import METHODS, OpticsOptions, SeriesOptions, overwriting, reporting
+from .options import METHODS, OpticsOptions, SeriesOptions, overwriting
 from .quiet import import_tensorflow
 from .reconstruct import measured
-from .telling import telling, write_report
+from .reporting import reporting, write_report
+from .telling import telling
 
 
 @click.group()

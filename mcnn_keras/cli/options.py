@@ -18,6 +18,7 @@ import click
 
 from .sections import SectionedOption
 from .telling import telling
+from .values import Aperture, Number
 
 if TYPE_CHECKING:
     from ..physics.optics import Optics
@@ -37,12 +38,6 @@ def option(*names: str, section: str = "", **settings: Any) -> Any:
 # Of all commands that write.
 OVERWRITE = "Replace files that are there; never those that the result is made from."
 overwriting = click.option("--overwrite", is_flag=True, help=OVERWRITE)
-# Of all commands that make results.
-REPORT: dict[str, Any] = {
-    "type": click.Path(), "metavar": "FILE.html",
-    "help": "Also write a page to look at: the images under a slider, with warnings and facts.",
-}  # fmt: skip
-reporting = click.option("--report", **REPORT)
 
 
 @dataclass
@@ -82,37 +77,6 @@ class Options:
             for f in dataclasses.fields(self)
             if (value := getattr(self, f.name)) != f.default
         }
-
-
-class Number(click.ParamType):
-    """A number, without a unit."""
-
-    name = "number"
-
-    def __init__(self, unit: str, example: str) -> None:
-        self.unit, self.example = unit, example
-
-    def convert(self, value: Any, param: Any, context: Any) -> float:
-        """The number."""
-        try:
-            return float(value)
-        except ValueError:
-            self.fail(
-                f"{value!r} is not a number; give it in {self.unit}, without the unit, for example "
-                f"{self.example}", param, context,
-            )  # fmt: skip
-
-
-class Aperture(click.ParamType):
-    """A numerical aperture, or 'none' for all waves."""
-
-    name = "number or none"
-
-    def convert(self, value: Any, param: Any, context: Any) -> Any:
-        """The number, or infinity for none."""
-        if str(value).lower() == "none":
-            return float("inf")
-        return click.FLOAT.convert(value, param, context)
 
 
 @dataclass
@@ -383,20 +347,3 @@ class PictureOptions(Options):
         "--pictures", "--images", type=click.Path(), metavar="DIR",
         help="Folder of target pictures, instead of the bundled ones.",
     )  # fmt: skip
-
-
-@dataclass
-class RangeOptions(Options):
-    """The quantities that vary between samples."""
-
-    section = "Samples"
-
-    ranges: tuple[tuple[str, float, float], ...] = option(
-        "--range", type=(str, float, float), multiple=True, metavar="NAME LOW HIGH",
-        help="Limits of a quantity that varies between samples; `mcnn-keras info MODEL` lists the "
-        "names and limits of a model.",
-    )  # fmt: skip
-
-    def changes_of_ranges(self) -> dict[str, list[float]]:
-        """The ranges that were given, by name."""
-        return {name: [low, high] for name, low, high in self.ranges}

@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
-from .options import OpticsOptions, SeriesOptions, overwriting, reporting
+from .options import OpticsOptions, SeriesOptions, overwriting
 from .quiet import import_tensorflow
 from .reconstruct import measured, progress, require_wave_free, write_uncertainty, write_wave
-from .telling import telling, write_report
+from .reporting import reporting, write_report
+from .telling import telling
 
 # What an agreement does not tell.
 UNPROVED = "it does not prove the optics, nor the sign of the defocus"

@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from .options import FORCE, OVERWRITE, REPORT, Options, PlaneList, frame_numbers, joined, option
+from .options import FORCE, OVERWRITE, Options, PlaneList, frame_numbers, joined, option
 from .quiet import import_tensorflow
+from .reporting import REPORT
 from .telling import telling
 
 # The same names as in `mcnn_keras.inference`, which would import NumPy.

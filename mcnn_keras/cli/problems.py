@@ -19,7 +19,6 @@ from .options import (
     Options,
     PictureOptions,
     PlaneList,
-    RangeOptions,
     joined,
     option,
 )
@@ -50,6 +49,23 @@ class ProblemOptions(Options):
             The configuration of a run that is resumed.
         """
         return self.given()
+
+
+@dataclass
+class RangeOptions(Options):
+    """The quantities that vary between samples."""
+
+    section = "Samples"
+
+    ranges: tuple[tuple[str, float, float], ...] = option(
+        "--range", type=(str, float, float), multiple=True, metavar="NAME LOW HIGH",
+        help="Limits of a quantity that varies between samples; `mcnn-keras info MODEL` lists the "
+        "names and limits of a model.",
+    )  # fmt: skip
+
+    def changes_of_ranges(self) -> dict[str, list[float]]:
+        """The ranges that were given, by name."""
+        return {name: [low, high] for name, low, high in self.ranges}
 
 
 @dataclass

@@ -101,22 +101,6 @@ def telling() -> Telling:
     return (context and context.find_object(Telling)) or Telling()
 
 
-def write_report(
-    path: str, title: str, views: Sequence[Any], facts: Sequence[tuple[str, Any]], note: str = "",
-    tables: Sequence[Any] = (),
-) -> None:  # fmt: skip
-    """Write the report of the running command, with what it has printed.
-
-    The arguments are those of `mcnn_keras.report.write_prediction_report`.
-    """
-    from ..report import write_prediction_report
-
-    tell = telling()
-    lines = [*(WARNING + line for line in tell.warnings), *tell.messages]
-    write_prediction_report(path, title, views, facts, lines, note, tables)
-    tell.done(f"wrote {path}", files=[Path(path)])
-
-
 def ask(context: click.Context, parameter: click.Parameter, value: bool) -> None:
     """Set --quiet or --json; a callback, so that it also applies to wrong commands."""
     if value and parameter.name:

@@ -47,6 +47,8 @@ class Part:
         self.dtype, self.ndim = np.dtype(frames.dtype), len(self.shape)
 
     def __getitem__(self, frames: Any) -> np.ndarray:
+        if isinstance(frames, tuple):  # of frames and of the rest
+            return self[frames[0]][(slice(None), *frames[1:])]
         wanted = np.arange(self.shape[0])[frames]
         if not len(wanted):
             return np.empty((0, *self.shape[1:]), self.dtype)

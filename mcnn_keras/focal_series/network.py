@@ -113,12 +113,12 @@ def with_uncertainty(
     uncertainty : list of numpy.ndarray
         Of phase and amplitude; empty unless the model is an engine that gives it.
     """
-    from ..inference.predict import predict
+    from ..inference.predict import computed
 
     if isinstance(model.card.inputs, AnyPlanes):
         return _at_any_planes(model, series.images, series.defocus, optics, progress)
     own = match_planes(model.card.inputs, series.defocus)
-    found = predict(model, series.images[..., own], axes="yxz", progress=progress)
+    found = computed(model, series.images[..., own], axes="yxz", progress=progress)
     return _parts(np.atleast_3d(found), len(getattr(model, "answers", model.card).outputs))
 
 
@@ -170,12 +170,12 @@ def _at_any_planes(
     progress: Callable[[int, int], Any],
 ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
     """As `at_any_planes`; with the uncertainties, that of the phase the largest of all fields."""
-    from ..inference.predict import predict
+    from ..inference.predict import computed
 
     def answer(images: np.ndarray, times: int) -> np.ndarray:
         # Not as Optics, which would warn about a pixel size that the user did not give.
         told = {**optics.conditions(), "pixel_size": optics.pixel_size * times}
-        return predict(
+        return computed(
             model, images, axes="yxz", defocus=defocus, conditions=told, progress=progress
         )
 

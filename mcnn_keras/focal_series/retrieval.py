@@ -155,7 +155,7 @@ def _unusual(
     if least is not None and POOR <= score < least:
         lines.append(
             f"images simulated from the network's wave correlate with yours by {score:.2f}; in "
-            f"the training, 97 of 100 reach {least:.2f}; check planes, wavelength and pixel size"
+            f"the training, 98 of 100 reach {least:.2f}; check planes, wavelength and pixel size"
         )
     return lines
 

@@ -24,6 +24,7 @@ def predict_lazily(
     images: Any,
     axes: str | None = None,
     conditions: Mapping[str, Any] | None = None,
+    uncertainty: bool = False,
     **options: Any,
 ) -> Any:
     """`mcnn_keras.predict` for a dask array, frame by frame.
@@ -39,6 +40,8 @@ def predict_lazily(
         As for `mcnn_keras.predict`; height and width are the last two.
     conditions : dict, optional
         As for `mcnn_keras.predict`.
+    uncertainty : bool
+        Not available for dask arrays.
     **options
         batch_size, tile_size, faults and average, as for `mcnn_keras.predict`.
 
@@ -51,8 +54,14 @@ def predict_lazily(
     Raises
     ------
     InputError
-        If the model takes several planes or any planes, or the array does not hold frames.
+        If the model takes several planes or any planes, the array does not hold frames, or the
+        uncertainty is asked for.
     """
+    if uncertainty:
+        raise InputError(
+            "the uncertainty of a dask array is not computed; load the frames, or give files to "
+            "mcnn-keras denoise --uncertainty"
+        )
     card = card_of(model)
     any_planes = isinstance(card.inputs, AnyPlanes)
     if card.image_channels != 1 or any_planes:

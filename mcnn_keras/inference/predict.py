@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,14 @@ from ..files.precision import narrowed
 from ..models import AnyPlanes, ModelCard, Planes
 from ..models.saving import load_once
 from .any_planes import with_planes
-from .axes import arranged
+from .axes import Arranged, arranged
 from .engines import Averaged, engine_of
 from .frames import series_of
 from .lazy import predict_lazily
 from .planes import match_planes
+from .range_check import unusual_in
 from .stack import predict_stack
-from .uncertain import UncertainEngine
+from .uncertain import uncertain_engine
 
 
 def predict(
@@ -85,7 +87,14 @@ def predict(
     numpy.ndarray
         float32, (..., height, width), or (..., height, width, channels) if the model has several
         outputs; in the units of the model's outputs (``model.card.outputs``), or for a denoising
-        model in the units of the image.
+        model in the units of the image. With ``uncertainty=True`` a tuple of the result and its
+        uncertainty, of the same shape and units.
+
+    Warns
+    -----
+    UserWarning
+        If images or results are unlike those of the training, for a model that knows these
+        (`mcnn_keras.calibrate`). Not for a dask array.
 
     Raises
     ------
@@ -106,7 +115,39 @@ def predict(
             f"a {type(model).__name__} and an array of type {image.dtype} were given; predict "
             "takes a model that mcnn_keras.load returned, and real numbers"
         )
-    engine = UncertainEngine(model) if uncertainty else engine_of(model)
+    engine = uncertain_engine(model) if uncertainty else engine_of(model)
+    layout, stack, answers = inverted(
+        engine, image, axes, defocus, conditions, average, batch_size=batch_size,
+        tile_size=tile_size, temporal=temporal, faults=faults, progress=progress,
+    )  # fmt: skip
+    for line in unusual_in(getattr(engine, "answers", engine.card), stack, answers, uncertainty):
+        warnings.warn(line, stacklevel=2)
+    if not uncertainty:
+        return layout.undo(answers)
+    halves = np.split(answers, 2, axis=-1)
+    if halves[0].shape[-1] == 1:
+        halves = [half[..., 0] for half in halves]
+    return tuple(layout.undo(half) for half in halves)
+
+
+def inverted(
+    engine: Any,
+    image: np.ndarray,
+    axes: str | None,
+    defocus: Sequence[float] | None = None,
+    conditions: Mapping[str, Any] | None = None,
+    average: bool = False,
+    **options: Any,
+) -> tuple[Arranged, np.ndarray, np.ndarray]:
+    """What `predict` does with an engine, without a look at the results.
+
+    Returns
+    -------
+    layout : Arranged
+        Of the array.
+    stack, answers : numpy.ndarray
+        The measurements, (measurements, height, width, channels), and their results.
+    """
     if isinstance(engine.card.inputs, AnyPlanes):
         own = dict(conditions or {})
         planes = own.pop("defocus", None) if defocus is None else defocus
@@ -124,15 +165,16 @@ def predict(
     layout = arranged(image, getattr(engine, "answers", engine.card), axes)
     stack = narrowed(layout.stack, "the array")
     answers = predict_stack(
-        Averaged(engine) if average else engine, stack, batch_size, tile_size, conditions,
-        series_of(layout.names, layout.outer), temporal, faults, progress=progress,
+        Averaged(engine) if average else engine, stack, conditions=conditions,
+        series=series_of(layout.names, layout.outer), **options,
     )  # fmt: skip
-    if not uncertainty:
-        return layout.undo(answers)
-    halves = np.split(answers, 2, axis=-1)
-    if halves[0].shape[-1] == 1:
-        halves = [half[..., 0] for half in halves]
-    return tuple(layout.undo(half) for half in halves)
+    return layout, stack, answers
+
+
+def computed(model: Any, image: np.ndarray, axes: str, **options: Any) -> np.ndarray:
+    """What `predict` returns, without a look at it: with all outputs of an engine."""
+    layout, _, answers = inverted(engine_of(model), np.asarray(image), axes, **options)
+    return layout.undo(answers)
 
 
 def _in_order(

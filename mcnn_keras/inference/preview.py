@@ -69,11 +69,22 @@ def _write_before_and_after(
         Panel(shown, title + less, "1", float(low), float(high))
         for shown, title in ((image, "input"), (result, "restored"))
     ]
+    pixel, unit = pixel_shown(field)
+    write_figure(path, panels, pixel, unit, largest=MOST_SHOWN // len(panels), note=note)
+
+
+def pixel_shown(field: Sequence[Axis]) -> tuple[float | None, str]:
+    """The width of a pixel, if it has one, and its unit, for a scale bar in nm or um.
+
+    Parameters
+    ----------
+    field : sequence of Axis
+        Of height and width.
+    """
     try:
         pixel = pixel_length(field, "nm")
     except InputError:  # pixels that are not square have no one size
-        pixel = None
-    unit = "nm"
-    if pixel and pixel * image.shape[1] > WIDE:
-        pixel, unit = pixel / 1000, "um"
-    write_figure(path, panels, pixel, unit, largest=MOST_SHOWN // len(panels), note=note)
+        return None, "nm"
+    if pixel and pixel * field[-1].size > WIDE:
+        return pixel / 1000, "um"
+    return pixel, "nm"

@@ -14,10 +14,13 @@ from typing import Any
 import numpy as np
 
 from ..models import ModelCard
-from ..models.reference import Reference
+from ..models.reference import UNUSUAL, Reference
 from .statistics import statistics, windows
 
 WARNING = "Warning: "
+# Up to so many images, one that is unusual is worth a warning; of more, if it is this far off, or
+# if there are more than there would be by chance.
+FEW, FAR = 10, 2.0
 # Of a long recording, about this many frames are looked at.
 MOST = 256
 # Names of statistics that are no logarithms of base 10.
@@ -25,8 +28,8 @@ PLAIN = ("residual with", "residual along", "residual squared", "support")
 COMPRESSED = ("skewness", "kurtosis")
 WORDS = {
     "values": "different values for each pixel",
-    "at the lower end": "share of pixels with the least value",
-    "at the upper end": "share of pixels with the greatest value",
+    "at the lower end": "share of pixels cut off at the least value",
+    "at the upper end": "share of pixels cut off at the greatest value",
     "rows against columns": "fine detail along rows, relative to that along columns",
     "highest peak": "highest peak of the spectrum",
     "removed": "share of the image's deviation that is removed",
@@ -51,7 +54,7 @@ class Found:
     number : int
         Of the image.
     distance : float
-        From the training's middle, in units of the distance that three of a hundred exceed there.
+        From the training's middle, in units of the distance that two of a hundred exceed there.
     why : tuple of str
         The statistics that are farthest off, in words.
     """
@@ -120,6 +123,13 @@ class RangeCheck:
         if distance > 1:
             self.found.append(Found(number, distance, why))
 
+    @property
+    def unusual(self) -> bool:
+        """Whether more images are unlike the training's than there, or one is far from them."""
+        expected = UNUSUAL * self.seen
+        chance = expected + 3 * expected**0.5 if self.seen > FEW else 0.0
+        return len(self.found) > chance or any(f.distance > FAR for f in self.found)
+
     def _why(self, told: dict[str, float]) -> tuple[str, ...]:
         assert self.reference is not None
         far = self.reference.farthest(told)
@@ -130,7 +140,7 @@ class RangeCheck:
         """What to tell the user; `name` returns the name of a frame."""
         if not self.seen:
             return []
-        if not self.found:
+        if not self.unusual:
             return [
                 f"{self.source}: input, result and difference are like those of the training "
                 f"(distance {np.median(self.distances):.2f}; above 1 is unusual)"
@@ -142,11 +152,32 @@ class RangeCheck:
             shown = ", ".join(map(name, numbers[:5])) + ", ..." * (len(numbers) > 5)
             looked = f" that were looked at, of {self.count}" * (self.seen < self.count)
             which = f"{len(numbers)} of {self.seen} frames{looked} in {self.source} ({shown}) are"
-        why = "; ".join(worst.why) or "no number by itself, but their combination"
+        why = "; ".join(worst.why) or "no number far"
         return [
             f"{WARNING}{which} unlike the images of the training, and the result may be wrong; "
             f"farthest off: {why}; compare the result with the input, or train on images like yours"
         ]
+
+
+def unusual_in(
+    card: ModelCard, stack: np.ndarray, answers: np.ndarray, uncertainty: bool = False
+) -> list[str]:
+    """In what measurements and results in memory are unlike those of a training.
+
+    Parameters
+    ----------
+    card : ModelCard
+    stack : (measurements, height, width, channels) array
+    answers : (measurements, height, width[, outputs]) array
+    uncertainty : bool
+        Whether half of the outputs are uncertainties.
+    """
+    check = RangeCheck(card, len(stack), "the image" if len(stack) == 1 else "the array")
+    for number, (image, answer) in enumerate(zip(stack, answers, strict=True)):
+        channels = answer if answer.ndim == 3 else answer[..., None]
+        width = channels[..., channels.shape[-1] // 2] if uncertainty else None
+        check.see(number, image[..., 0], channels[..., 0], width)
+    return [line.removeprefix(WARNING) for line in check.lines() if check.unusual]
 
 
 def _words(name: str, value: float, low: float | None, high: float) -> str:

@@ -14,19 +14,19 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..files import open_recording, pixel_length
+from ..files import open_recording
 from ..files.converted import Shifted
 from ..models import Frames, ModelCard, Planes
 from ..report import Layer, View, write_prediction_report
 from ..report.layers import PIXELS
+from .finished import uncertainty_of
 from .measurements import Measurements
 from .planes import counted
 from .planning import Job, open_measurements
+from .preview import pixel_shown
 
 # Images of one recording, and of one page, at most.
 EACH, ALL = 8, 24
-# Fields wider than this, in nm, have their scale bar in um.
-WIDE = 5000.0
 
 
 class Said:
@@ -111,7 +111,7 @@ class Report:
                 "from 0"
             )
         outputs = len(card.outputs)
-        pixel, unit = _pixel(measurements)
+        pixel, unit = pixel_shown(measurements.field)
         for number in numbers:
             answers = results[outputs * number : outputs * (number + 1)]
             name = ", ".join(job.names)
@@ -125,19 +125,27 @@ class Report:
             # Small enough for a page at once: of long runs, little is held.
             self.views.append(view.within(PIXELS / (len(self._shown) * len(numbers))))
 
-    def show_finished(self, job: Job, card: ModelCard, uncertainty: Path | None = None) -> None:
-        """Keep some images of a job whose result is there already, from its files."""
+    def show_finished(self, job: Job, card: ModelCard, uncertainty: bool) -> None:
+        """Keep some images of a job whose result is there already, from its files.
+
+        Parameters
+        ----------
+        job : Job
+        card : ModelCard
+        uncertainty : bool
+            Whether the uncertainty of the result is there, too.
+        """
         if self.path is None:
             return
-        with contextlib.ExitStack() as files:
-            measurements = files.enter_context(open_measurements(job, card))
-            made = files.enter_context(open_recording(job.output, True))
-            if made.colour:
-                return
-            halves = None
-            if uncertainty is not None:
-                halves = files.enter_context(open_recording(uncertainty, True)).data
-            self.show(job, card, measurements, Shifted(made.data, -measurements.offset), halves)
+        with contextlib.ExitStack() as opened:
+            measurements = opened.enter_context(open_measurements(job, card))
+            made = opened.enter_context(open_recording(job.output, True))
+            half = None
+            if uncertainty:
+                half = opened.enter_context(open_recording(uncertainty_of(job.output), True)).data
+            if not made.colour:
+                less = Shifted(made.data, -measurements.offset)
+                self.show(job, card, measurements, less, half)
 
     def write(
         self,
@@ -278,17 +286,6 @@ def _spread(apart: np.ndarray) -> str:
     if not seen.size:
         return "no value"
     return f"mean {seen.mean():.4g}, standard deviation {seen.std():.4g}"
-
-
-def _pixel(measurements: Measurements) -> tuple[float | None, str]:
-    """The width of a pixel and its unit, if it has one."""
-    try:
-        pixel = pixel_length(measurements.field, "nm")
-    except InputError:  # pixels that are not square have no one size
-        return None, ""
-    if pixel and pixel * measurements.size[1] > WIDE:
-        return pixel / 1000, "um"
-    return pixel, "nm"
 
 
 def _view(name: str, layers: Sequence[Layer], pixel: float | None, unit: str, job: Job) -> View:

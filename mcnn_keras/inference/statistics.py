@@ -34,7 +34,8 @@ def image_statistics(image: np.ndarray) -> dict[str, float]:
         frequency, relative to white noise; ``rows against columns``: that of the ratio of the high
         frequencies along rows to those along columns; ``skewness`` and ``kurtosis``, compressed by
         sign(x) log(1 + |x|); ``at the lower end`` and ``at the upper end``: logarithms of the
-        shares of pixels with the least and the greatest value; ``values``: that of the number of
+        shares of pixels with the least and the greatest value, above those with the value next to
+        it: a detector that saturates; ``values``: that of the number of
         different values for each pixel; ``highest peak``: that of the highest peak of the spectrum
         relative to other places of its frequency.
     """
@@ -50,9 +51,10 @@ def image_statistics(image: np.ndarray) -> dict[str, float]:
     told["rows against columns"] = _log(power[along].mean()) - _log(power[across].mean())
     told["skewness"] = _compressed(np.mean(z**3))
     told["kurtosis"] = _compressed(np.mean(z**4) - 3)
-    told["at the lower end"] = _log(np.mean(values == values.min()), 1e-4)
-    told["at the upper end"] = _log(np.mean(values == values.max()), 1e-4)
-    told["values"] = _log(len(np.unique(values)) / values.size, 1e-4)
+    levels, counts = np.unique(values, return_counts=True)
+    told["at the lower end"] = _log((counts[0] - counts[1]) / values.size, 1e-4)
+    told["at the upper end"] = _log((counts[-1] - counts[-2]) / values.size, 1e-4)
+    told["values"] = _log(len(levels) / values.size, 1e-4)
     told["highest peak"] = _log(_prominence(power, radius).max())
     return told
 

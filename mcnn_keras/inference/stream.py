@@ -197,7 +197,7 @@ def _result(
     if options.resume and is_done(output, finished, made):
         say(f"{output} {THERE}")
         forget(spool_folder(output))  # a kill may have come after all was written
-        report.show_finished(job, card, *widths)
+        report.show_finished(job, card, options.uncertainty)
         return []
     require_own(output, written, options.resume, options.overwrite)
     with open_measurements(job, card) as measurements:

@@ -15,10 +15,15 @@ import numpy as np
 
 from ..errors import InputError
 from ..models import ModelCard, Normalization, Output
-from ..models.calibration import Interval
+from ..models.calibration import Interval, smoothed
 from ..models.finite import finite
 from ..models.saving import read_card
-from .engines import TensorFlowEngine, output_function
+from .engines import TensorFlowEngine, engine_of, output_function
+
+ONNX = (
+    "ONNX Runtime computes no uncertainty; leave the engine out, or give the .h5 file that the "
+    "model was exported from"
+)
 
 
 class UncertainEngine(TensorFlowEngine):
@@ -46,15 +51,35 @@ class UncertainEngine(TensorFlowEngine):
         self._interval = Interval.of(model.card.calibration)
         self._compute = output_function(model, interval=True)
         if not self.card.normalization.per_frame:  # the interval may look farther than the answer
-            tile = dataclasses.replace(self.card.tile, overlap=receptive_radius(model, -1))
+            radius = receptive_radius(model, -1)
+            radius = None if radius is None else radius + 1  # of smoothing
+            tile = dataclasses.replace(self.card.tile, overlap=radius)
             self.card.tile = tile
 
     def compute(self, batch: np.ndarray) -> np.ndarray:
         """Answers and half-widths, (batch, height, width, 2 channels), float32."""
         answer, width = self._compute(batch)
         return finite(
-            np.concatenate([answer.numpy(), self._interval.half_width(width.numpy())], -1)
+            np.concatenate([answer.numpy(), self._interval.half_width(smoothed(width.numpy()))], -1)
         )
+
+
+def uncertain_engine(model: Any) -> UncertainEngine:
+    """The engine of a model that `mcnn_keras.load` returned, with uncertainties.
+
+    Raises
+    ------
+    InputError
+        If it has none, or ONNX Runtime computes it.
+    """
+    if isinstance(model, UncertainEngine):
+        return model
+    if not hasattr(model, "card"):
+        engine_of(model)  # says what is wrong
+    require_interval(model.card, "the model")
+    if hasattr(model, "compute"):
+        raise InputError(ONNX)
+    return UncertainEngine(model)
 
 
 def engine_with_uncertainty(model: str | Path, engine: Any) -> Any:
@@ -69,10 +94,7 @@ def engine_with_uncertainty(model: str | Path, engine: Any) -> Any:
         return engine
     require_interval(read_card(model), model)
     if str(model).endswith(".onnx") or engine == "onnxruntime":
-        raise InputError(
-            "ONNX Runtime computes no uncertainty; leave the engine out, or give the .h5 file that "
-            "the model was exported from"
-        )
+        raise InputError(ONNX)
     return "tensorflow"
 
 

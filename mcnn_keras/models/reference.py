@@ -17,9 +17,7 @@ import numpy as np
 # Quantiles of each statistic that are kept.
 LEVELS = (0.005, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98, 0.995)
 # The share of the training's images that may be called unusual.
-UNUSUAL = 0.03
-# Variance that is added to each normal score, so that no combination of scores is impossible.
-FLOOR = 0.1
+UNUSUAL = 0.02
 
 
 @dataclass(frozen=True)
@@ -31,15 +29,12 @@ class Reference:
     names : sequence of str
     quantiles : (statistics, levels) list
         Of each statistic, at `LEVELS`.
-    factor : (statistics, statistics) list
-        Makes independent scores, of variance one, of the normal scores.
     limit : float
-        The distance beyond which an image is unusual.
+        The largest normal score of an image, of all its statistics, beyond which it is unusual.
     """
 
     names: tuple[str, ...]
     quantiles: tuple[tuple[float, ...], ...]
-    factor: tuple[tuple[float, ...], ...]
     limit: float
 
     @classmethod
@@ -52,30 +47,22 @@ class Reference:
         values = np.array([[one[n] for n in names] for one in found])
         own, other = values[::2], values[1::2]
         quantiles = np.quantile(own, LEVELS, axis=0).T
-        scores = _scores(own, quantiles)
-        covariance = np.cov(scores, rowvar=False) + FLOOR * np.eye(len(names))
-        factor = np.linalg.inv(np.linalg.cholesky(covariance))
-        away = np.sqrt(np.mean((_scores(other, quantiles) @ factor.T) ** 2, axis=1))
+        away = np.abs(_scores(other, quantiles)).max(axis=1)
         limit = float(np.quantile(away, 1 - UNUSUAL))
-        return cls(names, _rounded(quantiles), _rounded(factor), limit)
+        return cls(names, _rounded(quantiles), limit)
 
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> Reference:
         """The reference that `asdict` describes."""
-        return cls(
-            tuple(told["names"]), tuple(map(tuple, told["quantiles"])),
-            tuple(map(tuple, told["factor"])), float(told["limit"]),
-        )  # fmt: skip
+        return cls(tuple(told["names"]), tuple(map(tuple, told["quantiles"])), float(told["limit"]))
 
     def asdict(self) -> dict[str, Any]:
         """The values for a card."""
         return dataclasses.asdict(self)
 
     def distance(self, statistics: Mapping[str, float]) -> float:
-        """The root mean square of the independent scores, in units of the limit."""
-        scores = self._scores_of(statistics)
-        away = np.sqrt(np.mean((np.asarray(self.factor) @ scores) ** 2))
-        return float(away / self.limit)
+        """The largest normal score of all, in units of the limit."""
+        return float(np.abs(self._scores_of(statistics)).max() / self.limit)
 
     def farthest(self, statistics: Mapping[str, float]) -> list[tuple[str, float, float, float]]:
         """The statistics by their distance from the training's middle, the farthest first.
@@ -103,10 +90,10 @@ def _scores(values: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
         v = values[:, i]
         at = at + 1e-9 * np.arange(len(at))
         found[:, i] = np.interp(v, at, normal)
-        middle = at[len(at) // 2]
         for end, sign in ((0, -1), (-1, 1)):
-            # At least a hundredth of the whole range, where most samples share one value.
-            unit = max(abs(at[end] - middle) / abs(normal[end]), 0.01 * (at[-1] - at[0]), 0.01)
+            # As steep as the tail between the last two quantiles, which may be a single value.
+            step = abs(at[end] - at[end - 1 if sign > 0 else 1])
+            unit = max(step / abs(normal[-1] - normal[-2]), 0.02 * (at[-1] - at[0]), 0.02)
             beyond = sign * (v - at[end])
             outside = beyond > 0
             found[outside, i] = normal[end] + sign * beyond[outside] / unit

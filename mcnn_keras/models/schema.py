@@ -26,6 +26,8 @@ from ..checks import (
     whole,
 )
 
+# Quantiles of a reference, see `mcnn_keras.models.reference`.
+LEVELS = 13
 ROLES = ("phase", "amplitude", "image", "colour", "value")
 PRESETS = ("light", "fast", "paper", "paper-bottleneck")
 CELLS = ("plain", "resnext", "xception")
@@ -95,6 +97,27 @@ CONDITIONS = {
     "spherical_aberration": optional(LENGTH),
 }
 TEXTS = text(100_000)
+KNOTS = several(several(number(-1e6, 1e6), most=1000), most=2**14)
+INTERVAL = {"widths": KNOTS, "corrections": KNOTS}
+REFERENCE = fields(
+    {
+        "names": several(text(1000), most=1000),
+        "quantiles": several(several(number(-1e6, 1e6), most=1000), most=1000),
+        "limit": POSITIVE,
+    },
+    needed=("names", "quantiles", "limit"),
+)
+CALIBRATION = fields(
+    {
+        **INTERVAL,
+        "coverage": number(0, 1),
+        "refined": fields(INTERVAL, tuple(INTERVAL), others=anything),
+        "reference": REFERENCE,
+        "greatest mean uncertainty": number(-1e6, 1e6),
+        "least agreement": number(-1, 1),
+    },
+    others=anything,
+)
 CARD = fields(
     {
         "problem": text(1000),
@@ -116,7 +139,7 @@ CARD = fields(
         "conditions": fields(CONDITIONS, others=anything),
         "tile": fields({"size": whole(8, 2**16), "overlap": optional(whole(0, 2**13))}),
         "pixel_size": optional(POSITIVE),
-        "calibration": table(anything),
+        "calibration": CALIBRATION,
         "metrics": table(anything),
         "versions": table(optional(text(1000))),
         "created": TEXTS,
@@ -150,6 +173,7 @@ def check_card(told: Mapping[str, Any]) -> None:
     if channels is not None:
         _check_channels(channels, told.get("conditions", {}), told["inputs"])
     _check_fit(told, inputs, normalization)
+    _check_calibration(told.get("calibration", {}), len(told["outputs"]))
     scaled_by = network.get("scaled_by")
     if scaled_by is not None:
         if len(scaled_by) != network["output_channels"]:
@@ -183,6 +207,29 @@ def _check_channels(told: Any, conditions: Mapping[str, Any], inputs: Mapping[st
         count = len(planes) if isinstance(planes, (list, tuple)) else 1
         if count != len(inputs["defocus"]):
             raise ValueError(f"conditions.defocus has {count} planes, and inputs another number")
+
+
+def _check_calibration(told: Mapping[str, Any], outputs: int) -> None:
+    """Whether the numbers of an interval and of a reference belong together."""
+    for interval in (told, told.get("refined", {})):
+        widths, corrections = interval.get("widths"), interval.get("corrections")
+        if (widths is None) != (corrections is None):
+            raise ValueError("calibration needs both widths and corrections")
+        if (
+            widths is not None
+            and corrections is not None
+            and (
+                [len(w) for w in widths] != [len(c) for c in corrections]
+                or len(widths) != outputs
+                or not all(widths)
+            )
+        ):
+            raise ValueError(f"calibration has no widths and corrections for {outputs} outputs")
+    reference = told.get("reference")
+    if reference is not None:
+        lengths = {len(quantiles) for quantiles in reference["quantiles"]}
+        if lengths != {LEVELS} or len(reference["quantiles"]) != len(reference["names"]):
+            raise ValueError(f"calibration.reference needs {LEVELS} quantiles for each name")
 
 
 def _check_fit(told: Mapping[str, Any], inputs: str, normalization: str) -> None:

@@ -58,7 +58,8 @@ def interval_head(image: Any, answer: Any, features: Any, levels: int, scale: in
         x = activate(double(x, FILTERS, f"{PREFIX}_{level}"), "none", f"{PREFIX}_{level}_up")
         x = layers.Concatenate(name=f"{PREFIX}_{level}_skip")([x, skip])
         x = convolve(x, FILTERS, "none", f"{PREFIX}_{level}_out")
+    # Random weights would start as a checkerboard.
     return layers.Conv2DTranspose(
         answer.shape[-1], 4, strides=2, padding="same", dtype="float32", name=f"{PREFIX}_head",
-        bias_initializer=keras.initializers.Constant(START),
+        kernel_initializer="zeros", bias_initializer=keras.initializers.Constant(START),
     )(x)  # fmt: skip

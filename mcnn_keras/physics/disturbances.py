@@ -48,7 +48,7 @@ def disturbed(image: Array, seed: Array) -> Array:
 
     def saturated() -> Any:
         at = KEPT[0] + u[2] * (KEPT[1] - KEPT[0])
-        ordered = tf.sort(tf.reshape(away, (-1, image.shape[-1])), axis=0)
+        ordered = tf.sort(tf.reshape(away, (-1, tf.shape(image)[-1])), axis=0)
         place = tf.cast(at * tf.cast(tf.shape(ordered)[0], tf.float32), tf.int32)
         return tf.minimum(away, ordered[place])
 

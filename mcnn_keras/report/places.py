@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..files import require_free
+from ..files.locking import locked
 from ..files.own import made_here
 
 ENDING = ".html"
@@ -54,3 +55,5 @@ def require_report(
             raise InputError(f"the report {path} would lie in the result {result}; name another")
     own = resume and os.path.lexists(path) and bool(made_here(path)) and not path.is_symlink()
     require_free([path], sources, overwrite or own)
+    with locked(path):  # a folder that may not be written is found now
+        pass

@@ -162,16 +162,16 @@ def _scales(outputs: Sequence[np.ndarray], targets: np.ndarray, card: ModelCard)
         for times, truth, output in pairs:
             at = f"1/{times} size" if times > 1 else "full size"
             error = float(np.abs(truth[i] - output[i]).mean())
+            pair = []
             for name, array in (("truth", truth[i]), ("output", output[i])):
                 layer = Layer(name, shown(array), low=low, high=high).within(512)
                 told = f"{name} at {at}" + f", mean error {error:.3g}" * (name == "output")
-                figures.append(
+                pair.append(
                     f'<figure><img src="{data_uri(layer.png())}" '
                     f'alt="test sample {i + 1}: {told}"><figcaption>{told}</figcaption></figure>'
                 )
-        parts.append(
-            f'<h3>Test sample {i + 1}</h3><div class="gallery pairs">{"".join(figures)}</div>'
-        )
+            figures.append(f'<div class="pair">{"".join(pair)}</div>')
+        parts.append(f'<h3>Test sample {i + 1}</h3><div class="gallery">{"".join(figures)}</div>')
     first = f" Of the outputs, {card.outputs[0].name} is shown." * (len(card.outputs) > 1)
     return section(
         "Every scale",

@@ -16,6 +16,7 @@ from ..models import Frames, ModelCard, Tile
 from ..models.card import OVERLAP, TILE, card_from
 from ..models.saving import load, versions
 from ..network import build, preset_settings, receptive_radius
+from ..network.interval import PREFIX
 from ..physics import arrays
 from ..problems.base import Problem, Sample, inputs_of
 from .settings import Settings
@@ -61,6 +62,8 @@ def start_from(model: keras.Model, path: str) -> dict[str, Any]:
     start = load(path)
     pairs = zip(start.weights, start.get_weights(), strict=True)
     given = {_place(variable): value for variable, value in pairs}
+    # A new training makes the errors, and so the interval, other ones.
+    given = {name: value for name, value in given.items() if not name.startswith(PREFIX)}
     channels = model.weights[0].shape[2]
     for name in (next(iter(given)), "passed_1/kernel"):  # layers that see the network's input
         if name in given:
