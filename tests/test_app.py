@@ -337,6 +337,32 @@ class TestResults:
         assert served.ask(f"jobs/{job}/image?file=1&number=0")[0] == 422
 
 
+def test_the_uncertainty_is_shown_and_downloaded(served, tmp_path, trained, phase_problem, rng):
+    """Fails where an uncertainty is lost on the way, or offered of a model that has none."""
+    calibrated = mcnn.calibrate(
+        trained.model, phase_problem, samples=16, calibration_samples=16, precision="float32"
+    )
+    path = tmp_path / "calibrated.h5"
+    mcnn.save(calibrated, path)
+    assert served.ask(f"model?name={path}")[1]["uncertainty"] is True
+    plain = tmp_path / "plain.h5"
+    mcnn.save(trained.model, plain)
+    assert served.ask(f"model?name={plain}")[1]["uncertainty"] is False
+    images = rng.random((2, 64, 64), np.float32)
+    values = {"model": str(path), "uncertainty": True}
+    job = served.job("predict", [("a.npy", npy(images))], values)
+    told = served.wait(job)
+    assert told["files"] == ["predicted.h5", "predicted_uncertainty.h5"], told
+    assert told["shown"] == [0]
+    assert "unlike the images of the training" in told["warnings"][0]
+    with pytest.warns(UserWarning, match="unlike the images"):
+        own = mcnn.predict(calibrated, images, axes="tyx", uncertainty=True)
+    for file, expected in enumerate(own):
+        np.testing.assert_allclose(array_of(served, job, file), expected, atol=1e-3)
+    for page in ("report", "image?file=0&number=1"):
+        assert b'data-title="Uncertainty"' in served.get(f"jobs/{job}/{page}")[1]
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_end_while_it_computes_leaves_nothing(tmp_path, how, rng):
     """Fails where Ctrl-C, or a window that is closed, leaves files or a process that computes."""
@@ -504,3 +530,4 @@ def test_a_phase_with_its_text_of_planes(served, tmp_path):
     )
     assert status == 422
     assert "name of none of the images" in answer["error"]
+    assert not list(served.folder.glob("*/uploads/*"))  # of a refused order

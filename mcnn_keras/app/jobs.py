@@ -165,10 +165,10 @@ class Jobs:
         return self.uploads / stored
 
     def forget(self, stored: str) -> None:
-        """Remove an upload."""
+        """Remove an upload, if there is one of this name."""
         with self._changed:
-            self._names.pop(stored, None)
-            (self.uploads / stored).unlink(missing_ok=True)
+            if self._names.pop(stored, None) is not None:
+                (self.uploads / stored).unlink(missing_ok=True)
 
     def add(self, order: Order) -> Job:
         """Put an order into the queue; its uploads become the job's.

@@ -9,7 +9,7 @@
   const TICKS = ["flip_defocus", "register", "force", "uncertainty", "overwrite", "resume"];
   const FILE = "file"; // the choice of a model file, which is no name of a model
   let models = [], formats = [".tif"], largest = 2e9, chosen = [], known = null;
-  let jobs = new Map(), shown = null, timer = null;
+  let jobs = new Map(), shown = null, latest = null, timer = null;
 
   // ---- The server
 
@@ -183,6 +183,7 @@
         }
         const job = await ask("jobs", { method: "POST", body: JSON.stringify({ ...order, uploads }) });
         jobs.set(job.id, null);
+        latest = job.id;
         find("told").textContent = `${job.title} waits.`;
       }
       choose([]);
@@ -221,7 +222,7 @@
       const was = before.get(job.id);
       if (OVER.includes(job.state) && (was === null || (was && was.state !== job.state))) {
         find("told").textContent = `${job.title}: ${job.state}. ${job.errors.join(" ")}`;
-        if (job.report && job.state === "done" && find("view").hidden) look(job, false);
+        if (job.report && job.state === "done" && (find("view").hidden || job.id === latest)) look(job, false);
       }
     });
     if (list.some((job) => !OVER.includes(job.state))) timer = setTimeout(follow, 500);

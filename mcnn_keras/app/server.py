@@ -167,7 +167,13 @@ class Page:
                     expanded(name)
             return self.jobs.add(order)
 
-        job = await run_in_threadpool(added)
+        try:
+            job = await run_in_threadpool(added)
+        except InputError:  # the page sends the files again with the next order
+            uploads = told.get("uploads") if isinstance(told, dict) else None
+            for name in uploads if isinstance(uploads, list) else []:
+                self.jobs.forget(str(name))
+            raise
         return JSONResponse(job.told(), 201)
 
     def one(self, request: Request) -> Response:
