@@ -354,7 +354,7 @@ def test_the_uncertainty_is_shown_and_downloaded(served, tmp_path, trained, phas
     told = served.wait(job)
     assert told["files"] == ["predicted.h5", "predicted_uncertainty.h5"], told
     assert told["shown"] == [0]
-    assert "unlike the images of the training" in told["warnings"][0]
+    assert any("unlike the images of the training" in line for line in told["warnings"])
     with pytest.warns(UserWarning, match="unlike the images"):
         own = mcnn.predict(calibrated, images, axes="tyx", uncertainty=True)
     for file, expected in enumerate(own):
@@ -498,6 +498,23 @@ def test_no_value_is_taken_for_an_option(served, frame):
     told = served.wait(served.job("denoise", [("a.npy", npy(frame))], values))
     assert told["state"] == "failed"
     assert "“Number type of the result”" in told["errors"][0]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("give --pixel-size", "give “Pixel size”"),
+        ("value for '--wavelength': no", "value for “Wavelength”: no"),
+        ("--flat-field --flat", "--flat-field “Flat image”"),
+        ("for these: mcnn-keras train phase --defocus -52,52, or leave --uncertainty out",
+         "for these: mcnn-keras train phase --defocus -52,52, or leave “Uncertainty” out"),
+        ("run mcnn-keras calibrate M --output N; --resume goes on",
+         "run mcnn-keras calibrate M --output N; “Continue an earlier run” goes on"),
+    ],
+)  # fmt: skip
+def test_options_become_labels_but_not_in_commands(text, shown):
+    """Fails where a message names an option that the page lacks, or a command is garbled."""
+    assert forms.in_labels(text) == shown
 
 
 def test_errors_name_the_fields_of_the_page(served, frame):

@@ -208,9 +208,10 @@ def _text(value: Any, name: str) -> str:
 _LABELS = {f.option: f.label for f in FIELDS.values()}
 _LABELS |= {"--refine": "Refine", "--no-refine": "Refine", "--report": "the report"}
 _OPTIONS = "|".join(sorted(map(re.escape, _LABELS), key=len, reverse=True))
-_OPTION = re.compile(rf"'?({_OPTIONS})(?![\w-])'?")
+# A command that a message advises stays as it is, up to the end of its clause.
+_OPTION = re.compile(rf"(mcnn-keras (?:(?!, |; ).)*)|'?({_OPTIONS})(?![\w-])'?")
 
 
 def in_labels(text: str) -> str:
     """A message of the command line, with the labels of the page in place of options."""
-    return _OPTION.sub(lambda found: f"“{_LABELS[found[1]]}”", text)
+    return _OPTION.sub(lambda found: found[1] or f"“{_LABELS[found[2]]}”", text)
