@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import io
 import json
 import os
 import signal
@@ -9,6 +10,8 @@ import subprocess
 import sys
 import time
 import urllib.parse
+
+import numpy as np
 
 OVER = ("done", "failed", "stopped")
 
@@ -96,3 +99,15 @@ class Served:
         self.process.kill()
         self.process.stdout.close()
         return self.process.wait()
+
+
+def npy(array):
+    """The bytes of an array's file."""
+    told = io.BytesIO()
+    np.save(told, array)
+    return told.getvalue()
+
+
+def array_of(served, job, file=0):
+    """A result of a job."""
+    return np.load(io.BytesIO(served.get(f"jobs/{job}/result?file={file}&format=.npy")[1]))

@@ -1,4 +1,5 @@
-"use strict";
+import { ask, send } from "./ask.js";
+
 // The form is sent as one job, or one for each file; the list of jobs follows the server's.
 (() => {
   const find = (id) => document.getElementById(id);
@@ -10,36 +11,6 @@
   const FILE = "file"; // the choice of a model file, which is no name of a model
   let models = [], formats = [".tif"], largest = 2e9, chosen = [], known = null;
   let jobs = new Map(), shown = null, latest = null, timer = null;
-
-  // ---- The server
-
-  async function ask(path, options = {}) {
-    let answer;
-    try {
-      answer = await fetch(path, options);
-    } catch {
-      throw new Error("The program does not answer; it may have been ended. Start it again.");
-    }
-    if (answer.status === 204) return null;
-    let told = {};
-    try { told = await answer.json(); } catch { /* not from the page's own routes */ }
-    if (!answer.ok) throw new Error(told.error || `The program refuses this (${answer.status}).`);
-    return told;
-  }
-
-  // With XMLHttpRequest, which tells how much is sent.
-  function send(file, tell) {
-    return new Promise((done, fail) => {
-      const request = new XMLHttpRequest();
-      request.open("POST", `uploads?name=${encodeURIComponent(file.name)}`);
-      request.responseType = "json";
-      request.upload.onprogress = (event) => tell(event.loaded);
-      request.onload = () => request.status === 201 ? done(request.response.id)
-        : fail(new Error(`${file.name}: ${request.response?.error || "it was refused"}`));
-      request.onerror = () => fail(new Error(`${file.name} could not be sent.`));
-      request.send(file);
-    });
-  }
 
   // ---- The form
 

@@ -42,6 +42,7 @@ FORM = 2**20
 STATIC = {
     "": ("page.html", "text/html"),
     "page.js": ("page.js", "text/javascript"),
+    "ask.js": ("ask.js", "text/javascript"),
     "page.css": ("page.css", "text/css"),
 }
 
