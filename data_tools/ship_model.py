@@ -18,6 +18,7 @@ import numpy as np
 
 import mcnn_keras as mcnn
 from mcnn_keras.evaluation import evaluate
+from mcnn_keras.evaluation.columns import evaluate_columns
 from mcnn_keras.files import replacing
 from mcnn_keras.models.saving import ATTRIBUTE, seal
 from mcnn_keras.models.weights import DIGEST
@@ -41,6 +42,9 @@ while training is not None:
     training = training.get("before")
 if arguments.metrics:
     card.metrics["measured"] = json.loads(arguments.metrics.read_text())
+columns = evaluate_columns(model)
+if columns:  # of denoising models
+    card.metrics["columns"] = columns
 json.dumps(card.asdict(), allow_nan=False)  # NaN is not valid JSON: raise an error
 
 

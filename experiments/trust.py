@@ -40,6 +40,7 @@ from mcnn_keras.problems.any_phase import instrument_of
 from mcnn_keras.training.pipeline import measurements
 
 SEED, WORST, NORMAL = 2026, 0.99, 1.645  # of a normal distribution, 90 % within +-1.645
+LEAST = 0.05  # rad: errors of weaker phases are relative to this deviation
 
 parser = argparse.ArgumentParser()
 parser.add_argument("model", help="a shipped model's name, or a file")
@@ -73,8 +74,8 @@ def look(image, truth, told=None):
     truth = truth - truth[seen].mean() + result[seen].mean()
     error = np.abs(result - truth)[seen]
     check = RangeCheck(card, 1)
-    check.see(0, frame, result, half)
-    scale = max(truth[seen].std(), 1e-12) if is_phase else max(frame[seen].std(), 1e-12)
+    check.see(0, frame, result, half)  # with the uncertainty, as with --uncertainty
+    scale = max(truth[seen].std(), LEAST) if is_phase else max(frame[seen].std(), 1e-12)
     return {
         "error": float(error.mean() / scale), "told": bool(check.found),
         "within": (error <= half[seen]), "value": result[seen],

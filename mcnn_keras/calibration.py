@@ -23,7 +23,7 @@ from .focal_series.refinement import refined_wave
 from .focal_series.series import FocalSeries
 from .inference.predict import computed
 from .inference.stack import prepared
-from .inference.statistics import statistics
+from .inference.statistics import OF_CAMERAS, statistics
 from .inference.uncertain import UncertainEngine
 from .models import AnyPlanes, Frames
 from .models.calibration import COVERAGE, SMALLEST, Interval, smoothed
@@ -45,8 +45,8 @@ LEARNING_RATE = 2e-3
 # Probability that an image is disturbed as none of the training is, while the head is trained: so
 # that it also learns when the answer is wrong.
 DISTURBED = 0.3
-# Phases that are also refined, to know the uncertainty afterwards.
-REFINED = 96
+# Phases that are also refined, to know the uncertainty afterwards; and bins of their widths.
+REFINED, REFINED_BINS = 192, 5
 # Pixels of each sample that the correction and the measurement use.
 PIXELS = 1024
 
@@ -129,7 +129,7 @@ def calibrate(
         calibration["least agreement"] = float(np.quantile(agreements, UNUSUAL))
     if len(refined) >= 8:
         width, error = (np.stack(arrays) for arrays in zip(*refined, strict=True))
-        own_interval = Interval.fitted(width[::2], error[::2])
+        own_interval = Interval.fitted(width[::2], error[::2], bins=REFINED_BINS)
         measured_too = own_interval.measured(width[1::2], error[1::2])
         calibration["refined"] = {**own_interval.asdict(), "measured": measured_too}
     final.card = dataclasses.replace(
@@ -300,6 +300,10 @@ def _looks(
                 refined.append((np.log(widths), np.log(np.maximum(errors, SMALLEST))))
         if look:
             look.pop("greatest uncertainty")
+            if role != "image":
+                # These simulations have no camera that rounds to whole numbers, and cuts off.
+                for name in OF_CAMERAS:
+                    look.pop(name), look.pop(f"answer {name}")
             found.append(look)
     return found, agreements, refined
 

@@ -116,6 +116,13 @@ class TestReference:
         image, answer = measured(rng)
         assert reference.distance(statistics(change(image, rng), answer, residual=True)) > 1.5
 
+    def test_a_value_that_most_samples_share_is_usual(self):
+        rng = np.random.default_rng(14)
+        found = [{"a": rng.normal(), "b": -4.0 + (rng.uniform() < 0.05)} for _ in range(400)]
+        reference = Reference.fitted(found)
+        assert reference.distance({"a": 0.0, "b": -4.0}) < 0.4
+        assert reference.distance({"a": 0.0, "b": -2.0}) > 1
+
     def test_the_card_expects_as_many_levels(self):
         assert len(LEVELS) == schema.LEVELS
 
@@ -140,6 +147,12 @@ class TestLines:
         (line,) = check.lines()
         assert line.startswith(WARNING + "1 of 5 frames in a.tif (3) are unlike")
         assert "cycles per pixel" in line or "columns" in line
+
+    def test_a_saturated_image_is_named(self, reference):
+        check = RangeCheck(Card(reference), 1, "a.tif")
+        image, answer = measured(np.random.default_rng(13))
+        check.see(0, np.minimum(image, np.quantile(image, 0.8)), answer)
+        assert "20% of the pixels are cut off at the greatest value" in check.lines()[0]
 
     def test_a_few_of_many_are_as_expected(self, reference):
         rng, check = np.random.default_rng(9), RangeCheck(Card(reference), 200, "a.tif")

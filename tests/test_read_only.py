@@ -41,7 +41,7 @@ SMALL = "--image-size 32 --samples 4 --batch-size 4 --epochs 1 --preset fast".sp
 
 @pytest.mark.skipif(os.name == "nt", reason="has other rights")
 def test_a_folder_that_may_not_be_written_is_told_of_in_a_line(trained, exported, tmp_path):
-    """Fails where a command ends in a traceback, computes in vain, or leaves a file elsewhere."""
+    """Fails where a command ends in a traceback, or leaves a file elsewhere."""
     place = tmp_path / "closed"
     place.mkdir()
     images = np.random.default_rng(0).random((2, 32, 32)).astype(np.float32) + 1

@@ -21,6 +21,9 @@ WARNING = "Warning: "
 # Up to so many images, one that is unusual is worth a warning; of more, if it is this far off, or
 # if there are more than there would be by chance.
 FEW, FAR = 10, 2.0
+# Share of the pixels at the greatest value, above those at the value next to it, from which on a
+# detector counts as saturated.
+SATURATED = 0.05
 # Of a long recording, about this many frames are looked at.
 MOST = 256
 # Names of statistics that are no logarithms of base 10.
@@ -119,6 +122,10 @@ class RangeCheck:
             if wide > self.limit:
                 distance = max(distance, 1.0 + wide - self.limit)
                 why = (_words("uncertainty", wide, None, self.limit), *why)
+        cut = max(10 ** told["at the upper end"] for told in looks)
+        if cut > SATURATED:
+            distance = max(distance, cut / SATURATED)
+            why = (f"{cut:.0%} of the pixels are cut off at the greatest value (saturation?)", *why)
         self.distances.append(distance)
         if distance > 1:
             self.found.append(Found(number, distance, why))

@@ -15,6 +15,8 @@ import numpy as np
 BANDS = (0.0, 0.03, 0.06, 0.12, 0.2, 0.3, 0.4, 0.5)
 # Highest peaks of the answer's spectrum at which image and residual are looked at.
 PEAKS = 12
+# Statistics of what cameras do to values, which many simulations leave out.
+OF_CAMERAS = ("values", "at the lower end", "at the upper end")
 # Least power or share that is told from none.
 LEAST = 1e-6
 

@@ -53,7 +53,9 @@ class Interval:
     corrections: tuple[tuple[float, ...], ...]
 
     @classmethod
-    def fitted(cls, width: np.ndarray, error: np.ndarray, coverage: float = COVERAGE) -> Interval:
+    def fitted(
+        cls, width: np.ndarray, error: np.ndarray, coverage: float = COVERAGE, bins: int = BINS
+    ) -> Interval:
         """The corrections with which the intervals hold on these samples.
 
         Parameters
@@ -61,17 +63,21 @@ class Interval:
         width, error : (samples, pixels, outputs) array
             Logarithms of predicted widths and of absolute errors.
         coverage : float
+        bins : int
+            Of the predicted widths, each with as many pixels and with its own correction.
         """
         widths, corrections = [], []
         for c in range(width.shape[-1]):
             order = np.argsort(width[..., c], axis=None)
             own, away = width[..., c].ravel()[order], (error - width)[..., c].ravel()[order]
-            bins = np.array_split(np.arange(len(own)), BINS)
-            places = [float(np.median(own[b])) for b in bins]
+            parts = np.array_split(np.arange(len(own)), bins)
+            places = [float(np.median(own[part])) for part in parts]
             # The quantile that holds for the next pixel, too, not for these alone.
-            level = [min(1.0, coverage * (1 + 1 / len(b))) for b in bins]
-            found = [float(np.quantile(away[b], at)) for b, at in zip(bins, level, strict=True)]
-            rising = [i for i in range(BINS) if i == 0 or places[i] > places[i - 1]]
+            level = [min(1.0, coverage * (1 + 1 / len(part))) for part in parts]
+            found = [
+                float(np.quantile(away[part], at)) for part, at in zip(parts, level, strict=True)
+            ]
+            rising = [i for i in range(bins) if i == 0 or places[i] > places[i - 1]]
             widths.append(tuple(places[i] for i in rising))
             corrections.append(tuple(found[i] for i in rising))
         return cls(tuple(widths), tuple(corrections))

@@ -88,8 +88,11 @@ def _scores(values: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
     found = np.empty_like(values)
     for i, at in enumerate(quantiles):
         v = values[:, i]
-        at = at + 1e-9 * np.arange(len(at))
-        found[:, i] = np.interp(v, at, normal)
+        # Where most samples share one value, it has the middle score of theirs.
+        apart = 1e-9 * np.arange(len(at))
+        found[:, i] = (
+            np.interp(v, at + apart, normal) + np.interp(v, at - apart[::-1], normal)
+        ) / 2
         for end, sign in ((0, -1), (-1, 1)):
             # As steep as the tail between the last two quantiles, which may be a single value.
             step = abs(at[end] - at[end - 1 if sign > 0 else 1])
