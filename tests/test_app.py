@@ -189,6 +189,15 @@ def test_a_port_that_is_taken_and_a_host_that_is_not_here(served, capfd):
         assert ("without encryption" in told) == ("--host" in words)
 
 
+@pytest.mark.parametrize("size", ["0", "-1", "nan", "inf", "1e9"])
+def test_a_size_that_is_none_is_refused(size, capfd):
+    """Fails where a limit that cannot be is taken, or is a bug."""
+    with pytest.raises(SystemExit) as end:
+        cli.main(["app", "--largest", size])
+    assert end.value.code == 2
+    assert "no size of a file" in capfd.readouterr().err
+
+
 def test_without_the_extra_it_is_named(monkeypatch, capfd):
     """Fails where a missing package is a traceback."""
     monkeypatch.setitem(sys.modules, "starlette", None)

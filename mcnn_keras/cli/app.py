@@ -14,8 +14,8 @@ from .telling import telling
     help="The address to listen at; any other opens your files to the network.",
 )  # fmt: skip
 @click.option(
-    "--largest", type=click.FloatRange(0, min_open=True), default=2.0, show_default=True,
-    metavar="GB", help="Size of an uploaded file at most.",
+    "--largest", type=float, default=2.0, show_default=True, metavar="GB",
+    help="Size of an uploaded file at most.",
 )  # fmt: skip
 @click.option("--browser/--no-browser", default=True, help="Open the page in a browser.")
 def app(port: int, host: str, largest: float, browser: bool) -> None:
@@ -33,6 +33,10 @@ def app(port: int, host: str, largest: float, browser: bool) -> None:
     """
     from ..errors import InputError
 
+    if not 0 < largest < 1e6:
+        raise InputError(
+            f"--largest {largest:g} is no size of a file; give it in GB, for example 8"
+        )
     try:
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401
@@ -47,7 +51,11 @@ def app(port: int, host: str, largest: float, browser: bool) -> None:
             f"--host {host}: whoever on the network has the address can read and write your files, "
             "and it is sent without encryption; better leave it out, and use ssh -L"
         )
-    serve(run, host, port, int(largest * 1e9), browser, tell.product)
+
+    def say(line: str) -> None:
+        click.echo(line, err=tell.json)  # what is needed now, and not at the end
+
+    serve(run, host, port, int(largest * 1e9), browser, say)
 
 
 def run(words: list[str]) -> None:
