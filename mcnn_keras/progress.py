@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 # Seconds between two states that are shown: on a terminal, and elsewhere.
 LIVE, LOGGED = 0.3, 60.0
 _hidden: ContextVar[bool] = ContextVar("hidden", default=False)
+# Takes what is done, the count of all, and what is counted.
+Listener = Callable[[int, int, str], Any]
+_listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 
 @contextlib.contextmanager
@@ -25,6 +28,23 @@ def hidden() -> Iterator[None]:
         yield
     finally:
         _hidden.reset(token)
+
+
+@contextlib.contextmanager
+def heard_by(listener: Listener) -> Iterator[None]:
+    """Call a function with the progress of tasks that start inside this context, too."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
+def tell(done: int, count: int, unit: str) -> None:
+    """Tell the listener, if there is one."""
+    listener = _listener.get()
+    if listener is not None:
+        listener(done, count, unit)
 
 
 class _Line:
@@ -143,6 +163,7 @@ class FrameProgress:
     def add(self, count: int) -> None:
         """Count more frames as done, and show it."""
         self.done += count
+        tell(self.done, self.count, self.unit)
         now = time.monotonic()
         last = self.line.live and self.done >= self.count
         if self.count < 2 or not (last or self.line.due(now)):

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -80,7 +81,7 @@ class Browser:
             self.events.append(message)
 
     def open(self, path, width=1200, height=900, dark=False, scripts=True):
-        """Load a file, and wait until it is loaded."""
+        """Load a file or an address, and wait until it is loaded."""
         self._watch()
         self.events.clear()
         self.call(
@@ -90,7 +91,8 @@ class Browser:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.call("Emulation.setScriptExecutionDisabled", value=not scripts)
-        self.call("Page.navigate", url=Path(path).resolve().as_uri())
+        url = path if "://" in str(path) else Path(path).resolve().as_uri()
+        self.call("Page.navigate", url=url)
         while not any(e.get("method") == "Page.loadEventFired" for e in self.events):
             self.events.append(self._message())
 
@@ -99,6 +101,18 @@ class Browser:
         found = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
+
+    def until(self, expression):
+        """Wait until a JavaScript expression is true."""
+        self._watch()
+        while not self.value(expression):
+            time.sleep(0.1)
+
+    def choose(self, selector, files):
+        """Choose files in an input of the page."""
+        root = self.call("DOM.getDocument")["root"]["nodeId"]
+        node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.call("DOM.setFileInputFiles", files=[str(f) for f in files], nodeId=node)
 
     def press(self, key, code=0):
         """Press and release a key."""

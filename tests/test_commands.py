@@ -39,6 +39,10 @@ NOT_RUN = {
     'pip install ".[test]"': "the same, with what the tests need",
     "pytest tests/": "would run this test within itself",
     'pip install "mcnn-keras[napari]" "napari[pyqt6]"': "downloads napari and Qt",
+    'pip install "mcnn-keras[app]"': "downloads a server",
+    "mcnn-keras app": "runs until it is interrupted: test_app.py does so",
+    "mcnn-keras app --port 8600 --no-browser": "the same",
+    "ssh -L 8600:127.0.0.1:8600 THE_MACHINE": "needs another machine",
     "python data_tools/capture_reflection.py FILM_OR_FOLDER pairs/ --pairs 1024":
         "needs a camera and a screen: test_reflection_tools.py has virtual ones",
 }  # fmt: skip

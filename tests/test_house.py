@@ -41,6 +41,7 @@ MAY_IMPORT = {
     ),
     "hyperspy": ("physics", "files", "models", "inference", "focal_series"),
     "napari": ("physics", "files", "models", "inference", "focal_series"),
+    "app": ("files", "models", "inference", "progress", "report"),
     "example_files": ("physics", "files"),
     "checks": (),
     "errors": (),

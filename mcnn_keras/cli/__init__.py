@@ -15,6 +15,7 @@ import click
 
 from ..errors import InputError, TrainingStopped, reason
 from ..version import version_of
+from .app import app
 from .calibrate import calibrate
 from .compare import compare
 from .doctor import doctor
@@ -92,7 +93,7 @@ def cli(context: click.Context) -> None:
 
 for command in (
     example, phase, denoise, predict, train, reconstruct, compare, evaluate, simulate, models, info,
-    export, calibrate, doctor,
+    export, calibrate, doctor, app,
 ):  # fmt: skip
     cli.add_command(command)
 

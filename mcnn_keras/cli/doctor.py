@@ -15,7 +15,7 @@ from .telling import telling
 EXTRAS = {
     "em": ("rosettasciio", "mrcfile"), "dask": ("dask", "distributed"), "napari": ("napari",),
     "tensorboard": ("tensorboard",), "compare": ("bm3d",), "pictures": ("matplotlib",),
-    "capture": ("mss", "opencv-python-headless"),
+    "capture": ("mss", "opencv-python-headless"), "app": ("starlette", "uvicorn"),
 }  # fmt: skip
 PACKAGES = ("mcnn-keras", "tensorflow", "keras", "onnxruntime", "numpy")
 # Instruction sets that speed up networks, by their names in /proc/cpuinfo (Linux).

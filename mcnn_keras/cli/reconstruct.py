@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from ..progress import tell
 from .options import (
     METHODS,
     OpticsOptions,
@@ -342,5 +343,6 @@ def _stack(channels: Sequence[Any]) -> Any:
 
 def progress(done: int, count: int) -> None:
     """Print a progress count, on a terminal only."""
+    tell(done, count, "step")
     if sys.stderr.isatty() and not telling().quiet:
         click.echo(f"\r{done}/{count}", nl=done == count, err=True)

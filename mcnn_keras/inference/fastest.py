@@ -16,7 +16,8 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,20 @@ CPUINFO, GPUS = Path("/proc/cpuinfo"), Path("/proc/driver/nvidia/gpus")
 # Environment variables that select TensorFlow's kernels on a processor.
 ONEDNN = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA")
 NETWORK = Path(__file__).parents[1] / "network"
+
+# Engines of a process that runs many commands: by model file and pair, the newest last.
+_ready: ContextVar[dict[Any, Any] | None] = ContextVar("ready", default=None)
+MOST_READY = 3
+
+
+@contextlib.contextmanager
+def engines_kept() -> Iterator[None]:
+    """Load the engine of a model once inside this context, as long as its file stays the same."""
+    token = _ready.set({})
+    try:
+        yield
+    finally:
+        _ready.reset(token)
 
 
 def engine_for(
@@ -239,7 +254,15 @@ class _Source:
 
     def serve(self, pair: Pair) -> Any:
         """The chosen engine; its exported network is written to the cache."""
+        ready, stat = _ready.get(), model_path(self.model).stat()
+        key = (model_path(self.model).resolve(), stat.st_mtime_ns, stat.st_size, pair)
+        if ready is not None and key in ready:
+            return ready[key]
         engine = self.engine(pair)
+        if ready is not None:
+            ready[key] = engine
+            for old in list(ready)[:-MOST_READY]:
+                del ready[old]
         if self._content is not None and pair[0] == "onnxruntime" and self.kept is not None:
             with contextlib.suppress(OSError):  # it is exported again next time
                 _write(self.kept, self._content)

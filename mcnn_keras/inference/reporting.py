@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import InputError
 from ..files import open_recording
 from ..files.converted import Shifted
 from ..models import Frames, ModelCard, Planes
@@ -61,12 +62,17 @@ class Report:
         The .html file.
     jobs : sequence of Job
         All results of the run.
+    numbers : sequence of int, optional
+        The images to show of each recording, counted from 0; by default some at even distances.
     """
 
-    def __init__(self, path: str | Path | None, jobs: Sequence[Job]) -> None:
+    def __init__(
+        self, path: str | Path | None, jobs: Sequence[Job], numbers: Sequence[int] | None = None
+    ) -> None:
         self.path = None if path is None else Path(path)
         self.views: list[View] = []
         self._jobs, self._began, self._images = jobs, time.monotonic(), 0
+        self._numbers = numbers
         shown = evenly(len(jobs), ALL)
         self._shown = {jobs[i].output for i in shown}
         self._each = max(1, min(EACH, ALL // max(len(shown), 1)))
@@ -97,7 +103,13 @@ class Report:
         self._images += len(measurements)
         if job.output not in self._shown:
             return
-        numbers = evenly(len(measurements), self._each)
+        count = len(measurements)
+        numbers = evenly(count, self._each) if self._numbers is None else self._numbers
+        if any(not 0 <= n < count for n in numbers):
+            raise InputError(
+                f"image {max(numbers)} of {job.source} is not there; it holds {count}, counted "
+                "from 0"
+            )
         outputs = len(card.outputs)
         pixel, unit = pixel_shown(measurements.field)
         for number in numbers:
