@@ -100,7 +100,7 @@ def _results(
 
     If samples have different numbers of planes, the measurements are None.
     """
-    from ..inference.predict import predict
+    from ..inference.predict import computed
 
     truth = Contrast([output.role for output in model.card.outputs]).target
     images, targets, answers = [], [], []
@@ -110,7 +110,7 @@ def _results(
         targets.append(truth(sample["target"].numpy(), None))
         planes, optics = instrument_of(told)
         own = optics.conditions() if isinstance(model.card.inputs, AnyPlanes) else None
-        answers.append(predict(model, images[-1], axes="yxz", defocus=planes, conditions=own))
+        answers.append(computed(model, images[-1], axes="yxz", defocus=planes, conditions=own))
     same = len({image.shape for image in images}) == 1
     return np.stack(images) if same else None, np.stack(targets), np.stack(answers)
 
