@@ -29,6 +29,8 @@ from trust_sets import SHIFTS, phase_shifts
 
 import mcnn_keras as mcnn
 from mcnn_keras.files import open_recording, replacing
+from mcnn_keras.focal_series.agreement import agreement
+from mcnn_keras.focal_series.retrieval import POOR
 from mcnn_keras.inference.predict import computed
 from mcnn_keras.inference.range_check import RangeCheck
 from mcnn_keras.inference.stack import prepared
@@ -65,6 +67,13 @@ def answer_of(image, told):
     return found[..., 0], found[..., found.shape[-1] // 2]
 
 
+def poor_agreement(image, told, phase):
+    """Whether the command `phase` warns that the images do not agree with the wave."""
+    planes, optics = instrument_of(told)
+    scores = agreement(phase, None, image, planes, optics)
+    return float(np.mean(scores)) < max(POOR, card.calibration["least agreement"])
+
+
 def look(image, truth, told=None):
     """One image: its error, its share within the interval, and whether it is told."""
     result, half = answer_of(image, told or {})
@@ -75,9 +84,10 @@ def look(image, truth, told=None):
     error = np.abs(result - truth)[seen]
     check = RangeCheck(card, 1)
     check.see(0, frame, result, half)  # with the uncertainty, as with --uncertainty
+    doubted = isinstance(card.inputs, AnyPlanes) and poor_agreement(image, told, result)
     scale = max(truth[seen].std(), LEAST) if is_phase else max(frame[seen].std(), 1e-12)
     return {
-        "error": float(error.mean() / scale), "told": bool(check.found),
+        "error": float(error.mean() / scale), "told": bool(check.found) or doubted,
         "within": (error <= half[seen]), "value": result[seen],
         "noise": float(1 - np.clip(result[seen].var() / max(frame[seen].var(), 1e-30), 0, 1)),
     }  # fmt: skip

@@ -39,6 +39,7 @@ def nothing_is_computed(monkeypatch):
     monkeypatch.setattr("mcnn_keras.training.pipeline.measurements", refuse)
     monkeypatch.setattr("mcnn_keras.training.pipeline.stream", refuse)
     monkeypatch.setattr("mcnn_keras.evaluation.evaluate", refuse)
+    monkeypatch.setattr("mcnn_keras.app.server.serve", refuse)
 
 
 @pytest.mark.parametrize(
