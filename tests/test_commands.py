@@ -35,6 +35,8 @@ FENCE = re.compile(r"^```sh\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 # The commands that are not run, each with its reason.
 NOT_RUN = {
+    "mcnn-keras calibrate runs/cells/model.h5 --output cells.h5":
+        "takes minutes: test_uncertainty.py calibrates a small model",
     "pip install .": "installs the package: continuous integration does it by this very line",
     'pip install ".[test]"': "the same, with what the tests need",
     "pytest tests/": "would run this test within itself",

@@ -17,8 +17,9 @@ BANDS = (0.0, 0.03, 0.06, 0.12, 0.2, 0.3, 0.4, 0.5)
 PEAKS = 12
 # Statistics of what cameras do to values, which many simulations leave out.
 OF_CAMERAS = ("values", "at the lower end", "at the upper end")
-# Least power or share that is told from none.
-LEAST = 1e-6
+# Least power or share that is told from none; and least power of a band, so that an image without
+# noise is as usual as one with little.
+LEAST, QUIET = 1e-6, 1e-3
 
 
 def image_statistics(image: np.ndarray) -> dict[str, float]:
@@ -171,7 +172,7 @@ def _bands(
     for low, high in itertools.pairwise(limits):
         inside = power[(radius > low) & (radius <= high)]
         if inside.size:
-            found[f"{name} {low:g}-{high:g}"] = _log(inside.mean())
+            found[f"{name} {low:g}-{high:g}"] = _log(inside.mean(), QUIET)
     return found
 
 
