@@ -21,6 +21,7 @@ from .files import Axis
 from .focal_series.agreement import agreement
 from .focal_series.refinement import refined_wave
 from .focal_series.series import FocalSeries
+from .inference.engines import output_function
 from .inference.predict import computed
 from .inference.stack import prepared
 from .inference.statistics import OF_CAMERAS, statistics
@@ -113,14 +114,15 @@ def calibrate(
         _train_head(learner, problem, card, samples, batch_size, progress)
     final = build(network, "float32")
     final.set_weights(learner.get_weights())
-    compute = _answer_and_width(final)
+    final.card = dataclasses.replace(card, network=network)
+    compute = output_function(final, interval=True)
     size = card.training["image_size"]
     width, error = _errors(compute, problem, card, size, calibration_samples, SEEDS[1])
     interval = Interval.fitted(width, error)
     width, error = _errors(compute, problem, card, size, calibration_samples, SEEDS[2])
     told = interval.measured(width, error)
     calibration = {**card.calibration, "coverage": COVERAGE, **interval.asdict(), "measured": told}
-    final.card = dataclasses.replace(card, network=network, calibration=calibration)
+    final.card = dataclasses.replace(final.card, calibration=calibration)
     with warnings.catch_warnings():  # of optics of any unit, as they are drawn
         warnings.simplefilter("ignore", UserWarning)
         looks, agreements, refined = _looks(final, problem, size, calibration_samples, SEEDS[3])
@@ -221,11 +223,6 @@ def _free(answer: Any, card: Any) -> Any:
 
 def _log(error: Any) -> Any:
     return tf.math.log(tf.maximum(error, SMALLEST))
-
-
-def _answer_and_width(model: Any) -> Callable[[Any], Any]:
-    both = keras.Model(model.inputs, [model.outputs[0], model.outputs[-1]])
-    return tf.function(lambda x: both(x, training=False), autograph=False, reduce_retracing=True)
 
 
 def _errors(

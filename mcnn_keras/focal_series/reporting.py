@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..inference.reporting import EACH, evenly
+from ..inference.reporting import EACH, HALF_WIDTH, evenly
 from ..metrics import correlation
 from ..physics.optics import Optics
 from ..report import Layer, View
@@ -63,9 +63,8 @@ def wave_views(
     layers = [Layer("Phase", within(phase), "rad")]
     if amplitude is not None:
         layers.append(Layer("Amplitude", within(amplitude), note="relative to its mean"))
-    note = "half-width of an interval in which the truth is in 90 % of the pixels"
     layers += [
-        Layer(f"Uncertainty of the {what}", within(half), unit, 0.0, note=note)
+        Layer(f"Uncertainty of the {what}", within(half), unit, 0.0, note=HALF_WIDTH)
         for half, what, unit in zip(uncertainty, ("phase", "amplitude"), ("rad", ""), strict=False)
     ]
     image = series.images[..., nearest]

@@ -18,7 +18,7 @@ from ..inference.any_planes import outside
 from ..inference.assumptions import compare_optics
 from ..inference.axes import LEAST
 from ..inference.planes import counted, require_out_of_focus
-from ..inference.range_check import WARNING, RangeCheck
+from ..inference.range_check import RangeCheck
 from ..inference.uncertain import of_refined
 from ..models import AnyPlanes, ModelCard
 from ..physics.optics import Optics
@@ -150,7 +150,7 @@ def _unusual(
     """In what a network's answer is unlike those to the images of its training."""
     check = RangeCheck(card, 1, "the series")
     check.see(0, series.images[..., 0], phase, widths[0] if widths else None)
-    lines = [line.removeprefix(WARNING) for line in check.lines() if line.startswith(WARNING)]
+    lines = check.warnings()
     least = card.calibration.get("least agreement")
     if least is not None and POOR <= score < least:
         lines.append(

@@ -165,6 +165,10 @@ class RangeCheck:
             f"farthest off: {why}; compare the result with the input, or train on images like yours"
         ]
 
+    def warnings(self) -> list[str]:
+        """The lines about unusual images alone, without the word that marks them."""
+        return [line.removeprefix(WARNING) for line in self.lines() if self.unusual]
+
 
 def unusual_in(
     card: ModelCard, stack: np.ndarray, answers: np.ndarray, uncertainty: bool = False
@@ -184,7 +188,7 @@ def unusual_in(
         channels = answer if answer.ndim == 3 else answer[..., None]
         width = channels[..., channels.shape[-1] // 2] if uncertainty else None
         check.see(number, image[..., 0], channels[..., 0], width)
-    return [line.removeprefix(WARNING) for line in check.lines() if check.unusual]
+    return check.warnings()
 
 
 def _words(name: str, value: float, low: float | None, high: float) -> str:

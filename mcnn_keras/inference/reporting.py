@@ -27,6 +27,8 @@ from .preview import pixel_shown
 
 # Images of one recording, and of one page, at most.
 EACH, ALL = 8, 24
+# What an uncertainty is.
+HALF_WIDTH = "half-width of an interval in which the truth is in 90 % of the pixels"
 
 
 class Said:
@@ -259,9 +261,14 @@ def layers_of(
 def uncertain(card: ModelCard, halves: np.ndarray) -> list[Layer]:
     """The pictures of half-widths, (outputs, height, width)."""
     several = len(card.outputs) > 1
-    note = "half-width of an interval in which the truth is in 90 % of the pixels"
     return [
-        Layer(f"Uncertainty ({o.name})" if several else "Uncertainty", half, o.unit, 0.0, note=note)
+        Layer(
+            f"Uncertainty ({o.name})" if several else "Uncertainty",
+            half,
+            o.unit,
+            0.0,
+            note=HALF_WIDTH,
+        )
         for o, half in zip(card.outputs, halves, strict=True)
     ]
 

@@ -102,7 +102,8 @@ def answer_statistics(image: np.ndarray, answer: np.ndarray) -> dict[str, float]
     told["residual along columns"] = float(np.mean(r[1:] * r[:-1]))
     told["residual squared with the answer"] = float(np.mean(_standard(np.minimum(r**2, 16)) * a))
     spectrum = np.fft.rfft2(a * _window(a.shape))
-    own = np.abs(spectrum) ** 2
+    own = np.abs(spectrum) ** 2 / a.size
+    told.update(_bands("answer", own, radius))
     own[radius < 0.03] = 0  # slow changes are no lattice
     at = np.argsort(own, axis=None)[-PEAKS:]
     told["lattice in the residual"] = _log(np.median(_prominence(power, radius).ravel()[at]))
@@ -111,7 +112,6 @@ def answer_statistics(image: np.ndarray, answer: np.ndarray) -> dict[str, float]
     told["support"] = float(
         np.sum((both * alone.conj()).real) / max(np.sum(abs(alone) ** 2), 1e-30)
     )
-    told.update(_bands("answer", _power(a)[0], radius))
     return told
 
 
