@@ -10,11 +10,7 @@ place, --resume, pictures, reports) is that of one machine.
 from __future__ import annotations
 
 import contextlib
-import json
-import logging
 import os
-import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -22,15 +18,15 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, reason
+from ..errors import InputError
 from ..files import split_name
 from ..files.fingerprint import fingerprint
 from ..models import Frames, ModelCard
 from ..models.saving import model_path, read_card
 from ..progress import FrameProgress
-from . import worker
+from . import scheduler, worker
 from .asked import Options
-from .filling import Kept, Unchanged, first_try, windows_of
+from .filling import Unchanged, first_try, windows_of
 from .finished import noted
 from .measurements import Measurements
 from .movie_files import FileOfMovie
@@ -40,8 +36,6 @@ from .spool import Spool, digest, settings_of
 from .uncertain import with_uncertainty
 from .worker import Computed, Network, Part
 
-# Seconds to wait for the scheduler; between two looks at the workers.
-PATIENCE, LOOK = 10.0, 2.0
 # Bytes of the results of a part, at most; parts for each thread of the cluster, at least.
 MOST, SHARE = 2**24, 4
 # Bytes of a file that may be read as a whole for each part.
@@ -75,32 +69,18 @@ class Cluster:
     """
 
     def __init__(self, address: str, say: Callable[[str], Any] = lambda text: None) -> None:
-        self.address, self._say = address, say
+        self._say, self._link = say, scheduler.Connection(address, say)
         self._pending: dict[tuple[int, Part], Any] = {}
         self._planned: dict[int, list[Part]] = {}
-        self._threads = self._limit = 0
-        self._looked = -LOOK
         self._told: set[str] = set()
-        self._log = logging.getLogger("distributed")
-        self._level = self._log.level
-        # What goes wrong is told in one line, by an error.
-        self._log.setLevel(logging.CRITICAL + 1)
-        try:
-            self.client = _connected(address)
-        except BaseException:
-            self._log.setLevel(self._level)
-            raise
 
     def __enter__(self) -> Cluster:
         return self
 
     def __exit__(self, *_: object) -> None:
-        try:
-            with contextlib.suppress(Exception):  # the scheduler may be gone
-                self._forget(lambda key: True)
-                self.client.close(timeout=5)
-        finally:
-            self._log.setLevel(self._level)
+        with contextlib.suppress(Exception):  # the scheduler may be gone
+            self._forget(lambda key: True)
+        self._link.close()
 
     def engine(
         self, model: str | Path, choice: str, how: Options, begun: dict[str, Any] | None
@@ -116,20 +96,19 @@ class Cluster:
             The "engine" and "precision" of a run that is resumed.
         """
         path, card = model_path(model), read_card(model)
-        self._require_workers()
+        self._link.require_workers()
+        self._threads = self._link.limit - self._link.count
         network = Network(
             digest(path), path.suffix, choice, how.precision, how.uncertainty, how.average
         )
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Sending large graph")
-            self._data = self.client.submit(worker.content, path.read_bytes(), pure=False)
+        self._data = self._link.submit(worker.content, path.read_bytes())
         future = self._submit(worker.choose, network, begun)
-        name, chosen, stride, said = self._waited(future, f"the network of {model}")
+        name, chosen, stride, said = self._link.waited(future, f"the network of {model}")
         for line in said:
             self._say(line)
         # The choice of the one holds for all.
         self._network = network._replace(choice=name, precision=chosen)
-        self._say(f"computed by {self._workers()} at {self.address}")
+        self._say(f"computed by {self._link.workers()} at {self._link.address}")
         return Remote(card, how.uncertainty, (name, chosen, stride))
 
     def begin(
@@ -174,7 +153,7 @@ class Cluster:
             for i, part in enumerate(parts):
                 self._ahead(chain(((number, p) for p in parts[i:]), self._following(number)))
                 what = f"images {part.start} to {part.stop - 1} of {job.source}"
-                computed = self._waited(self._pending[number, part], what)
+                computed = self._link.waited(self._pending[number, part], what)
                 unchanged.check()
                 spool.append(computed.frames)
                 self._pending.pop((number, part)).release()
@@ -231,15 +210,15 @@ class Cluster:
         if chunk <= most:  # no two workers unpack the same chunk of a store
             size = -(-size // chunk) * chunk
         inside = range(first // size * size + size, count, size)
-        names, around, at = tuple(map(_absolute, job.inputs)), (), 0
-        if place is not None:
-            around, at = _around(place)
+        names = tuple(map(_absolute, job.inputs))
+        around, at = _around(place) if place else ((), 0)
         frames = None if job.frames is None else tuple(job.frames)
+        whole = Part(
+            names, fingerprints, frames, job.force, first, count, each, tiled, how.temporal,
+            how.faults, around, at,
+        )  # fmt: skip
         return [
-            Part(
-                names, fingerprints, frames, job.force, start, stop, each, tiled, how.temporal,
-                how.faults, around, at,
-            )  # fmt: skip
+            whole._replace(start=start, stop=stop)
             for start, stop in zip([first, *inside], [*inside, count], strict=True)
             if start < stop
         ]
@@ -267,125 +246,19 @@ class Cluster:
 
     def _ahead(self, wanted: Iterator[tuple[int, Part]]) -> None:
         """Hand out parts, in this order, as long as not too many are on their way."""
-        self._look()
+        self._link.look()
         for key in wanted:
             if key not in self._pending:
-                if len(self._pending) >= self._limit:
+                if len(self._pending) >= self._link.limit:
                     return
                 self._pending[key] = self._submit(worker.compute_part, self._network, key[1])
 
     def _submit(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        return self.client.submit(work, worker.versions(), *arguments, self._data, pure=False)
-
-    def _waited(self, future: Any, what: str) -> Any:
-        """What a task returns, however long it takes."""
-        from distributed import CancelledError, KilledWorker, TimeoutError
-        from distributed.comm import CommClosedError
-
-        while True:
-            try:
-                return future.result(timeout=LOOK)
-            except TimeoutError:
-                if future.done():  # the task's own
-                    raise
-                self._require_workers()
-            except KilledWorker:
-                raise Kept(
-                    f"the workers end while they compute {what}; if their memory does not suffice, "
-                    "give them more, or add --batch-size 1 or a smaller --tile-size"
-                ) from None
-            except (CancelledError, CommClosedError):
-                raise Kept(f"the scheduler at {self.address} is gone") from None
-            except (ImportError, AttributeError, RuntimeError) as error:
-                if isinstance(error, RuntimeError) and "deserializ" not in str(error):
-                    raise
-                cause = error.__cause__ or error
-                raise Kept(
-                    f"scheduler and workers cannot run this mcnn-keras ({reason(cause)}); install "
-                    "the same version on all machines"
-                ) from None
-
-    def _require_workers(self) -> None:
-        """Wait until there is a worker."""
-        self._looked = -LOOK
-        self._look()
-        if not self._limit:
-            self._say(f"no worker is connected to {self.address}; waiting for one (Ctrl-C stops)")
-        while not self._limit:
-            time.sleep(LOOK / 4)
-            self._looked = -LOOK
-            self._look()
-
-    def _look(self) -> None:
-        """Count the workers; two parts more than they compute at a time are on their way."""
-        if time.monotonic() - self._looked < LOOK:
-            return
-        self._looked = time.monotonic()
-        try:
-            threads = self.client.nthreads()
-        except Exception as error:  # of any kind, by the state of the connection
-            raise Kept(f"the scheduler at {self.address} is gone ({reason(error)})") from None
-        self._count, total = len(threads), sum(threads.values())
-        self._threads = self._threads or total
-        self._limit = total + len(threads)
-
-    def _workers(self) -> str:
-        total = self._limit - self._count
-        return (
-            f"{self._count} worker{'s' * (self._count > 1)} with {total} "
-            f"thread{'s' * (total > 1)}"
-        )
+        return self._link.submit(work, worker.versions(), *arguments, self._data)
 
     def _forget(self, which: Callable[[Any], bool]) -> None:
         for key in [key for key in self._pending if which(key)]:
             self._pending.pop(key).cancel()
-
-
-def _connected(address: str) -> Any:
-    """A client of the scheduler, which no other code of this process uses by default."""
-    try:
-        import distributed
-    except ImportError:
-        raise InputError(
-            "--scheduler needs dask and distributed; run pip install 'mcnn-keras[dask]'"
-        ) from None
-    place = _of_file(address) if address.endswith(".json") else address
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        try:
-            client = distributed.Client(place, timeout=PATIENCE, set_as_default=False)
-        except Exception as error:  # of any kind, by what is wrong with the address
-            raise InputError(
-                f"no scheduler can be reached at {address} ({reason(error)}); start one with dask "
-                "scheduler, and give the address that it prints, such as tcp://host:8786, or its "
-                "--scheduler-file"
-            ) from None
-    for doubt in told:
-        if issubclass(doubt.category, UserWarning):
-            lines = [line.strip(" |") for line in str(doubt.message).splitlines()]
-            rows = [line for line in lines if "|" in line and not line.startswith("Package")]
-            shown = "; ".join(" ".join(row.replace("|", " ").split()) for row in rows)
-            warnings.warn(
-                f"versions differ (package, here, scheduler, workers): {shown}"
-                if shown else reason(doubt.message), stacklevel=2,
-            )  # fmt: skip
-    return client
-
-
-def _of_file(path: str) -> str:
-    """The address in a scheduler file."""
-    try:
-        return str(json.loads(Path(path).read_text())["address"])
-    except OSError as error:
-        raise InputError(
-            f"the scheduler file {path} cannot be read ({error.strerror}); dask scheduler writes "
-            f"it with --scheduler-file {path}"
-        ) from None
-    except (ValueError, KeyError, TypeError):
-        raise InputError(
-            f"{path} is no scheduler file; give that of dask scheduler --scheduler-file, or the "
-            "scheduler's address"
-        ) from None
 
 
 def _absolute(name: str) -> str:
@@ -416,10 +289,9 @@ def _stored(measurements: Measurements) -> Any:
 def _chunk(measurements: Measurements) -> int:
     """How many frames a store packs together; 1 if that is not known."""
     data = measurements.recordings[0].data
-    chunks = getattr(getattr(data, "array", data), "chunks", None)
+    chunks = getattr(getattr(data, "array", data), "chunks", None) or ()
     alone = measurements.planes == 1 and len(measurements.recordings) == 1
-    known = alone and chunks and len(chunks) > 2 and isinstance(chunks[-3], int)
-    return chunks[-3] if known else 1
+    return chunks[-3] if alone and len(chunks) > 2 and isinstance(chunks[-3], int) else 1
 
 
 def _require_parts(measurements: Measurements) -> None:

@@ -25,9 +25,9 @@ from ..files.whole import remove_left
 from ..models.saving import model_path, read_card
 from .asked import Options, check, check_truth, places_of
 from .assumptions import compare_pixels, compare_sizes, compare_text
+from .cluster import Cluster
 from .engines import Averaged
 from .fastest import engine_for
-from .cluster import Cluster
 from .filling import Kept, Unchanged, fill, first_try
 from .finished import is_done, note, noted, require_own
 from .memory import with_less
@@ -350,6 +350,4 @@ def _computed(
         return spool
 
     size = measurements.size
-    return with_less(
-        work, engine, size, *first_try(engine, size, len(measurements), options), say
-    )
+    return with_less(work, engine, size, *first_try(engine, size, len(measurements), options), say)
