@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from ..errors import NotFinite
 from ..files import Axis
 from ..focal_series.agreement import agreement
 from ..focal_series.refinement import refined_wave
@@ -107,9 +108,12 @@ def looks_of(
                 factor = np.exp(FACTOR * rng.normal()) * rng.choice([1, 1, -1])
                 told["defocus"] = (factor * told["defocus"]).astype(np.float32)
             planes, optics = instrument_of(told)
-            answer = computed(
-                engine, image, axes="yxz", defocus=planes, conditions=optics.conditions()
-            )
+            try:
+                answer = computed(
+                    engine, image, axes="yxz", defocus=planes, conditions=optics.conditions()
+                )
+            except NotFinite:  # a wrong instrument, whose images would be refused
+                continue
         else:
             free = {n: told[n] for n, value in card.conditions.items() if value is None}
             finish, batch = prepared(engine, image[None], conditions=card.measured_conditions(free))
