@@ -150,6 +150,20 @@ class TestPrediction:
         with pytest.raises(ValueError, match="calibration"):
             card_from(told)
 
+    def test_a_dask_array_has_it_too(self, model, trained, samples):
+        """Fails where lazy intervals are others than those in memory, or are computed early."""
+        dask = pytest.importorskip("dask.array")
+        images = samples[0][:6, ..., 0]
+        lazy = mcnn.predict(model, dask.from_array(images, chunks=(2, 16, 16)), uncertainty=True)
+        for one, other in zip(lazy, mcnn.predict(model, images, uncertainty=True), strict=True):
+            assert isinstance(one, dask.Array)
+            assert one.shape == images.shape
+            np.testing.assert_allclose(
+                one.compute(scheduler="synchronous"), other, rtol=1e-5, atol=1e-6
+            )
+        with pytest.raises(InputError, match="has no uncertainty yet"):
+            mcnn.predict(trained, dask.from_array(images), uncertainty=True)
+
     def test_a_model_without_it_is_refused(self, trained, samples):
         with pytest.raises(InputError, match="has no uncertainty yet; add it with mcnn-keras cal"):
             mcnn.predict(trained, samples[0][0], uncertainty=True)

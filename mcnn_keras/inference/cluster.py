@@ -289,7 +289,7 @@ def _stored(measurements: Measurements) -> Any:
 def _chunk(measurements: Measurements) -> int:
     """How many frames a store packs together; 1 if that is not known."""
     data = measurements.recordings[0].data
-    chunks = getattr(getattr(data, "array", data), "chunks", None) or ()
+    chunks: Sequence[Any] = getattr(getattr(data, "array", data), "chunks", None) or ()
     alone = measurements.planes == 1 and len(measurements.recordings) == 1
     return chunks[-3] if alone and len(chunks) > 2 and isinstance(chunks[-3], int) else 1
 
