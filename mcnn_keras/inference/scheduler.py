@@ -46,7 +46,7 @@ class Connection:
         self.address, self._say = address, say
         self.count = self.limit = 0
         self._looked = -LOOK
-        self._log = logging.getLogger("distributed")
+        self._log = logging.getLogger("distributed.client")  # it has a level of its own
         self._level = self._log.level
         # What goes wrong is told in one line, by an error.
         self._log.setLevel(logging.CRITICAL + 1)
