@@ -52,6 +52,7 @@ def measure(precision):
     from mcnn_keras.training import loop
     from mcnn_keras.training.build import build_model, first_sample, network_arguments
     from mcnn_keras.training.devices import choose_strategy, convolution_rate
+    from mcnn_keras.training.workers import Workers
     from mcnn_keras.training.pipeline import stream
 
     problem = mcnn.problems.Phase(-108)
@@ -74,7 +75,7 @@ def measure(precision):
         simulation.append((time.perf_counter() - began) / 5 / BATCH)
     optimizer = keras.optimizers.Adam()
     optimizer.build(model.trainable_variables)
-    trainer = loop.Trainer(problem, settings, choose_strategy(), model, optimizer, None)
+    trainer = loop.Trainer(problem, settings, Workers(choose_strategy()), model, optimizer, None)
     ones = tf.ones(len(model.outputs))
     step = partial(trainer._compile(0, BATCH), weights=ones, fade=tf.constant(1.0))
     alone = seconds(lambda: step(batch).numpy()) / BATCH

@@ -8,6 +8,7 @@ from test_training import Blur, assert_same_weights
 
 from mcnn_keras import train
 from mcnn_keras.training import loop
+from mcnn_keras.training.losses import coarse_targets
 
 
 class TestAdversary:
@@ -40,7 +41,7 @@ class TestAdversary:
         """Fails where the discriminator does not learn, or its step changes the network."""
         images, targets = trainer.test
         outputs = trainer.model(images)
-        scales = loop.coarse_targets(tf.constant(targets), trainer.branches)
+        scales = coarse_targets(tf.constant(targets), trainer.branches)
         network = trainer.model.get_weights()
         adversary = trainer.adversary
 

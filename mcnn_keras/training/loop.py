@@ -154,8 +154,7 @@ def _train(
     workers.require_same(config_of(problem, settings, precision))
 
     keras.utils.set_random_seed(settings.seed)
-    strategy = workers.strategy
-    with strategy.scope():
+    with workers.strategy.scope():
         model = build_model(network, precision)
         before = None
         if settings.start is not None:
@@ -166,7 +165,7 @@ def _train(
         if settings.adversarial > 0:
             outputs = len(model.outputs)
             adversary = Adversary(network["output_channels"], outputs, settings.learning_rate)
-    trainer = Trainer(problem, settings, strategy, model, optimizer, folder, adversary, callbacks)
+    trainer = Trainer(problem, settings, workers, model, optimizer, folder, adversary, callbacks)
     require_divisible(trainer.test[0].shape[1:3], stride(model))
     if folder is not None and not resume:
         folder.create(config_of(problem, settings, precision))
@@ -207,15 +206,15 @@ class Trainer:
         self,
         problem: Problem,
         settings: Settings,
-        strategy: tf.distribute.Strategy,
+        workers: Workers,
         model: keras.Model,
         optimizer: keras.optimizers.Optimizer,
         folder: RunFolder | None,
         adversary: Adversary | None = None,
         callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> None:
-        self.problem, self.settings, self.strategy = problem, settings, strategy
-        self.workers = Workers(strategy)
+        self.problem, self.settings = problem, settings
+        self.workers, self.strategy = workers, workers.strategy
         self.model, self.optimizer, self.folder = model, optimizer, folder
         self.adversary = adversary
         self.branches = len(model.outputs) - 1

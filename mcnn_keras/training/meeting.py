@@ -1,4 +1,4 @@
-"""Workers find one another before TensorFlow connects them, which waits without an end or a word."""
+"""Workers find one another before TensorFlow connects them, which would wait without a word."""
 
 from __future__ import annotations
 

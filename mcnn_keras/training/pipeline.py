@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -25,7 +26,8 @@ from ..problems.base import Problem, Sample
 from .settings import Settings
 
 
-class Share(NamedTuple):
+@dataclass(frozen=True)
+class Share:
     """The part of each batch that one of several workers simulates.
 
     Attributes

@@ -44,7 +44,7 @@ class Workers:
             )
             self.count = max(1, len(addresses))
         self.replicas = strategy.num_replicas_in_sync // self.count
-        self._add: Any = None
+        self._add: dict[Any, Callable[[Any], Any]] = {}
 
     @property
     def chief(self) -> bool:
@@ -60,17 +60,18 @@ class Workers:
         """The sum of an array over the workers, which all must call this; it waits for them."""
         if self.count == 1:
             return value
-        if self._add is None:
-            self._add = self._compiled_sum()
-        return self._add(tf.constant(value)).numpy()
+        value = np.asarray(value)
+        if value.dtype not in self._add:
+            self._add[value.dtype] = self._compiled_sum(value.dtype)
+        return self._add[value.dtype](value.ravel()).numpy().reshape(value.shape)
 
-    def _compiled_sum(self) -> Callable[[Any], Any]:
+    def _compiled_sum(self, kind: np.dtype) -> Callable[[Any], Any]:
         def own(value: Any) -> Any:
             place = tf.distribute.get_replica_context().replica_id_in_sync_group
             # Of the replicas of a worker, the first one speaks.
             return value * tf.cast(tf.equal(place % self.replicas, 0), value.dtype)
 
-        @tf.function(autograph=False)
+        @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], kind)])
         def add(value: Any) -> Any:
             values = self.strategy.run(own, args=(value,))
             return self.strategy.reduce("SUM", values, axis=None)
@@ -120,7 +121,7 @@ class Workers:
                     )
 
     def require_batch(self, batch_size: int, mixed_sizes: bool) -> None:
-        """Raise InputError if the replicas of several workers cannot have equal parts of a batch."""
+        """Raise InputError if the replicas of workers cannot have equal parts of a batch."""
         replicas = self.strategy.num_replicas_in_sync
         whole = replicas * (4 if mixed_sizes else 1)
         if self.count > 1 and batch_size % whole:
