@@ -52,8 +52,8 @@ def measure(precision):
     from mcnn_keras.training import loop
     from mcnn_keras.training.build import build_model, first_sample, network_arguments
     from mcnn_keras.training.devices import choose_strategy, convolution_rate
-    from mcnn_keras.training.workers import Workers
     from mcnn_keras.training.pipeline import stream
+    from mcnn_keras.training.workers import Workers
 
     problem = mcnn.problems.Phase(-108)
     settings = mcnn.Settings(image_size=SIZE, batch_size=BATCH, samples=BATCH)

@@ -1,8 +1,8 @@
 """A worker of several that train together: PLAN, as JSON.
 
-PLAN is {"address": [...], "index": ..., "runs": [settings, ...], "wait": ..., "kill_at": step}.
-Each run may name its `output`, `resume`, callbacks that `stop` at a step and a signal that comes
-`signal` = [number of the worker, step]. Prints a line of JSON for each finished run.
+PLAN is {"address": [...], "index": ..., "runs": [settings, ...]}. A run may tell of a `signal`, [number
+of the worker, step, name], that comes to one worker; and of a step after which a callback of the
+second worker ends it (`stop`). Prints a line of JSON for each run: what came of it.
 """
 
 import json
@@ -17,7 +17,6 @@ from test_training import Blur
 
 from mcnn_keras.cli import main as command
 from mcnn_keras.training import distributed_strategy, loop
-from mcnn_keras.training.workers import Workers
 
 
 class Stop(keras.callbacks.Callback):
@@ -34,7 +33,7 @@ class Stop(keras.callbacks.Callback):
 
 
 def happening(index, plan):
-    """Have a signal come to one worker after a step; a kill before its checkpoint."""
+    """Have a signal come to one worker after a step, before its checkpoint."""
     advance = loop.Trainer._advance
 
     def happens(self, batch):
