@@ -1,8 +1,8 @@
 """A worker of several that train together: PLAN, as JSON.
 
-PLAN is {"address": [...], "index": ..., "runs": [settings, ...]}. A run may tell of a `signal`, [number
-of the worker, step, name], that comes to one worker; and of a step after which a callback of the
-second worker ends it (`stop`). Prints a line of JSON for each run: what came of it.
+PLAN is {"address": [...], "index": ..., "runs": [settings, ...]}. A run may tell of a `signal`,
+[number of the worker, step, name], that comes to one worker; and of a step after which a callback
+of the second worker ends it (`stop`). Prints a line of JSON for each run: what came of it.
 """
 
 import json
@@ -15,6 +15,7 @@ import keras
 import numpy as np
 from test_training import Blur
 
+from mcnn_keras import InputError, TrainingStopped
 from mcnn_keras.cli import main as command
 from mcnn_keras.training import distributed_strategy, loop
 
@@ -84,14 +85,11 @@ def main(address, index, runs, wait=60.0, command_line=None):
             print(json.dumps(told_of(done, seen)), flush=True)
         except KeyboardInterrupt:
             print(json.dumps("interrupted"), flush=True)
-        except (loop.InputError, loop.TrainingStopped) as error:
+        except InputError as error:
             print(json.dumps(str(error)), flush=True)
-            if (
-                not given.pop("refused", False)
-                and Workers(strategy).count
-                and "ended" in str(error)
-            ):
-                sys.exit(3)
+        except TrainingStopped as error:
+            print(json.dumps(str(error)), flush=True)
+            sys.exit(3)
         loop.Trainer._advance = advance
 
 
