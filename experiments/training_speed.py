@@ -52,6 +52,7 @@ def measure(precision):
     from mcnn_keras.training import loop
     from mcnn_keras.training.build import build_model, first_sample, network_arguments
     from mcnn_keras.training.devices import choose_strategy, convolution_rate
+    from mcnn_keras.training.optimizer import Adam
     from mcnn_keras.training.pipeline import stream
     from mcnn_keras.training.workers import Workers
 
@@ -73,7 +74,7 @@ def measure(precision):
         for _ in range(5):
             batch = next(batches)
         simulation.append((time.perf_counter() - began) / 5 / BATCH)
-    optimizer = keras.optimizers.Adam()
+    optimizer = Adam()
     optimizer.build(model.trainable_variables)
     trainer = loop.Trainer(problem, settings, Workers(choose_strategy()), model, optimizer, None)
     ones = tf.ones(len(model.outputs))

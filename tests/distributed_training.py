@@ -17,7 +17,7 @@ from test_training import Blur
 
 from mcnn_keras import InputError, TrainingStopped
 from mcnn_keras.cli import main as command
-from mcnn_keras.training import distributed_strategy, loop
+from mcnn_keras.training import distributed_strategy, loop, workers
 
 
 class Stop(keras.callbacks.Callback):
@@ -68,12 +68,13 @@ def watched():
     return seen
 
 
-def main(address, index, runs, wait=60.0, command_line=None):
+def main(address, index, runs, command_line=None, connect=60.0):
+    workers.CONNECT = connect
     told = {"cluster": {"worker": address}, "task": {"type": "worker", "index": index}}
     os.environ["TF_CONFIG"] = json.dumps(told)
     if command_line is not None:
         return command(command_line)
-    strategy, seen = distributed_strategy(wait=wait), watched()
+    strategy, seen = distributed_strategy(wait=60.0), watched()
     advance = loop.Trainer._advance
     for run in runs:
         seen.clear()

@@ -160,6 +160,19 @@ def test_workers_of_different_settings_are_refused(tiny):
     assert told[1][0].startswith("worker 1 was started with seed 1, and worker 0 with 0")
 
 
+@pytest.mark.slow
+def test_a_worker_that_dies_while_tensorflow_connects_ends_the_other():
+    """Fails where TensorFlow waits for it without an end."""
+    addresses = free_addresses()
+    chief = started({"address": addresses, "runs": [], "connect": 5.0}, (0,))
+    found = {}
+    meeting(addresses, 1, 60.0, found)  # and no more of it is heard
+    status, _, errors = ended(chief, 60)
+    assert found == {1: "met"}
+    assert status == [1]
+    assert "Timeout" in errors[0]
+
+
 def meeting(addresses, index, wait, found):
     try:
         meet(addresses, index, wait)

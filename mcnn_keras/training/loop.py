@@ -35,6 +35,7 @@ from .callbacks import Callbacks, interruptible
 from .checkpoints import RunFolder, config_of, going_on, require_same
 from .devices import choose_strategy, faster_precision
 from .losses import growth, scale_weights
+from .optimizer import Adam
 from .pipeline import batch_of, endless, fixed_set, is_large, mixed_stream, stream, unsharded
 from .settings import Settings
 from .step import MEND, compiled_step, require_learning
@@ -159,7 +160,7 @@ def _train(
         before = None
         if settings.start is not None:
             before = start_from(model, settings.start)
-        optimizer = keras.optimizers.Adam(schedule(settings))
+        optimizer = Adam(schedule(settings))
         optimizer.build(model.trainable_variables)
         adversary = None
         if settings.adversarial > 0:
@@ -208,7 +209,7 @@ class Trainer:
         settings: Settings,
         workers: Workers,
         model: keras.Model,
-        optimizer: keras.optimizers.Optimizer,
+        optimizer: Adam,
         folder: RunFolder | None,
         adversary: Adversary | None = None,
         callbacks: Sequence[keras.callbacks.Callback] = (),

@@ -10,8 +10,9 @@ import tensorflow as tf
 
 from ..errors import TrainingStopped
 from ..problems.base import Problem
-from .adversary import Adversary, apply_clipped
+from .adversary import Adversary
 from .losses import answer_sizes, coarse_targets, multiscale_errors
+from .optimizer import Adam, apply_clipped
 from .settings import Settings
 
 MEND = "train again in another folder, with a smaller --learning-rate or with --precision float32"
@@ -26,7 +27,7 @@ def compiled_step(
     settings: Settings,
     strategy: tf.distribute.Strategy,
     model: keras.Model,
-    optimizer: keras.optimizers.Optimizer,
+    optimizer: Adam,
     adversary: Adversary | None,
     finest: int,
     samples: int,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import json
 import os
 import signal
@@ -19,6 +20,8 @@ from .meeting import meet
 from .pipeline import ALL, Share
 
 WAIT = 300.0
+# Seconds for TensorFlow to connect workers that are all there.
+CONNECT = 120.0
 # Ports from the job's number, below those that systems give away themselves.
 FIRST_PORT, PORTS = 12000, 20000
 STEP = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_STEP_NODELIST", "SLURM_STEP_TASKS_PER_NODE")
@@ -180,9 +183,15 @@ def distributed_strategy(
     spec = resolver.cluster_spec().as_dict()
     addresses, index = _places(spec, resolver.task_type, resolver.task_id)
     meet(addresses, index, wait)
-    strategy = _before_tensorflow(
-        lambda: tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
-    )
+    # TensorFlow waits for a worker that dies at this moment; no signal or thread of Python's can
+    # end that, but this can: it prints where that was, and ends the process.
+    faulthandler.dump_traceback_later(CONNECT, exit=True, file=2)
+    try:
+        strategy = _before_tensorflow(
+            lambda: tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+        )
+    finally:
+        faulthandler.cancel_dump_traceback_later()
     # TensorFlow catches SIGTERM from here on, and does nothing.
     with contextlib.suppress(ValueError):  # not in the main thread
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
