@@ -44,7 +44,6 @@ def seconds(compute, repeats=15):
 
 def measure(precision):
     """Times of a sample, and rates, in this process."""
-    import keras
     import tensorflow as tf
     from tensorflow.python.profiler import model_analyzer, option_builder
 
