@@ -159,6 +159,8 @@ def run_training(
             _require_problem(begun, name, run.output)
             started = problem_config(begun["problem"])
             settings = {**begun["settings"], **settings}
+        else:
+            tell.done(f"{run.output} holds no run yet: a new one is started")
     if started is None:
         for line in options.begin(settings):
             tell.done(line)
