@@ -98,6 +98,11 @@ class TestInterval:
         width = interval.logarithm(np.array([[-9.0], [0.5], [9.0]]))
         np.testing.assert_allclose(width[:, 0], [-8.5, 0.5, 8.5])
 
+    def test_a_width_without_end_is_a_number(self):
+        """Fails where an image that the head knows nothing of is refused for its uncertainty."""
+        interval = Interval(((0.0, 1.0),), ((0.5, -0.5),))
+        assert np.isfinite(1e10 * interval.half_width(np.array([[1e4]]))).all()
+
     def test_it_survives_the_card(self):
         interval = Interval(((0.0, 1.0), (2.0,)), ((0.5, -0.5), (0.25,)))
         assert Interval.of(interval.asdict()) == interval

@@ -10,7 +10,7 @@ import numpy as np
 from ..models.failure import FARTHEST, Failure
 
 # The share of the training's images that may be called wrong; and the worst share of their errors.
-DOUBTED, WORST = 0.04, 0.01
+DOUBTED, WORST = 0.025, 0.01
 MEMBERS, UNITS, EPOCHS = 3, 24, 80
 # The label goes from 0 to 1 over this change of the logarithm of the error.
 SOFT = 0.2

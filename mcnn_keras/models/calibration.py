@@ -14,7 +14,9 @@ import numpy as np
 # The share of pixels whose truth is within the interval.
 COVERAGE = 0.9
 # Bins of the predicted width that are corrected by themselves; and bins of the answer's deviation.
-BINS, ANSWERS = 20, 6
+BINS, ANSWERS = 20, 8
+# Logarithms of widths above this count as this, so that they are numbers in any unit.
+GREATEST = 40.0
 # Errors below this, in the unit of the network's output, count as this.
 SMALLEST = 1e-5
 
@@ -133,7 +135,7 @@ class Interval:
 
     def half_width(self, width: np.ndarray) -> np.ndarray:
         """Half-widths before the correction for the answer, in the network's unit; float32."""
-        return np.exp(self.logarithm(width)).astype(np.float32)
+        return np.exp(np.minimum(self.logarithm(width), GREATEST)).astype(np.float32)
 
     def measured(
         self, width: np.ndarray, error: np.ndarray, strengths: np.ndarray | None = None
