@@ -59,32 +59,35 @@ is_phase = card.outputs[0].role == "phase"
 
 
 def answer_of(image, told):
-    """Result and half-width, (height, width), of the first output."""
+    """Result and half-width, (height, width), of the first output, and the amplitude if any."""
     if isinstance(card.inputs, AnyPlanes):
         planes, optics = instrument_of(told)
         found = computed(engine, image, axes="yxz", defocus=planes, conditions=optics.conditions())
-        return found[..., 0], found[..., found.shape[-1] // 2]
+        own = found.shape[-1] // 2
+        return found[..., 0], found[..., own], found[..., 1] if own > 1 else None
     finish, batch = prepared(engine, image[None].astype(np.float32))
     found = finish(batch)[0]
-    return found[..., 0], found[..., found.shape[-1] // 2]
+    return found[..., 0], found[..., found.shape[-1] // 2], None
 
 
-def agreement_of(image, told, phase):
+def agreement_of(image, told, phase, amplitude):
     """What the command `phase` compares with the agreements of the training."""
     planes, optics = instrument_of(told)
-    return float(np.mean(agreement(phase, None, image, planes, optics)))
+    return float(np.mean(agreement(phase, amplitude, image, planes, optics)))
 
 
 def look(image, truth, told=None):
     """One image: its error, its share within the interval, and whether it is told."""
-    result, half = answer_of(image, told or {})
+    result, half, amplitude = answer_of(image, told or {})
     frame = image[..., 0 if is_phase else image.shape[-1] // 2]
     seen = np.isfinite(frame)
     # An unknown offset is no error: neither a phase nor a frame has an absolute zero.
     truth = truth - truth[seen].mean() + result[seen].mean()
     error = np.abs(result - truth)[seen]
     check = RangeCheck(card, 1)
-    score = agreement_of(image, told, result) if isinstance(card.inputs, AnyPlanes) else None
+    score = None
+    if isinstance(card.inputs, AnyPlanes):
+        score = agreement_of(image, told, result, amplitude)
     check.see(0, frame, result, half, score)  # with the uncertainty, as with --uncertainty
     doubted = score is not None and score < card.calibration["least agreement"]
     scale = max(truth[seen].std(), LEAST) if is_phase else max(frame[seen].std(), 1e-12)
