@@ -277,11 +277,13 @@ def test_a_folder_with_a_run_is_not_written_over(phase_problem, tiny, trained):
 
 
 def test_resuming_wants_the_same_run(phase_problem, tiny, trained, tmp_path):
-    """Fails where a run is resumed with other settings, or begun where there is none."""
+    """Fails where a run is resumed with other settings, or among files of something else."""
     with pytest.raises(InputError, match="epochs 2, not 5"):
         train(phase_problem, output=trained.folder, resume=True, **{**tiny, "epochs": 5})
-    with pytest.raises(InputError, match="no run to resume"):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"no run to resume, but other files \(notes.txt\)"):
         train(phase_problem, output=tmp_path, resume=True, **tiny)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
     with pytest.raises(InputError, match="folder"):
         train(phase_problem, resume=True, **tiny)
 
@@ -298,8 +300,23 @@ def test_damaged_run_folders_are_told_of(phase_problem, tiny, trained, tmp_path)
     (tmp_path / "run" / "config.json").write_text("{}")
     with pytest.raises(InputError, match="damaged"):
         train(phase_problem, output=tmp_path / "run", resume=True, **tiny)
-    with pytest.raises(InputError, match="no run to resume"):
+    with pytest.raises(InputError, match=r"model.h5 cannot be read \(Not a directory\)"):
         train(phase_problem, output=trained.folder / "model.h5", resume=True, **tiny)
+
+
+@pytest.mark.parametrize("left", [None, "folder", "killed"])
+def test_resuming_starts_a_run_where_there_is_none(tiny, tmp_path, left):
+    """Fails where one command cannot serve a job that is started, killed and started again."""
+    folder = tmp_path / "run"
+    if left:
+        folder.mkdir()
+    if left == "killed":  # before its configuration was written
+        (folder / "checkpoints").mkdir()
+        (folder / ".part999999-0000.config.json").touch()
+        (folder / ".lock").touch()
+    run = train(Blur(), output=folder, resume=True, **tiny)
+    assert_same_weights(run, train(Blur(), **tiny))
+    assert_same_weights(run, train(Blur(), output=folder, resume=True, **tiny))
 
 
 def test_divergence_is_told_of(tiny, monkeypatch):

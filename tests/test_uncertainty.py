@@ -15,7 +15,7 @@ from mcnn_keras.models.calibration import COVERAGE, Interval
 from mcnn_keras.models.card import card_from
 
 LOW, HIGH = 0.03, 0.5
-# Two in a hundred images of the training are called unusual, too.
+# A few in a hundred images of the training are called unusual, too.
 pytestmark = pytest.mark.filterwarnings("ignore:.* unlike the images of the training")
 
 
@@ -75,14 +75,39 @@ class TestInterval:
         assert abs(told["coverage"] - COVERAGE) < 0.01
         assert np.abs(np.array(told["coverage by width"]) - COVERAGE).max() < 0.02
 
+    def test_it_holds_for_each_kind_of_answer(self):
+        """Fails if noisy and good images of the same predicted width share one correction."""
+        rng = np.random.default_rng(3)
+
+        def drawn():
+            kind = rng.uniform(0, 2, (300, 1))
+            error = np.log(np.abs(rng.normal(size=(300, 256, 1)))) + kind[:, None]
+            return rng.normal(0, 0.3, error.shape), error, kind
+
+        interval = Interval.fitted(*drawn())
+        width, error, kind = drawn()
+        for low in (0.0, 0.5, 1.0, 1.5):
+            some = (kind[:, 0] >= low) & (kind[:, 0] < low + 0.5)
+            told = interval.measured(width[some], error[some], kind[some])
+            assert abs(told["coverage"] - COVERAGE) < 0.03
+        alone = Interval.fitted(*drawn()[:2])
+        assert alone.measured(width, error)["coverage of samples"][0] < 0.75
+
     def test_beyond_its_ends_the_last_correction_holds(self):
         interval = Interval(((0.0, 1.0),), ((0.5, -0.5),))
         width = interval.logarithm(np.array([[-9.0], [0.5], [9.0]]))
         np.testing.assert_allclose(width[:, 0], [-8.5, 0.5, 8.5])
 
+    def test_a_width_without_end_is_a_number(self):
+        """Fails where an image that the head knows nothing of is refused for its uncertainty."""
+        interval = Interval(((0.0, 1.0),), ((0.5, -0.5),))
+        assert np.isfinite(1e10 * interval.half_width(np.array([[1e4]]))).all()
+
     def test_it_survives_the_card(self):
         interval = Interval(((0.0, 1.0), (2.0,)), ((0.5, -0.5), (0.25,)))
         assert Interval.of(interval.asdict()) == interval
+        more = Interval(((0.0,),), ((0.5,),), ((1.0, 2.0),), ((0.0, 1.0),))
+        assert Interval.of(more.asdict()) == more
 
 
 class TestPrediction:
@@ -121,12 +146,28 @@ class TestPrediction:
         {"widths": [[]], "corrections": [[]]}, {"widths": [["a"]], "corrections": [[1.0]]},
         {"reference": {"names": ["a"], "quantiles": [[1.0]], "limit": 1.0}},
         {"refined": {"widths": [[0.0]]}}, {"coverage": "all"},
+        {"widths": [[0.0]], "corrections": [[0.0]], "strengths": [[0.0]]},
+        {"widths": [[0.0]], "corrections": [[0.0]], "strengths": [[0.0]], "further": [[]]},
     ])  # fmt: skip
     def test_a_damaged_calibration_is_refused(self, model, change):
         told = model.card.asdict()
         told["calibration"] = change
         with pytest.raises(ValueError, match="calibration"):
             card_from(told)
+
+    def test_a_dask_array_has_it_too(self, model, trained, samples):
+        """Fails where lazy intervals are others than those in memory, or are computed early."""
+        dask = pytest.importorskip("dask.array")
+        images = samples[0][:6, ..., 0]
+        lazy = mcnn.predict(model, dask.from_array(images, chunks=(2, 16, 16)), uncertainty=True)
+        for one, other in zip(lazy, mcnn.predict(model, images, uncertainty=True), strict=True):
+            assert isinstance(one, dask.Array)
+            assert one.shape == images.shape
+            np.testing.assert_allclose(
+                one.compute(scheduler="synchronous"), other, rtol=1e-5, atol=1e-6
+            )
+        with pytest.raises(InputError, match="has no uncertainty yet"):
+            mcnn.predict(trained, dask.from_array(images), uncertainty=True)
 
     def test_a_model_without_it_is_refused(self, trained, samples):
         with pytest.raises(InputError, match="has no uncertainty yet; add it with mcnn-keras cal"):

@@ -68,7 +68,7 @@ class TrainingOptions(SampleOptions):
         section="Run",
     )  # fmt: skip
     gpus: int | None = option(
-        "--gpus", type=int, help="Number of GPUs.  [default: all]", section="Run"
+        "--gpus", type=int, help="Number of GPUs, of each worker.  [default: all]", section="Run"
     )
 
 
@@ -81,7 +81,19 @@ class RunOptions(TrainingOptions):
         "--output", type=click.Path(), metavar="RUN_FOLDER",
         help="Folder for the results.  [default: runs/PROBLEM]",
     )  # fmt: skip
-    resume: bool = option("--resume", is_flag=True, help="Continue the run in RUN_FOLDER.")
+    resume: bool = option(
+        "--resume", is_flag=True,
+        help="Continue the run in RUN_FOLDER, or start it if there is none yet.",
+    )  # fmt: skip
+    distributed: bool = option(
+        "--distributed", is_flag=True,
+        help="Train with other processes that run the same command: the tasks of a Slurm step, or "
+        "those in TF_CONFIG.",
+    )  # fmt: skip
+    wait: float | None = option(
+        "--wait", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
+        help="With --distributed: how long to wait for all workers to start.  [default: 300]",
+    )  # fmt: skip
     tensorboard: str | None = option(
         "--tensorboard", type=click.Path(), metavar="DIR",
         help="Write the training curves to this folder for TensorBoard (a separate package).",
@@ -89,7 +101,7 @@ class RunOptions(TrainingOptions):
 
     def settings(self) -> dict[str, Any]:
         """Values of `mcnn_keras.Settings` that were given."""
-        own = ("output", "resume", "tensorboard")
+        own = ("output", "resume", "distributed", "wait", "tensorboard")
         return {name: value for name, value in self.given().items() if name not in own}
 
 
