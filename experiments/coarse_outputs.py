@@ -28,11 +28,12 @@ import numpy as np
 import mcnn_keras as mcnn
 from mcnn_keras.files import replacing
 from mcnn_keras.problems import Denoise, Laplacian, Phase
-from mcnn_keras.training import adversary
+from mcnn_keras.training import optimizer as optimizers
 from mcnn_keras.training.build import build_model, first_sample, network_arguments, schedule
 from mcnn_keras.training.devices import choose_strategy
 from mcnn_keras.training.loop import Trainer
 from mcnn_keras.training.settings import Settings
+from mcnn_keras.training.workers import Workers
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
@@ -136,7 +137,7 @@ def trained(name, network, seed):
     changed = {**BASES[base], **(CHANGES[change[0]] if change else {})}
     scales, last, start = (changed.pop(key, None) for key in ("scales", "last", "start"))
     sigmoid, clipping = changed.pop("sigmoid", False), changed.pop("clipping", True)
-    adversary.CLIP_NORM = 1.0 if clipping else 1e9
+    optimizers.CLIP_NORM = 1.0 if clipping else 1e9
     shape = {key: changed.pop(key) for key in ("depth", "full_size_filters") if key in changed}
     settings = Settings(**{
         "image_size": SIZE, "samples": BATCH * EVERY, "epochs": arguments.steps // EVERY,
@@ -153,9 +154,9 @@ def trained(name, network, seed):
     if sigmoid:
         heads = [keras.layers.Activation("sigmoid")(output) for output in model.outputs]
         model = keras.Model(model.inputs, heads)
-    optimizer = keras.optimizers.Adam(schedule(settings))
+    optimizer = optimizers.Adam(schedule(settings))
     optimizer.build(model.trainable_variables)
-    trainer = Trainer(problem, settings, choose_strategy(None), model, optimizer, None)
+    trainer = Trainer(problem, settings, Workers(choose_strategy()), model, optimizer, None)
     batches, began = iter(trainer._batches()), time.monotonic()
     curve = {"parameters": model.count_params(), "steps": [], "error": []}
     try:
@@ -213,6 +214,8 @@ for name in arguments.only:
     stopped = [n for n in NETWORKS for c in curves[n] if "stopped" in c]
     print(line + (f"not finite: {', '.join(stopped)}" if stopped else ""), flush=True)
 
+if not rows:
+    raise SystemExit("no variant is complete")
 figure, axes = pyplot.subplots(figsize=(8, 1 + 0.24 * len(rows)))
 for place, marker, colour in zip(places, "ox", ("tab:blue", "tab:red"), strict=True):
     dots = [(r, i) for i, row in enumerate(rows.values()) for r in row[f"ratio after {place}"]]

@@ -33,8 +33,10 @@ from mcnn_keras.problems import Laplacian
 from mcnn_keras.training.build import build_model, first_sample, network_arguments
 from mcnn_keras.training.devices import choose_strategy
 from mcnn_keras.training.loop import Trainer
+from mcnn_keras.training.optimizer import Adam
 from mcnn_keras.training.pipeline import fixed_set
 from mcnn_keras.training.settings import Settings
+from mcnn_keras.training.workers import Workers
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
@@ -108,9 +110,9 @@ def seconds_per_step():
         settings = Settings(**settings_of(network, "constant", 0))
         shape = network_arguments(problem, settings, first_sample(problem, settings))
         model = build_model(shape, "float32")
-        optimizer = keras.optimizers.Adam(settings.learning_rate)
+        optimizer = Adam(settings.learning_rate)
         optimizer.build(model.trainable_variables)
-        trainer = Trainer(problem, settings, choose_strategy(None), model, optimizer, None)
+        trainer = Trainer(problem, settings, Workers(choose_strategy()), model, optimizer, None)
         trainers[network] = trainer, iter(trainer._batches())
     taken = {network: [] for network in NETWORKS}
     for block in range(BLOCKS + 1):
