@@ -139,6 +139,7 @@ def test_another_seed_is_another_run(tiny):
         (1, {}),
         (2, {"fresh": False, "loss_weights": "annealed"}),
         (3, {"mixed_sizes": True, "samples": 16}),
+        (3, {"schedule": "constant"}),
         pytest.param(3, {"fresh": False}, marks=pytest.mark.slow),
     ],
 )
@@ -226,6 +227,23 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(tiny, tmp_path)
             assert all(np.isfinite(data[name]).all() for name in data if name != "history")
 
 
+def test_a_constant_learning_rate_is_constant_from_the_first_step(tiny):
+    """Fails where a constant schedule warms up or decays, or the default one does neither."""
+    rates = {}
+    for schedule in ("constant", "cosine"):
+        options = tiny | {"learning_rate": 2e-3, "schedule": schedule}
+        rates[schedule] = [row["learning_rate"] for row in train(Blur(), **options).history]
+    assert set(rates["constant"]) == {2e-3}
+    assert rates["cosine"][-1] < 1e-6
+    # Adam's first step is the learning rate times the sign of the gradient.
+    run = train(Blur(), **tiny | {"samples": tiny["batch_size"], "epochs": 1, "schedule": "constant",
+                                  "learning_rate": 1e-2})  # fmt: skip
+    start = train(Blur(), **tiny | {"samples": tiny["batch_size"], "epochs": 1, "schedule": "constant",
+                                    "learning_rate": 1e-12})  # fmt: skip
+    moved = [np.abs(x - y).max() for x, y in zip(weights(run), weights(start), strict=True)]
+    np.testing.assert_allclose(max(moved), 1e-2, rtol=1e-2)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -233,6 +251,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(tiny, tmp_path)
         ({"samples": 2}, "less than one batch"),
         ({"epochs": 0}, "at least 1"),
         ({"loss_weights": "none"}, "constant, annealed"),
+        ({"schedule": "linear"}, "cosine, constant"),
         ({"learning_rate": 0.0}, "positive"),
         ({"gpus": 3}, "GPUs"),
         ({"seed": -1}, "seed"),

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ..problems.recipes import RECIPES
-from ..training.settings import LOSS_WEIGHTS, LOSSES, PRECISIONS, Settings
+from ..training.settings import LOSS_WEIGHTS, LOSSES, PRECISIONS, SCHEDULES, Settings
 from .options import SampleOptions, option
 
 PRESETS = ("fast", "light", "paper", "paper-bottleneck")
@@ -59,6 +59,10 @@ class TrainingOptions(SampleOptions):
         help="Weight of the adversarial loss of a discriminator; 0 for none.",
     )  # fmt: skip
     learning_rate: float | None = option("--learning-rate", type=float)
+    schedule: str | None = option(
+        "--schedule", type=click.Choice(SCHEDULES),
+        help="The learning rate: a warm-up, then a cosine down to zero; or the same throughout.",
+    )  # fmt: skip
     precision: str | None = option(
         "--precision", type=click.Choice(PRECISIONS), help="'auto' measures which is faster.",
         section="Run",
