@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from ..errors import InputError, TrainingStopped
 from ..inference.engines import output_function
-from ..models.calibration import COVERAGE, SMALLEST, Interval, smoothed, strength
+from ..models.calibration import COVERAGE, SMALLEST, Interval, smoothed
 from ..models.reference import UNUSUAL, Reference
 from ..models.saving import load
 from ..network import build
@@ -84,8 +84,7 @@ def calibrate(
     -----
     The head learns the 0.9 quantile of the logarithm of the absolute error by the pinball loss
     (Koenker and Bassett, Econometrica 46 (1978), 33). The correction is that of conformalised
-    quantile regression (Romano et al., NeurIPS 2019), in bins of the predicted width,
-    and then of the strength of the answer (`mcnn_keras.models.calibration.strength`).
+    quantile regression (Romano et al., NeurIPS 2019), in bins of the predicted width.
     """
     if isinstance(model, (str, Path)):
         model = load(model)
@@ -209,18 +208,16 @@ def _log(error: Any) -> Any:
 
 def _errors(
     compute: Callable[[Any], Any], problem: Problem, card: Any, size: int, samples: int, seed: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray]:
     """Predicted logarithms of the width, and those of the errors, of unseen samples.
 
     Returns
     -------
     width, error : numpy.ndarray
         (samples, pixels, outputs).
-    strengths : numpy.ndarray
-        Of the answers, (samples, outputs).
     """
     rng = np.random.default_rng(seed)
-    widths, errors, strengths = [], [], []
+    widths, errors = [], []
     batches = stream(problem, "test", 4, size, seed)
     for images, targets in batches.take(-(-samples // 4)):
         answer, width = compute(images)
@@ -230,6 +227,4 @@ def _errors(
         flat = (len(error), pixels, error.shape[-1])
         widths.append(smoothed(width.numpy()).reshape(flat)[:, chosen])
         errors.append(error.reshape(flat)[:, chosen])
-        strengths.append(strength(answer.numpy()))
-    width, error, each = (np.concatenate(parts)[:samples] for parts in (widths, errors, strengths))
-    return width, error, each
+    return np.concatenate(widths)[:samples], np.concatenate(errors)[:samples]

@@ -1,8 +1,7 @@
 """Answers with their uncertainty: an engine whose outputs are doubled.
 
 network -> full-size answer, logarithm of its width -> corrected by the card's calibration ->
-[answers, half-widths], put together from tiles and averaged like answers -> corrected for this
-answer -> units of the results
+[answers, half-widths], put together from tiles and averaged like answers -> units of the results
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..models import ModelCard, Normalization, Output
-from ..models.calibration import Interval, smoothed, strength
+from ..models.calibration import Interval, smoothed
 from ..models.finite import finite
 from ..models.saving import read_card
 from .engines import TensorFlowEngine, engine_of, output_function
@@ -102,9 +101,9 @@ def engine_with_uncertainty(model: str | Path, engine: Any) -> Any:
 class _Both(Normalization):
     """That of a model, for its outputs and their uncertainties."""
 
-    def __init__(self, own: Normalization, interval: Interval) -> None:
+    def __init__(self, own: Normalization) -> None:
         super().__init__(own.limits)
-        self.own, self.interval = own, interval
+        self.own = own
         self.kind, self.mean_free = own.kind, own.mean_free  # type: ignore[misc]
         self.per_frame = own.per_frame  # type: ignore[misc]
 
@@ -113,12 +112,8 @@ class _Both(Normalization):
 
     def restore(self, answer: np.ndarray, scale: Any) -> np.ndarray:
         half = answer.shape[-1] // 2
-        # Here and not in the engine, so that the correction is the same for all tiles of an image.
-        factor = np.exp(self.interval.of_answers(strength(answer[..., :half]))).astype(np.float32)
         results = self.own.restore(answer[..., :half], scale)
-        return np.concatenate(
-            [results, self.own.width(answer[..., half:] * factor, scale)], axis=-1
-        )
+        return np.concatenate([results, self.own.width(answer[..., half:], scale)], axis=-1)
 
     def config(self) -> dict[str, Any]:
         return self.own.config()
@@ -142,7 +137,7 @@ def with_uncertainty(card: ModelCard) -> ModelCard:
     network = {**card.network, "output_channels": 2 * len(card.outputs)}
     return dataclasses.replace(
         card, outputs=(*card.outputs, *further), network=network,
-        normalization=_Both(card.normalization, Interval.of(card.calibration)),
+        normalization=_Both(card.normalization),
     )  # fmt: skip
 
 

@@ -98,7 +98,7 @@ CONDITIONS = {
 }
 TEXTS = text(100_000)
 KNOTS = several(several(number(-1e6, 1e6), most=1000), most=2**14)
-INTERVAL = {"widths": KNOTS, "corrections": KNOTS, "strengths": KNOTS, "further": KNOTS}
+INTERVAL = {"widths": KNOTS, "corrections": KNOTS}
 REFERENCE = fields(
     {
         "names": several(text(1000), most=1000),
@@ -231,14 +231,13 @@ def _check_channels(told: Any, conditions: Mapping[str, Any], inputs: Mapping[st
 def _check_calibration(told: Mapping[str, Any], outputs: int) -> None:
     """Whether the numbers of an interval and of a reference belong together."""
     for interval in (told, told.get("refined", {})):
-        for places, values in (("widths", "corrections"), ("strengths", "further")):
-            at, added = interval.get(places), interval.get(values)
-            if (at is None) != (added is None):
-                raise ValueError(f"calibration needs both {places} and {values}")
-            if at is None or added is None:
-                continue
-            if [len(a) for a in at] != [len(a) for a in added] or len(at) != outputs:
-                raise ValueError(f"calibration has no {places} and {values} for {outputs} outputs")
+        at, added = interval.get("widths"), interval.get("corrections")
+        if (at is None) != (added is None):
+            raise ValueError("calibration needs both widths and corrections")
+        if at is None or added is None:
+            continue
+        if [len(a) for a in at] != [len(a) for a in added] or len(at) != outputs:
+            raise ValueError(f"calibration has no widths and corrections for {outputs} outputs")
     reference = told.get("reference")
     if reference is not None:
         lengths = {len(quantiles) for quantiles in reference["quantiles"]}
