@@ -262,6 +262,19 @@ class TestRefusals:
         with pytest.raises(InputError, match=r"pip install 'mcnn-keras\[dask\]'"):
             run("tcp://127.0.0.1:9")
 
+    def test_a_first_message_that_comes_with_another(self, address, monkeypatch):
+        """Fails where the client's own assertion, which depends on the moment, ends a command."""
+        client, seen = distributed.Client, []
+
+        def sometimes(*arguments, **options):
+            seen.append(arguments)
+            assert len(seen) > 1
+            return client(*arguments, **options)
+
+        monkeypatch.setattr(distributed, "Client", sometimes)
+        spread.scheduler.connected(address).close()
+        assert len(seen) == 2
+
     def test_other_versions(self, run, address, monkeypatch):
         own = worker.versions()
         other = {**own, "mcnn-keras": "0.0.1"}

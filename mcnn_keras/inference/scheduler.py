@@ -16,6 +16,8 @@ from .filling import Kept
 
 # Seconds to wait for the scheduler; between two looks at the workers.
 PATIENCE, LOOK = 10.0, 2.0
+# Attempts to connect.
+TRIES = 3
 
 
 class Connection:
@@ -131,7 +133,7 @@ class Connection:
 def connected(address: str) -> Any:
     """A client of the scheduler, which no other code of this process uses by default."""
     try:
-        import distributed
+        import distributed  # noqa: F401
     except ImportError:
         raise InputError(
             "--scheduler needs dask and distributed; run pip install 'mcnn-keras[dask]'"
@@ -140,7 +142,7 @@ def connected(address: str) -> Any:
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         try:
-            client = distributed.Client(place, timeout=PATIENCE, set_as_default=False)
+            client = _client(place)
         except Exception as error:  # of any kind, by what is wrong with the address
             raise InputError(
                 f"no scheduler can be reached at {address} ({reason(error)}); start one with dask "
@@ -157,6 +159,17 @@ def connected(address: str) -> Any:
                 if shown else reason(doubt.message), stacklevel=2,
             )  # fmt: skip
     return client
+
+
+def _client(place: str) -> Any:
+    from distributed import Client
+
+    for _ in range(TRIES - 1):
+        # The client asserts that the scheduler's first message comes alone. It need not: another
+        # message of the same millisecond is sent together with it.
+        with contextlib.suppress(AssertionError):
+            return Client(place, timeout=PATIENCE, set_as_default=False)
+    return Client(place, timeout=PATIENCE, set_as_default=False)
 
 
 def _of_file(path: str) -> str:
