@@ -37,6 +37,7 @@ from .devices import choose_strategy, faster_precision
 from .losses import answer_sizes, coarse_targets, growth, multiscale_errors, scale_weights
 from .pipeline import batch_of, fixed_set, is_large, mixed_stream, stream, unsharded
 from .settings import Settings
+from .stored import as_simulated, facts_of, faults_told, from_disk
 
 TEST_SAMPLES = 64
 CHECKPOINT_SECONDS = 120
@@ -109,7 +110,7 @@ def train(
     KeyboardInterrupt
         After Ctrl-C, when the checkpoint is written.
     """
-    problem = as_problem(problem)
+    problem = from_disk(as_problem(problem), settings)
     chosen = Settings(**{**problem.recipe, **settings})
     problem = problem.for_run(chosen.samples * (chosen.epochs if chosen.fresh else 1))
     strategy = strategy or choose_strategy(chosen.gpus)
@@ -119,7 +120,8 @@ def train(
             raise InputError("resume needs the folder of the run; give it with output (--output)")
         folder.config()  # where there is no run, there is nothing to lock
     try:
-        with contextlib.nullcontext() if folder is None else locked(folder.path, inside=True):
+        lock = contextlib.nullcontext() if folder is None else locked(folder.path, inside=True)
+        with lock, faults_told(problem):
             return _train(problem, chosen, folder, resume, strategy, callbacks)
     except (MemoryError, tf.errors.ResourceExhaustedError):
         raise TrainingStopped(
@@ -150,9 +152,7 @@ def _train(
     keras.utils.set_random_seed(settings.seed)
     with strategy.scope():
         model = build_model(network, precision)
-        before = None
-        if settings.start is not None:
-            before = start_from(model, settings.start)
+        before = None if settings.start is None else start_from(model, settings.start)
         optimizer = keras.optimizers.Adam(schedule(settings))
         optimizer.build(model.trainable_variables)
         adversary = None
@@ -169,7 +169,7 @@ def _train(
     final.set_weights(model.get_weights())
     trainer.judge(final)
     metrics = {"test_samples": len(trainer.test[1]), **trainer.test_metrics()}
-    training = settings.asdict() | {"precision": precision}
+    training = settings.asdict() | {"precision": precision} | facts_of(problem)
     if before is not None:
         training["before"] = before
     final.card = make_card(problem, network, sample, final, training, metrics)
@@ -204,7 +204,7 @@ class Trainer:
         self.history: list[dict[str, Any]] = []
         self.kept = 0  # the step of the last checkpoint
         self.callbacks = Callbacks(callbacks, model, settings, optimizer)
-        samples = min(TEST_SAMPLES, settings.samples)
+        samples = min(TEST_SAMPLES, settings.samples, getattr(problem, "test_samples", TEST_SAMPLES))
         self.test = fixed_set(problem, "test", samples, settings.image_size, settings.seed)
         self._compiled: dict[tuple[int, int], Any] = {}
         self.judge(model)
@@ -367,8 +367,8 @@ class Trainer:
         """End the run, and note the batch at which it ended."""
         noted = ""
         if self.folder is not None:
-            told = {"reason": why, "step": step, **batch_of(step, self.settings)}
-            self.folder.note_stopped(told)
+            batch = as_simulated(self.problem, batch_of(step, self.settings))
+            self.folder.note_stopped({"reason": why, "step": step, **batch})
             noted = f" (its batch: {self.folder.stopped_path})"
         raise TrainingStopped(f"{why}{noted}; {MEND}")
 
