@@ -44,7 +44,6 @@ def seconds(compute, repeats=15):
 
 def measure(precision):
     """Times of a sample, and rates, in this process."""
-    import keras
     import tensorflow as tf
     from tensorflow.python.profiler import model_analyzer, option_builder
 
@@ -52,7 +51,9 @@ def measure(precision):
     from mcnn_keras.training import loop
     from mcnn_keras.training.build import build_model, first_sample, network_arguments
     from mcnn_keras.training.devices import choose_strategy, convolution_rate
+    from mcnn_keras.training.optimizer import Adam
     from mcnn_keras.training.pipeline import stream
+    from mcnn_keras.training.workers import Workers
 
     problem = mcnn.problems.Phase(-108)
     settings = mcnn.Settings(image_size=SIZE, batch_size=BATCH, samples=BATCH)
@@ -72,9 +73,9 @@ def measure(precision):
         for _ in range(5):
             batch = next(batches)
         simulation.append((time.perf_counter() - began) / 5 / BATCH)
-    optimizer = keras.optimizers.Adam()
+    optimizer = Adam()
     optimizer.build(model.trainable_variables)
-    trainer = loop.Trainer(problem, settings, choose_strategy(), model, optimizer, None)
+    trainer = loop.Trainer(problem, settings, Workers(choose_strategy()), model, optimizer, None)
     ones = tf.ones(len(model.outputs))
     step = partial(trainer._compile(0, BATCH), weights=ones, fade=tf.constant(1.0))
     alone = seconds(lambda: step(batch).numpy()) / BATCH

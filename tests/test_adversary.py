@@ -1,5 +1,6 @@
 """Fail where the adversary's own steps and the network's mix, or a resumed run with it differs."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -8,6 +9,8 @@ from test_training import Blur, assert_same_weights
 
 from mcnn_keras import train
 from mcnn_keras.training import loop
+from mcnn_keras.training.losses import coarse_targets
+from mcnn_keras.training.optimizer import Adam, apply_clipped
 
 
 class TestAdversary:
@@ -40,7 +43,7 @@ class TestAdversary:
         """Fails where the discriminator does not learn, or its step changes the network."""
         images, targets = trainer.test
         outputs = trainer.model(images)
-        scales = loop.coarse_targets(tf.constant(targets), trainer.branches)
+        scales = coarse_targets(tf.constant(targets), trainer.branches)
         network = trainer.model.get_weights()
         adversary = trainer.adversary
 
@@ -84,3 +87,24 @@ class TestAdversary:
         monkeypatch.undo()
         resumed = train(Blur(), output=folder, resume=True, adversarial=0.1, **TINY)
         assert_same_weights(whole, resumed)
+
+
+def test_gradients_are_summed_over_replicas_once_and_clipped_as_one():
+    """Fails where Keras sums them again, or each replica clips its own part."""
+    strategy = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
+    for size, expected in ((0.1, 0.3), (10.0, 1.0)):
+        with strategy.scope():
+            variable = keras.Variable(np.zeros(1, np.float32))
+            adam = Adam(1e-3, beta_1=0.9)
+            adam.build([variable])
+
+        def update(gradient, adam=adam, variable=variable):
+            apply_clipped(adam, [gradient], [variable])
+
+        def own(context, size=size):
+            return tf.constant([size * (1 + context.replica_id_in_sync_group)], tf.float32)
+
+        gradients = strategy.experimental_distribute_values_from_function(own)
+        tf.function(lambda g, update=update: strategy.run(update, args=(g,)))(gradients)
+        momentum = next(v for v in adam.variables if "momentum" in v.path)
+        np.testing.assert_allclose(momentum.numpy(), [0.1 * expected], rtol=1e-5)

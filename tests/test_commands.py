@@ -47,6 +47,11 @@ NOT_RUN = {
     "ssh -L 8600:127.0.0.1:8600 THE_MACHINE": "needs another machine",
     "python data_tools/capture_reflection.py FILM_OR_FOLDER pairs/ --pairs 1024":
         "needs a camera and a screen: test_reflection_tools.py has virtual ones",
+    "srun --kill-on-bad-exit=1 mcnn-keras train phase --defocus -108 --batch-size 64 "
+    "--output runs/cells --distributed --resume":
+        "needs Slurm: test_distributed.py has two workers",
+    "mcnn-keras train phase --defocus -108 --batch-size 16 --output /shared/runs/cells "
+    "--distributed --resume": "needs two machines: the same",
 }  # fmt: skip
 
 # Trainings are for a coffee break, or for a night; these are for a test.

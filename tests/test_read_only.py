@@ -55,7 +55,7 @@ def test_a_folder_that_may_not_be_written_is_told_of_in_a_line(trained, exported
         ["predict", str(exported), "in.tif", "--output", "closed/new/a.tif"],
         ["predict", str(exported), "in.tif", "--output", "a.tif", "--video", "closed/a.gif"],
         ["train", "laplacian", *SMALL, "--output", "closed/run"],
-        ["train", "phase", "--resume", "--output", "closed/old"],
+        ["train", "laplacian", "--resume", *SMALL, "--output", "closed/old"],
         ["simulate", "laplacian", "--samples", "1", "--image-size", "32", "--output",
          "closed/a.h5"],
         ["reconstruct", "tie", "series.tif", *optics, "--output", "closed/a.tif"],

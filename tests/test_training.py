@@ -139,6 +139,7 @@ def test_another_seed_is_another_run(tiny):
         (1, {}),
         (2, {"fresh": False, "loss_weights": "annealed"}),
         (3, {"mixed_sizes": True, "samples": 16}),
+        (3, {"schedule": "constant"}),
         pytest.param(3, {"fresh": False}, marks=pytest.mark.slow),
     ],
 )
@@ -226,6 +227,23 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(tiny, tmp_path)
             assert all(np.isfinite(data[name]).all() for name in data if name != "history")
 
 
+def test_a_constant_learning_rate_is_constant_from_the_first_step(tiny):
+    """Fails where a constant schedule warms up or decays, or the default one does neither."""
+    rates = {}
+    for schedule in ("constant", "cosine"):
+        options = tiny | {"learning_rate": 2e-3, "schedule": schedule}
+        rates[schedule] = [row["learning_rate"] for row in train(Blur(), **options).history]
+    assert set(rates["constant"]) == {2e-3}
+    assert rates["cosine"][-1] < 1e-6
+    # Adam's first step is the learning rate times the sign of the gradient.
+    run = train(Blur(), **tiny | {"samples": tiny["batch_size"], "epochs": 1, "schedule": "constant",
+                                  "learning_rate": 1e-2})  # fmt: skip
+    start = train(Blur(), **tiny | {"samples": tiny["batch_size"], "epochs": 1, "schedule": "constant",
+                                    "learning_rate": 1e-12})  # fmt: skip
+    moved = [np.abs(x - y).max() for x, y in zip(weights(run), weights(start), strict=True)]
+    np.testing.assert_allclose(max(moved), 1e-2, rtol=1e-2)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -233,6 +251,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(tiny, tmp_path)
         ({"samples": 2}, "less than one batch"),
         ({"epochs": 0}, "at least 1"),
         ({"loss_weights": "none"}, "constant, annealed"),
+        ({"schedule": "linear"}, "cosine, constant"),
         ({"learning_rate": 0.0}, "positive"),
         ({"gpus": 3}, "GPUs"),
         ({"seed": -1}, "seed"),
@@ -258,11 +277,13 @@ def test_a_folder_with_a_run_is_not_written_over(phase_problem, tiny, trained):
 
 
 def test_resuming_wants_the_same_run(phase_problem, tiny, trained, tmp_path):
-    """Fails where a run is resumed with other settings, or begun where there is none."""
+    """Fails where a run is resumed with other settings, or among files of something else."""
     with pytest.raises(InputError, match="epochs 2, not 5"):
         train(phase_problem, output=trained.folder, resume=True, **{**tiny, "epochs": 5})
-    with pytest.raises(InputError, match="no run to resume"):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"no run to resume, but other files \(notes.txt\)"):
         train(phase_problem, output=tmp_path, resume=True, **tiny)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
     with pytest.raises(InputError, match="folder"):
         train(phase_problem, resume=True, **tiny)
 
@@ -279,8 +300,23 @@ def test_damaged_run_folders_are_told_of(phase_problem, tiny, trained, tmp_path)
     (tmp_path / "run" / "config.json").write_text("{}")
     with pytest.raises(InputError, match="damaged"):
         train(phase_problem, output=tmp_path / "run", resume=True, **tiny)
-    with pytest.raises(InputError, match="no run to resume"):
+    with pytest.raises(InputError, match=r"model.h5 cannot be read \(Not a directory\)"):
         train(phase_problem, output=trained.folder / "model.h5", resume=True, **tiny)
+
+
+@pytest.mark.parametrize("left", [None, "folder", "killed"])
+def test_resuming_starts_a_run_where_there_is_none(tiny, tmp_path, left):
+    """Fails where one command cannot serve a job that is started, killed and started again."""
+    folder = tmp_path / "run"
+    if left:
+        folder.mkdir()
+    if left == "killed":  # before its configuration was written
+        (folder / "checkpoints").mkdir()
+        (folder / ".part999999-0000.config.json").touch()
+        (folder / ".lock").touch()
+    run = train(Blur(), output=folder, resume=True, **tiny)
+    assert_same_weights(run, train(Blur(), **tiny))
+    assert_same_weights(run, train(Blur(), output=folder, resume=True, **tiny))
 
 
 def test_divergence_is_told_of(tiny, monkeypatch):

@@ -15,7 +15,7 @@ from mcnn_keras.models.calibration import COVERAGE, Interval
 from mcnn_keras.models.card import card_from
 
 LOW, HIGH = 0.03, 0.5
-# Two in a hundred images of the training are called unusual, too.
+# A few in a hundred images of the training are called unusual, too.
 pytestmark = pytest.mark.filterwarnings("ignore:.* unlike the images of the training")
 
 
@@ -80,6 +80,11 @@ class TestInterval:
         width = interval.logarithm(np.array([[-9.0], [0.5], [9.0]]))
         np.testing.assert_allclose(width[:, 0], [-8.5, 0.5, 8.5])
 
+    def test_a_width_without_end_is_a_number(self):
+        """Fails where an image that the head knows nothing of is refused for its uncertainty."""
+        interval = Interval(((0.0, 1.0),), ((0.5, -0.5),))
+        assert np.isfinite(1e10 * interval.half_width(np.array([[1e4]]))).all()
+
     def test_it_survives_the_card(self):
         interval = Interval(((0.0, 1.0), (2.0,)), ((0.5, -0.5), (0.25,)))
         assert Interval.of(interval.asdict()) == interval
@@ -127,6 +132,20 @@ class TestPrediction:
         told["calibration"] = change
         with pytest.raises(ValueError, match="calibration"):
             card_from(told)
+
+    def test_a_dask_array_has_it_too(self, model, trained, samples):
+        """Fails where lazy intervals are others than those in memory, or are computed early."""
+        dask = pytest.importorskip("dask.array")
+        images = samples[0][:6, ..., 0]
+        lazy = mcnn.predict(model, dask.from_array(images, chunks=(2, 16, 16)), uncertainty=True)
+        for one, other in zip(lazy, mcnn.predict(model, images, uncertainty=True), strict=True):
+            assert isinstance(one, dask.Array)
+            assert one.shape == images.shape
+            np.testing.assert_allclose(
+                one.compute(scheduler="synchronous"), other, rtol=1e-5, atol=1e-6
+            )
+        with pytest.raises(InputError, match="has no uncertainty yet"):
+            mcnn.predict(trained, dask.from_array(images), uncertainty=True)
 
     def test_a_model_without_it_is_refused(self, trained, samples):
         with pytest.raises(InputError, match="has no uncertainty yet; add it with mcnn-keras cal"):

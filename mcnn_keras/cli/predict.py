@@ -83,6 +83,11 @@ class PredictionOptions(Options):
         help="INPUT is a folder: process each new image in it, until interrupted.",
     )  # fmt: skip
 
+    scheduler: str | None = option(
+        "--scheduler", metavar="ADDRESS",
+        help="Compute on a Dask cluster (extra dask): the scheduler's address, tcp://host:8786, or "
+        "its scheduler file, .json. The workers must reach the input under the same path.",
+    )  # fmt: skip
     force: bool = option("--force", is_flag=True, help=FORCE)
 
     def __post_init__(self) -> None:
@@ -98,7 +103,7 @@ class PredictionOptions(Options):
         """The options of `mcnn_keras.inference.stream.execute`."""
         names = (
             "dtype", "batch_size", "tile_size", "resume", "overwrite", "uncertainty", "video",
-            "truth", "fps", "report",
+            "truth", "fps", "report", "scheduler",
         )  # fmt: skip
         return {name: getattr(self, name) for name in names}
 
@@ -249,6 +254,8 @@ def _watch(
 
     if len(inputs) != 1 or not Path(inputs[0]).is_dir():
         raise InputError(f"--watch takes one folder, not {' '.join(inputs)}")
+    if options.scheduler is not None:
+        raise InputError("--scheduler is for a run that ends; leave it out, or leave out --watch")
     if options.report is not None:
         raise InputError("--report is for a run that ends; leave it out, or leave out --watch")
     tell = telling()

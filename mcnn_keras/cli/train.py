@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from ..progress import hidden
 from .problems import (
     AnyOptions,
     DenoiseOptions,
@@ -139,6 +140,8 @@ def run_training(
     """Train or resume a run, and print where the results are."""
     options, run = group.take(values), RunOptions.take(values)
     import_tensorflow()
+    # Before anything is computed.
+    strategy, chief = _workers(context, run) if run.distributed else (None, True)
     from ..models.format_1 import problem_config
     from ..training.checkpoints import RunFolder
     from ..training.loop import train as run_train
@@ -152,13 +155,16 @@ def run_training(
             raise click.UsageError(
                 "--resume needs the folder of the run; give it with --output RUN_FOLDER"
             )
-        begun = RunFolder(run.output).config()
-        _require_problem(begun, name, run.output)
-        started = problem_config(begun["problem"])
-        settings = {**begun["settings"], **settings}
-    elif run.dataset is not None:
+        if RunFolder(run.output).begun():
+            begun = RunFolder(run.output).config()
+            _require_problem(begun, name, run.output)
+            started = problem_config(begun["problem"])
+            settings = {**begun["settings"], **settings}
+        else:
+            tell.done(f"{run.output} holds no run yet: a new one is started")
+    if started is None and run.dataset is not None:
         started = _config_of_set(run.dataset, name)
-    else:
+    elif started is None:
         for line in options.begin(settings):
             tell.done(line)
     problem = described(name, options, started)
@@ -170,13 +176,28 @@ def run_training(
     output = Path(run.output) if run.output else Path("runs") / problem.label
     try:
         result = run_train(
-            problem, output=output, resume=run.resume, callbacks=_callbacks(run), **settings
-        )
+            problem, output=output, resume=run.resume, strategy=strategy,
+            callbacks=_callbacks(run) if chief else (), **settings,
+        )  # fmt: skip
     except KeyboardInterrupt:
         written = RunFolder(output).config_path.exists()
         go_on = f"Resume with: {context.command_path} --output {shlex.quote(str(output))} --resume"
         raise KeyboardInterrupt(go_on if written else "") from None
-    _tell(result.model, trained, RunFolder(output))
+    if chief:
+        _tell(result.model, trained, RunFolder(output))
+
+
+def _workers(context: click.Context, run: RunOptions) -> tuple[Any, bool]:
+    """The strategy of several workers, and whether this one speaks for all."""
+    from ..training.workers import WAIT, Workers, distributed_strategy
+
+    strategy = distributed_strategy(run.gpus, WAIT if run.wait is None else run.wait)
+    workers = Workers(strategy)
+    if not workers.chief:
+        telling().quiet = True
+        context.with_resource(hidden())
+    telling().done(f"{workers.count} workers, {strategy.num_replicas_in_sync} replicas")
+    return strategy, workers.chief
 
 
 def _require_problem(begun: dict[str, Any], name: str, output: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ..problems.recipes import RECIPES
-from ..training.settings import LOSS_WEIGHTS, LOSSES, PRECISIONS, Settings
+from ..training.settings import LOSS_WEIGHTS, LOSSES, PRECISIONS, SCHEDULES, Settings
 from .options import SampleOptions, option
 
 PRESETS = ("fast", "light", "paper", "paper-bottleneck")
@@ -65,12 +65,16 @@ class TrainingOptions(SampleOptions):
         help="Weight of the adversarial loss of a discriminator; 0 for none.",
     )  # fmt: skip
     learning_rate: float | None = option("--learning-rate", type=float)
+    schedule: str | None = option(
+        "--schedule", type=click.Choice(SCHEDULES),
+        help="The learning rate: a warm-up, then a cosine down to zero; or the same throughout.",
+    )  # fmt: skip
     precision: str | None = option(
         "--precision", type=click.Choice(PRECISIONS), help="'auto' measures which is faster.",
         section="Run",
     )  # fmt: skip
     gpus: int | None = option(
-        "--gpus", type=int, help="Number of GPUs.  [default: all]", section="Run"
+        "--gpus", type=int, help="Number of GPUs, of each worker.  [default: all]", section="Run"
     )
 
 
@@ -83,7 +87,19 @@ class RunOptions(TrainingOptions):
         "--output", type=click.Path(), metavar="RUN_FOLDER",
         help="Folder for the results.  [default: runs/PROBLEM]",
     )  # fmt: skip
-    resume: bool = option("--resume", is_flag=True, help="Continue the run in RUN_FOLDER.")
+    resume: bool = option(
+        "--resume", is_flag=True,
+        help="Continue the run in RUN_FOLDER, or start it if there is none yet.",
+    )  # fmt: skip
+    distributed: bool = option(
+        "--distributed", is_flag=True,
+        help="Train with other processes that run the same command: the tasks of a Slurm step, or "
+        "those in TF_CONFIG.",
+    )  # fmt: skip
+    wait: float | None = option(
+        "--wait", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
+        help="With --distributed: how long to wait for all workers to start.  [default: 300]",
+    )  # fmt: skip
     tensorboard: str | None = option(
         "--tensorboard", type=click.Path(), metavar="DIR",
         help="Write the training curves to this folder for TensorBoard (a separate package).",
@@ -91,7 +107,7 @@ class RunOptions(TrainingOptions):
 
     def settings(self) -> dict[str, Any]:
         """Values of `mcnn_keras.Settings` that were given."""
-        own = ("output", "resume", "tensorboard")
+        own = ("output", "resume", "distributed", "wait", "tensorboard")
         return {name: value for name, value in self.given().items() if name not in own}
 
 

@@ -164,7 +164,25 @@ def _recording(path: Path, found: Any) -> Recording:
         for a, size in zip(own, data.shape, strict=False)
     ]
     inner = [a._replace(name=n) for a, n in zip(axes[-2:], ("height", "width"), strict=True)]
-    return recording_of(data, path, [*axes[:-2], *inner], _title(found), colour)
+    if hasattr(data, "compute") and data.ndim == 2 + colour:  # one image
+        data = data.compute(scheduler="threads")
+    recording = recording_of(data, path, [*axes[:-2], *inner], _title(found), colour)
+    if hasattr(recording.data, "compute"):
+        recording.data = _Here(recording.data)
+    return recording
+
+
+class _Here:
+    """Frames of a dask array, computed in this process even if dask knows a cluster.
+
+    A worker of the cluster would wait for a thread that waits for it.
+    """
+
+    def __init__(self, array: Any) -> None:
+        self.array, self.shape, self.dtype = array, array.shape, array.dtype
+
+    def __getitem__(self, frames: Any) -> np.ndarray:
+        return np.asarray(self.array[frames].compute(scheduler="threads"))
 
 
 def _name(described: Any) -> str:

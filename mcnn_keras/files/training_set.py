@@ -174,7 +174,8 @@ class TrainingSet:
         expected = {(split, first) for split, first, _ in parts(self.index)}
         self._shards = {(s["split"], s["first"]): s for s in self.index["shards"]}
         if set(self._shards) != expected or any(
-            self._shards[split, first]["count"] != count for split, first, count in parts(self.index)
+            self._shards[split, first]["count"] != count
+            for split, first, count in parts(self.index)
         ):
             raise InputError(
                 f"{self.folder / INDEX} is damaged (its shards are not those of its samples); "

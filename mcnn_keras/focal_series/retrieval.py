@@ -28,7 +28,8 @@ from .network import frames_of, with_uncertainty
 from .refinement import refined_wave
 from .series import FocalSeries
 
-# Below this mean correlation the wave does not explain its own images.
+# Below this mean correlation the wave does not explain its own images, unless the model knows the
+# least one of its training: noise cannot be explained.
 POOR = 0.5
 
 
@@ -52,6 +53,8 @@ class Retrieved(NamedTuple):
         pixels; empty from an engine without.
     unusual : tuple of str
         Warnings: in what the images, the phase or the agreement are unlike those of the training.
+    least : float
+        The agreement that nearly all waves of the training reach, if the model knows it.
     """
 
     phase: np.ndarray
@@ -61,11 +64,12 @@ class Retrieved(NamedTuple):
     before: float | None = None
     uncertainty: tuple[np.ndarray, ...] = ()
     unusual: tuple[str, ...] = ()
+    least: float = POOR
 
     @property
     def doubt(self) -> str | None:
         """A warning if the images contradict the wave, else None."""
-        if self.agreement >= POOR:
+        if self.agreement >= self.least:
             return None
         return (
             f"images simulated from this result correlate with yours by {self.agreement:.2f} only; "
@@ -131,13 +135,17 @@ def retrieved(
         return sum(found) / len(found)
 
     first, before = score(), None
-    unusual = _unusual(getattr(engine, "answers", engine.card), series, phase, widths, first)
+    card = getattr(engine, "answers", engine.card)
+    unusual = _unusual(card, series, phase, widths, first)
     if len(series.defocus) > 1 if refine is None else refine:
         before = first
         phase, amplitude = refined_wave(series, optics, phase, amplitude, progress)
         first = score()
         widths = widths and of_refined(engine.answers, widths)
-    return Retrieved(phase, amplitude, series.defocus, first, before, tuple(widths), tuple(unusual))
+    least = card.calibration.get("least agreement", POOR)
+    return Retrieved(
+        phase, amplitude, series.defocus, first, before, tuple(widths), tuple(unusual), least
+    )
 
 
 def _unusual(
@@ -149,15 +157,8 @@ def _unusual(
 ) -> list[str]:
     """In what a network's answer is unlike those to the images of its training."""
     check = RangeCheck(card, 1, "the series")
-    check.see(0, series.images[..., 0], phase, widths[0] if widths else None)
-    lines = check.warnings()
-    least = card.calibration.get("least agreement")
-    if least is not None and POOR <= score < least:
-        lines.append(
-            f"images simulated from the network's wave correlate with yours by {score:.2f}; in "
-            f"the training, 98 of 100 reach {least:.2f}; check planes, wavelength and pixel size"
-        )
-    return lines
+    check.see(0, series.images[..., 0], phase, widths[0] if widths else None, score)
+    return check.warnings()
 
 
 def wave_of(

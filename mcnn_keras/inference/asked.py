@@ -47,6 +47,8 @@ class Options:
         Frames per second of the video.
     report : str or Path, optional
         A .html file about all results: images before and after, warnings and facts.
+    scheduler : str, optional
+        That of a Dask cluster whose workers compute: its address, or its scheduler file (.json).
     """
 
     dtype: str | None = None
@@ -63,6 +65,7 @@ class Options:
     truth: str | None = None
     fps: float = 2.0
     report: str | Path | None = None
+    scheduler: str | None = None
 
 
 def check(options: Options, jobs: Sequence[Job], model: str | Path) -> None:

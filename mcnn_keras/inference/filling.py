@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, reason
-from ..models import Frames
+from ..models import Frames, ModelCard
 from ..progress import FrameProgress, duration
 from . import tiles
 from .frames import FrameWindows, series_of
@@ -56,6 +56,13 @@ class Unchanged:
             raise Kept(
                 f"{self.job.source} has changed while it was read; try again once it is whole"
             )
+
+    def reading(self, get: Callable[..., np.ndarray], *numbers: int) -> np.ndarray:
+        """What a function reads of frames with these numbers; errors tell of the file's state."""
+        try:
+            return get(*numbers)
+        except (OSError, InputError) as error:
+            raise self.failed(error, f"frame {numbers[0]}") from None
 
     def failed(self, error: Exception, what: str) -> InputError:
         """The error to raise where reading has failed."""
@@ -111,40 +118,83 @@ def fill(
             f"{parts} tiles of {tiled}x{tiled} for each of {count - first} images: about "
             f"{duration((count - first) * seconds)} and {memory / 2**30:.1f} GiB of memory"
         )
+    frames = place or windows_of(measurements, engine.card, unchanged, temporal, faults)
+    with FrameProgress(count * parts, first * parts, "tile" if tiled else "frame") as progress:
+        compute(
+            measurements, engine, unchanged, frames, (first, count, each), tiled, progress.add,
+            check_range, spool.append,
+        )  # fmt: skip
+    unchanged.check(always=True)
+    for line in frames.summary() if frames else ():
+        say(line)
 
-    def reading(get: Callable[..., np.ndarray], *numbers: int) -> np.ndarray:
-        try:
-            return get(*numbers)
-        except (OSError, InputError) as error:
-            raise unchanged.failed(error, f"frame {numbers[0]}") from None
+
+def first_try(engine: Any, size: tuple[int, ...], count: int, options: Any) -> tuple[int, Any]:
+    """How many images of a size to compute together, and the size of tiles, by the options."""
+    each = options.batch_size or max(1, tiles.PIXELS // int(np.prod(size)))
+    return min(each, count), tiles.choose_size(engine, size, options.tile_size)
+
+
+def windows_of(
+    measurements: Measurements, card: ModelCard, unchanged: Unchanged, temporal: str, faults: str
+) -> FrameWindows | None:
+    """The windows of a recording's frames, for a model of frames."""
+    if not isinstance(card.inputs, Frames):
+        return None
+    outer = measurements.outer
+    series = series_of([a.name for a in outer], [a.size for a in outer])
+
+    def frame(number: int) -> np.ndarray:
+        found = unchanged.reading(measurements.frame, number)
+        check(found[..., None], card)
+        return found
+
+    return FrameWindows(frame, card, series, temporal, faults)
+
+
+def compute(
+    measurements: Measurements,
+    engine: Any,
+    unchanged: Unchanged,
+    frames: FrameWindows | FileOfMovie | None,
+    part: tuple[int, int, int],
+    tiled: int | None,
+    tick: Callable[[int], Any],
+    check_range: RangeCheck,
+    append: Callable[[np.ndarray], Any],
+) -> None:
+    """Compute a part of the measurements, in their order.
+
+    Parameters
+    ----------
+    measurements, engine, unchanged, tiled, check_range :
+        As for `fill`.
+    frames : FrameWindows or FileOfMovie, optional
+        For a model of frames.
+    part : tuple of int
+        The first measurement, the one after the last, and how many are computed together.
+    tick : callable
+        Called with how many measurements, or tiles of them, are done since the last call.
+    append : callable
+        Takes the next results, (frames, height, width).
+    """
+    first, last, each = part
+    channels, card = len(engine.card.outputs), engine.card
 
     def measured(start: int, stop: int) -> np.ndarray:
-        stack = reading(measurements.read, start, stop)
+        stack = unchanged.reading(measurements.read, start, stop)
         for image in stack:
-            check(image, engine.card)
+            check(image, card)
         return stack
 
-    frames: FrameWindows | FileOfMovie | None = place
-    if isinstance(engine.card.inputs, Frames) and place is None:
-        outer = measurements.outer
-        series = series_of([a.name for a in outer], [a.size for a in outer])
-
-        def frame(number: int) -> np.ndarray:
-            found = reading(measurements.frame, number)
-            check(found[..., None], engine.card)
-            return found
-
-        frames = FrameWindows(frame, engine.card, series, temporal, faults)
-
     def read(start: int) -> Any:
-        stop = min(start + each, count)
+        stop = min(start + each, last)
         stack, completed = frames.batch(start, stop) if frames else (measured(start, stop), None)
         unchanged.check()
-        tick = progress.add if tiled else lambda tiles: None
-        finish, batch = prepared(engine, stack, tiled, tick)
+        finish, batch = prepared(engine, stack, tiled, tick if tiled else lambda tiles: None)
         return (lambda b: completed(finish(b))) if completed else finish, batch, stack
 
-    shown = engine.card.inputs.window // 2 if isinstance(engine.card.inputs, Frames) else 0
+    shown = card.inputs.window // 2 if isinstance(card.inputs, Frames) else 0
 
     def write(start: int, stack: np.ndarray, answers: np.ndarray) -> None:
         every = answers if answers.ndim == 4 else answers[..., None]
@@ -153,25 +203,18 @@ def fill(
             check_range.see(start + i, stack[i, ..., shown], answer[..., 0], width)
         if answers.ndim == 4:
             answers = np.moveaxis(answers, -1, 1).reshape(-1, *answers.shape[1:3])
-        spool.append(answers)
+        append(answers)
 
-    with (
-        ThreadPoolExecutor(1) as reader,
-        ThreadPoolExecutor(1) as writer,
-        FrameProgress(count * parts, first * parts, "tile" if tiled else "frame") as progress,
-    ):
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
         ahead, behind = None, None
-        for start in range(first, count, each):
+        for start in range(first, last, each):
             finish, batch, stack = (ahead or reader.submit(read, start)).result()
-            ahead = reader.submit(read, start + each) if start + each < count else None
+            ahead = reader.submit(read, start + each) if start + each < last else None
             answers = finish(batch)
             if behind is not None:
                 behind.result()
             behind = writer.submit(write, start, stack, answers)
             if not tiled:
-                progress.add(min(each, count - start))
+                tick(min(each, last - start))
         if behind is not None:
             behind.result()
-    unchanged.check(always=True)
-    for line in frames.summary() if frames else ():
-        say(line)

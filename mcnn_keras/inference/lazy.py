@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from ..models.saving import card_of, load_once, model_path
 from .axes import frame_axes
 from .engines import Averaged, engine_of
 from .stack import predict_stack
+from .uncertain import ONNX, require_interval, uncertain_engine
 
 _lock = threading.Lock()
 
@@ -41,7 +43,7 @@ def predict_lazily(
     conditions : dict, optional
         As for `mcnn_keras.predict`.
     uncertainty : bool
-        Not available for dask arrays.
+        Also return the uncertainty, as `mcnn_keras.predict`.
     **options
         batch_size, tile_size, faults and average, as for `mcnn_keras.predict`.
 
@@ -49,20 +51,20 @@ def predict_lazily(
     -------
     dask.array.Array
         float32, (..., height, width), or (..., height, width, channels) if the model has several
-        outputs; its chunks hold whole frames.
+        outputs; its chunks hold whole frames. With ``uncertainty=True`` a tuple of the result and
+        its uncertainty; ``dask.compute`` of both computes them together.
 
     Raises
     ------
     InputError
         If the model takes several planes or any planes, the array does not hold frames, or the
-        uncertainty is asked for.
+        uncertainty is asked for of a model that has none.
     """
-    if uncertainty:
-        raise InputError(
-            "the uncertainty of a dask array is not computed; load the frames, or give files to "
-            "mcnn-keras denoise --uncertainty"
-        )
     card = card_of(model)
+    if uncertainty:
+        require_interval(card, model if isinstance(model, (str, Path)) else "the model")
+        if hasattr(model, "compute") or str(model).endswith(".onnx"):
+            raise InputError(ONNX)
     any_planes = isinstance(card.inputs, AnyPlanes)
     if card.image_channels != 1 or any_planes:
         taken = "images at any planes" if any_planes else f"{card.image_channels} planes"
@@ -81,27 +83,36 @@ def predict_lazily(
             "width to the last two axes"
         )
     whole = images.rechunk({images.ndim - 2: -1, images.ndim - 1: -1})
-    outputs = len(card.outputs)
+    own = len(card.outputs)
+    outputs = own * (1 + uncertainty)
     chunks = (*whole.chunks[:-2], *((card.scale * n,) for n in whole.shape[-2:]))
     new_axes = {} if outputs == 1 else {"new_axis": images.ndim}
     chunks = chunks if outputs == 1 else (*chunks, (outputs,))
-    return whole.map_blocks(
+    found = whole.map_blocks(
         _frames,
         model=Travelling(model if hasattr(model, "card") else str(model)),
         conditions=dict(conditions or {}),
+        uncertainty=uncertainty,
         options=options,
         dtype=np.float32,
         chunks=chunks,
         meta=np.empty((0,) * len(chunks), np.float32),
         **new_axes,
     )
+    if not uncertainty:
+        return found
+    return (found[..., 0], found[..., 1]) if own == 1 else (found[..., :own], found[..., own:])
 
 
 def _frames(
-    block: Any, model: Travelling, conditions: Mapping[str, Any], options: Mapping[str, Any]
+    block: Any,
+    model: Travelling,
+    conditions: Mapping[str, Any],
+    uncertainty: bool,
+    options: Mapping[str, Any],
 ) -> np.ndarray:
     block, own = np.asarray(block), dict(options)
-    engine = engine_of(loaded(model))
+    engine = (uncertain_engine if uncertainty else engine_of)(loaded(model))
     engine = Averaged(engine) if own.pop("average", False) else engine
     stack = narrowed(block.reshape(-1, *block.shape[-2:], 1), "the array")
     answers = predict_stack(engine, stack, conditions=conditions, **own)

@@ -1,7 +1,8 @@
 """Tell images that are unlike those of the training, and answers that are unlike those there.
 
 image, answer, uncertainty -> windows as large as the training's samples -> statistics
--> distance from the training's, by the card -> lines for the user
+-> distance from the training's, and whether they tell of an error, by the card -> lines for the
+user
 """
 
 from __future__ import annotations
@@ -14,20 +15,24 @@ from typing import Any
 import numpy as np
 
 from ..models import ModelCard
-from ..models.reference import UNUSUAL, Reference
+from ..models.failure import Failure
+from ..models.reference import Reference
 from .statistics import statistics, windows
 
 WARNING = "Warning: "
 # Up to so many images, one that is unusual is worth a warning; of more, if it is this far off, or
 # if there are more than there would be by chance.
 FEW, FAR = 10, 2.0
+# The share of the training's images that are told.
+TOLD = 0.05
 # Share of the pixels at the greatest value, above those at the value next to it, from which on a
 # detector counts as saturated.
 SATURATED = 0.05
+AGREEMENT = "agreement"
 # Of a long recording, about this many frames are looked at.
 MOST = 256
 # Names of statistics that are no logarithms of base 10.
-PLAIN = ("residual with", "residual along", "residual squared", "support")
+PLAIN = ("residual with", "residual along", "residual squared", "support", "agreement")
 COMPRESSED = ("skewness", "kurtosis")
 WORDS = {
     "values": "different values for each pixel",
@@ -43,6 +48,7 @@ WORDS = {
     "residual squared with the answer": "growth of the noise with the signal",
     "lattice in the residual": "lattice left in what is removed",
     "support": "share of the result's lattice that the image supports",
+    AGREEMENT: "correlation of the images with those simulated from the network's wave",
     "uncertainty": "mean uncertainty relative to the image's deviation",
     "greatest uncertainty": "greatest uncertainty relative to the image's deviation",
 }
@@ -91,6 +97,8 @@ class RangeCheck:
     def __init__(self, card: ModelCard, count: int, source: str | Path = "the image") -> None:
         told = card.calibration.get("reference")
         self.reference = Reference.of(told) if told else None
+        failure = card.calibration.get("failure")
+        self.failure = Failure.of(failure) if failure else None
         self.limit = card.calibration.get("greatest mean uncertainty")
         self.size = int(card.training["image_size"])
         self.residual = card.outputs[0].role == "image"
@@ -98,8 +106,18 @@ class RangeCheck:
         self.source, self.count = source, count
         self.seen, self.found, self.distances = 0, list[Found](), list[float]()
 
-    def see(self, number: int, image: np.ndarray, answer: np.ndarray, width: Any = None) -> None:
-        """Look at an image, (height, width), its result, and its uncertainty if there is one."""
+    def see(
+        self,
+        number: int,
+        image: np.ndarray,
+        answer: np.ndarray,
+        width: Any = None,
+        agreement: float | None = None,
+    ) -> None:
+        """Look at an image, (height, width), its result, and its uncertainty if there is one.
+
+        `agreement` is that of a phase with its images.
+        """
         if self.reference is None or number % self.step:
             return
         self.seen += 1
@@ -109,6 +127,10 @@ class RangeCheck:
             there = tuple(slice(scale * w.start, scale * w.stop) for w in window)
             own = None if width is None else width[there]
             told = statistics(image[window], answer[there], own, self.residual)
+            if AGREEMENT in self.reference.names:  # not known, it counts as usual
+                told[AGREEMENT] = (
+                    self.reference.usual(AGREEMENT) if agreement is None else agreement
+                )
             if all(name in told for name in self.reference.names):
                 looks.append(told)
         if not looks:
@@ -117,6 +139,11 @@ class RangeCheck:
         # The middle window decides: a part of an image may be empty.
         middle = int(np.argsort(away)[len(away) // 2])
         distance, why = away[middle], self._why(looks[middle])
+        if self.failure is not None:
+            doubts = [self.failure.distance(told) for told in looks]
+            middle = int(np.argsort(doubts)[len(doubts) // 2])
+            if doubts[middle] > max(1.0, distance):
+                distance, why = doubts[middle], self._why_wrong(looks[middle])
         if width is not None and self.limit is not None:
             wide = float(np.median([told["uncertainty"] for told in looks]))
             if wide > self.limit:
@@ -133,7 +160,7 @@ class RangeCheck:
     @property
     def unusual(self) -> bool:
         """Whether more images are unlike the training's than there, or one is far from them."""
-        expected = UNUSUAL * self.seen
+        expected = TOLD * self.seen
         chance = expected + 3 * expected**0.5 if self.seen > FEW else 0.0
         return len(self.found) > chance or any(f.distance > FAR for f in self.found)
 
@@ -142,6 +169,15 @@ class RangeCheck:
         far = self.reference.farthest(told)
         beyond = [f for f in far if not f[2] <= f[1] <= f[3]][:2]
         return tuple(_words(*f) for f in beyond)
+
+    def _why_wrong(self, told: dict[str, float]) -> tuple[str, ...]:
+        """What the predictor of errors goes by."""
+        assert self.reference is not None
+        assert self.failure is not None
+        by = {f[0]: f for f in self.reference.farthest(told)}
+        reasons = tuple(_words(*by[n]) for n in self.failure.reasons(told) if n in by)
+        error = f"together they tell of a mean error above {self.failure.error:.2g} of the"
+        return (*reasons, f"{error} {'image' if self.residual else 'result'}'s deviation")
 
     def lines(self, name: Callable[[int], str] = str) -> list[str]:
         """What to tell the user; `name` returns the name of a frame."""

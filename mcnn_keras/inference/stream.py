@@ -23,12 +23,12 @@ from ..files.locking import locked
 from ..files.places import spool_folder
 from ..files.whole import remove_left
 from ..models.saving import model_path, read_card
-from . import tiles
 from .asked import Options, check, check_truth, places_of
 from .assumptions import compare_pixels, compare_sizes, compare_text
+from .cluster import Cluster
 from .engines import Averaged
 from .fastest import engine_for
-from .filling import Kept, Unchanged, fill
+from .filling import Kept, Unchanged, fill, first_try
 from .finished import is_done, note, noted, require_own
 from .memory import with_less
 from .missing import look_for_missing
@@ -119,6 +119,22 @@ def execute(
     how = Options(**options)
     check(how, jobs, model)
     say = Said.of(say)
+    if how.scheduler is None:
+        return _executed(model, jobs, say, engine, start, wrote, how)
+    with Cluster(how.scheduler, say) as cluster:
+        return _executed(model, jobs, say, engine, start, wrote, how, cluster)
+
+
+def _executed(
+    model: str | Path,
+    jobs: Sequence[Job],
+    say: Said,
+    engine: Any,
+    start: Callable[[], Any],
+    wrote: Callable[[Path], Any],
+    how: Options,
+    cluster: Cluster | None = None,
+) -> list[Path]:
     report = Report(how.report, jobs)
     look_for_missing(jobs, read_card(model) if isinstance(engine, str) else engine.card, say)
     if how.uncertainty:
@@ -126,21 +142,27 @@ def execute(
     if isinstance(engine, str):
         left = [settings_of(j.output) or noted(j.output) for j in jobs] if how.resume else []
         begun = next((settings for settings in left if settings), None)
-        engine = engine_for(model, engine, how.precision, say, begun, start)
+        if cluster:
+            engine = cluster.engine(model, engine, how, begun)
+        else:
+            engine = engine_for(model, engine, how.precision, say, begun, start)
     how = replace(how, precision=engine.precision)
-    engine = UncertainEngine(engine.model) if how.uncertainty else engine
-    engine = Averaged(engine) if how.average else engine
+    if not cluster:
+        engine = UncertainEngine(engine.model) if how.uncertainty else engine
+        engine = Averaged(engine) if how.average else engine
     fingerprint = digest(model_path(model))
     written: list[Path] = []
     failed: list[str] = []
     places = movies_of(jobs, engine.card, how.temporal, how.faults)
+    if cluster:
+        cluster.begin(engine, jobs, places, how)
     known: set[str] = set()
     for job, place in zip(jobs, places, strict=True):
         try:
             if job.failed:
                 raise InputError(job.failed)
             with locked(job.output):
-                files = _result(job, place, engine, fingerprint, how, say, known, report)
+                files = _result(job, place, engine, cluster, fingerprint, how, say, known, report)
             stretched = engine.card.normalization.limits is None
             for path in files:
                 is_view = stretched and path.suffix == ".png"
@@ -169,6 +191,7 @@ def _result(
     job: Job,
     place: FileOfMovie | None,
     engine: Any,
+    cluster: Cluster | None,
     model: str,
     options: Options,
     say: Callable[[str], Any],
@@ -222,7 +245,7 @@ def _result(
             spool = _computed(
                 job, (shape[0] * (1 + options.uncertainty), *shape[1:]),
                 {**told, "engine": engine.name}, measurements, unchanged, place,
-                engine, options, say, check_range,
+                engine, cluster, options, say, check_range,
             )  # fmt: skip
             for line in check_range.lines():
                 say(line)
@@ -275,6 +298,7 @@ def _computed(
     unchanged: Unchanged,
     place: FileOfMovie | None,
     engine: Any,
+    cluster: Cluster | None,
     options: Options,
     say: Callable[[str], Any],
     check_range: RangeCheck,
@@ -298,10 +322,16 @@ def _computed(
     def work(each: int, tile_size: int | None) -> Spool:
         spool = spool_of(tile_size)
         try:
-            fill(
-                spool, measurements, engine, unchanged, each, tile_size, say, options.temporal,
-                options.faults, place, check_range,
-            )  # fmt: skip
+            if cluster:
+                cluster.fill(
+                    spool, job, told["files"], measurements, unchanged, (each, tile_size), say,
+                    place, check_range,
+                )  # fmt: skip
+            else:
+                fill(
+                    spool, measurements, engine, unchanged, each, tile_size, say,
+                    options.temporal, options.faults, place, check_range,
+                )  # fmt: skip
         except KeyboardInterrupt:
             spool.leave()
             raise KeyboardInterrupt(
@@ -320,6 +350,4 @@ def _computed(
         return spool
 
     size = measurements.size
-    tile_size = tiles.choose_size(engine, size, options.tile_size)
-    each = options.batch_size or max(1, tiles.PIXELS // int(np.prod(size)))
-    return with_less(work, engine, size, min(each, len(measurements)), tile_size, say)
+    return with_less(work, engine, size, *first_try(engine, size, len(measurements), options), say)

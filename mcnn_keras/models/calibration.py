@@ -16,6 +16,8 @@ import numpy as np
 COVERAGE = 0.9
 # Bins of the predicted width that are corrected by themselves.
 BINS = 20
+# Logarithms of widths above this count as this, so that they are numbers in any unit.
+GREATEST = 40.0
 # Errors below this, in the unit of the network's output, count as this.
 SMALLEST = 1e-5
 
@@ -101,7 +103,7 @@ class Interval:
 
     def half_width(self, width: np.ndarray) -> np.ndarray:
         """Half-widths of the intervals, in the unit of the network's output; float32."""
-        return np.exp(self.logarithm(width)).astype(np.float32)
+        return np.exp(np.minimum(self.logarithm(width), GREATEST)).astype(np.float32)
 
     def measured(self, width: np.ndarray, error: np.ndarray) -> dict[str, Any]:
         """How often the truth is within the interval, on these samples.

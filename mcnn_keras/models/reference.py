@@ -17,7 +17,7 @@ import numpy as np
 # Quantiles of each statistic that are kept.
 LEVELS = (0.005, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98, 0.995)
 # The share of the training's images that may be called unusual.
-UNUSUAL = 0.02
+UNUSUAL = 0.01
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,10 @@ class Reference:
     def asdict(self) -> dict[str, Any]:
         """The values for a card."""
         return dataclasses.asdict(self)
+
+    def usual(self, name: str) -> float:
+        """The median of a statistic."""
+        return self.quantiles[self.names.index(name)][LEVELS.index(0.5)]
 
     def distance(self, statistics: Mapping[str, float]) -> float:
         """The largest normal score of all, in units of the limit."""

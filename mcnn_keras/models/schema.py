@@ -107,11 +107,30 @@ REFERENCE = fields(
     },
     needed=("names", "quantiles", "limit"),
 )
+VALUES = several(number(-1e6, 1e6), most=1000)
+
+
+def _layer(told: Any, place: str) -> None:
+    several(anything, 2, 2)(told, place)
+    several(VALUES, most=1000)(told[0], f"{place}[0]")
+    VALUES(told[1], f"{place}[1]")
+
+
+FAILURE = {
+    "names": several(text(1000), most=1000),
+    "middle": VALUES,
+    "deviation": several(POSITIVE, most=1000),
+    "usual": VALUES,
+    "members": several(several(_layer, 2, 2), most=100),
+    "limit": number(-1e6, 1e6),
+    "error": POSITIVE,
+}
 CALIBRATION = fields(
     {
         **INTERVAL,
         "coverage": number(0, 1),
-        "refined": fields(INTERVAL, tuple(INTERVAL), others=anything),
+        "refined": fields(INTERVAL, ("widths", "corrections"), others=anything),
+        "failure": fields(FAILURE, tuple(FAILURE)),
         "reference": REFERENCE,
         "greatest mean uncertainty": number(-1e6, 1e6),
         "least agreement": number(-1, 1),
@@ -212,24 +231,33 @@ def _check_channels(told: Any, conditions: Mapping[str, Any], inputs: Mapping[st
 def _check_calibration(told: Mapping[str, Any], outputs: int) -> None:
     """Whether the numbers of an interval and of a reference belong together."""
     for interval in (told, told.get("refined", {})):
-        widths, corrections = interval.get("widths"), interval.get("corrections")
-        if (widths is None) != (corrections is None):
+        at, added = interval.get("widths"), interval.get("corrections")
+        if (at is None) != (added is None):
             raise ValueError("calibration needs both widths and corrections")
-        if (
-            widths is not None
-            and corrections is not None
-            and (
-                [len(w) for w in widths] != [len(c) for c in corrections]
-                or len(widths) != outputs
-                or not all(widths)
-            )
-        ):
+        if at is None or added is None:
+            continue
+        if [len(a) for a in at] != [len(a) for a in added] or len(at) != outputs:
             raise ValueError(f"calibration has no widths and corrections for {outputs} outputs")
     reference = told.get("reference")
     if reference is not None:
         lengths = {len(quantiles) for quantiles in reference["quantiles"]}
         if lengths != {LEVELS} or len(reference["quantiles"]) != len(reference["names"]):
             raise ValueError(f"calibration.reference needs {LEVELS} quantiles for each name")
+    failure = told.get("failure")
+    if failure is not None:
+        count = len(failure["names"])
+        if any(len(failure[name]) != count for name in ("middle", "deviation", "usual")):
+            raise ValueError(f"calibration.failure needs {count} values, one for each name")
+        if reference is None or not set(failure["names"]) <= set(reference["names"]):
+            raise ValueError("calibration.failure has names that calibration.reference lacks")
+        for member in failure["members"]:
+            inputs = count
+            for weights, biases in member:
+                if len(weights) != inputs or any(len(row) != len(biases) for row in weights):
+                    raise ValueError("the layers of calibration.failure do not fit together")
+                inputs = len(biases)
+            if inputs != 1:
+                raise ValueError("a member of calibration.failure has more than one score")
 
 
 def _check_fit(told: Mapping[str, Any], inputs: str, normalization: str) -> None:

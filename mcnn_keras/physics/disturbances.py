@@ -15,9 +15,9 @@ from .arrays import Array
 
 # Limits of each, and whether they are drawn on a logarithmic scale.
 COLOURS = (-2.0, 1.0)  # exponent of the spatial frequency, of the amplitude of the noise
-STRENGTHS = (0.05, 1.0)  # deviation of coloured noise and of hum, in the image's deviations
+STRENGTHS = (0.05, 3.0)  # deviation of coloured noise and of hum, in the image's deviations
 FREQUENCIES = (0.02, 0.5)  # of hum, in cycles per pixel
-KEPT = (0.4, 0.98)  # share of the pixels below the value at which a detector saturates
+KEPT = (0.3, 0.98)  # share of the pixels below the value at which a detector saturates
 SPECKLE = (0.1, 0.8)  # deviation of the logarithm of a random gain of each pixel
 WHITE = (1.0, 6.0)  # deviation of white noise, in the image's deviations
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_NAMES = {"Run": "loop", "Settings": "settings", "train": "loop"}
+_NAMES = {
+    "Run": "loop", "Settings": "settings", "distributed_strategy": "workers", "train": "loop",
+}  # fmt: skip
 
-__all__ = ["Run", "Settings", "train"]
+__all__ = ["Run", "Settings", "distributed_strategy", "train"]
 
 
 def __getattr__(name: str) -> Any:

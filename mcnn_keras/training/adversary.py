@@ -9,9 +9,9 @@ import keras
 import tensorflow as tf
 
 from ..network import discriminator
+from .optimizer import Adam, apply_clipped
 
 SCALES = 3
-CLIP_NORM = 1.0
 
 
 class Adversary:
@@ -29,7 +29,7 @@ class Adversary:
     def __init__(self, channels: int, outputs: int, learning_rate: float) -> None:
         self.scales = min(SCALES, outputs)
         self.model = discriminator(channels, self.scales)
-        self.optimizer = keras.optimizers.Adam(learning_rate)
+        self.optimizer = Adam(learning_rate)
         self.optimizer.build(self.model.trainable_variables)
 
     @property
@@ -64,16 +64,3 @@ class Adversary:
         return tf.add_n([
             tf.reduce_mean((judgement - wanted) ** 2, axis=(1, 2, 3)) for judgement in judgements
         ]) / len(judgements)  # fmt: skip
-
-
-def apply_clipped(optimizer: Any, gradients: Sequence[Any], variables: Sequence[Any]) -> None:
-    """Apply the gradient of the whole batch inside a replica, with its norm clipped.
-
-    So a single outlying batch does not damage a network without normalisation.
-    """
-    replicas = tf.distribute.get_replica_context()
-    gradients = replicas.all_reduce("SUM", gradients)
-    gradients, _ = tf.clip_by_global_norm(gradients, CLIP_NORM)
-    # The optimiser sums over replicas once more.
-    gradients = [g / replicas.num_replicas_in_sync for g in gradients]
-    optimizer.apply(gradients, variables)

@@ -204,7 +204,9 @@ def require_divisible(shape: Sequence[int], stride: int) -> None:
 
 
 def schedule(settings: Settings) -> Any:
-    """The learning rate: a short warm-up, then half a cosine down to zero."""
+    """The learning rate: a number, or a short warm-up, then half a cosine down to zero."""
+    if settings.schedule == "constant":
+        return settings.learning_rate
     warm_up = min(200, settings.steps // 20)
     return keras.optimizers.schedules.CosineDecay(
         settings.learning_rate / 20 if warm_up else settings.learning_rate,

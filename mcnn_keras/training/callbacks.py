@@ -47,6 +47,10 @@ class Callbacks:
         """Whether a callback has requested the end of training."""
         return bool(self.model.stop_training)
 
+    @stopped.setter
+    def stopped(self, value: bool) -> None:
+        self.model.stop_training = value
+
     def __enter__(self) -> Callbacks:
         self._list.on_train_begin()
         return self

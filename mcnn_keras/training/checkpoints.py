@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from .. import checks
-from ..errors import InputError, NewerFormat, TrainingStopped, reason
+from ..errors import InputError, NewerFormat, TrainingStopped, reason, visible
 from ..files import replacing
-from ..files.whole import remove_left
+from ..files.locking import lock_file
+from ..files.whole import is_left, remove_left
 from ..models.card import require_known
 from ..models.format_1 import problem_config
 from ..models.weights import digest
@@ -29,6 +30,7 @@ from .stored import facts_of
 
 # Of config.json and of checkpoints; those that tell none are as the first one.
 FORMAT = 1
+LOCK = lock_file(Path(), inside=True).name
 NEEDED = (
     "and the checkpoints cannot be used without it; copy it again, or start a new run in another "
     "folder"
@@ -98,6 +100,34 @@ class RunFolder:
             told = error.strerror or reason(error)
             raise InputError(f"the folder {self.path} cannot be made: {told}") from None
 
+    def begun(self) -> bool:
+        """Whether a run was started here; False if there is no folder yet, or an empty one.
+
+        Raises
+        ------
+        InputError
+            If there are other files and no run.
+        """
+        try:
+            names = {path.name for path in self.path.iterdir()}
+            checkpoints = self.checkpoint_path.parent
+            if checkpoints.name in names and not any(checkpoints.iterdir()):
+                names.remove(checkpoints.name)  # a kill came before the configuration
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            told = f"{self.path} cannot be read ({error.strerror})"
+            raise InputError(f"{told}; name a folder for the run with --output") from None
+        names = {name for name in names if not is_left(name, self.config_path.name)} - {LOCK}
+        if not names or self.config_path.exists():
+            return bool(names)
+        if checkpoints.name in names:  # without its configuration, which `config` tells
+            return True
+        raise InputError(
+            f"{self.path} holds no run to resume, but other files ({visible(min(names))}); name an "
+            "empty folder, or that of the run, with --output"
+        )
+
     def config(self) -> dict[str, Any]:
         """The configuration with which the run was started.
 
@@ -119,9 +149,7 @@ class RunFolder:
                 raise InputError(
                     f"{self.config_path} cannot be read ({error.strerror}), {NEEDED}"
                 ) from None
-            raise InputError(
-                f"{self.path} holds no run to resume; leave --resume out to start a run"
-            ) from None
+            raise InputError(f"{self.path} holds no run") from None
         except NewerFormat as error:
             raise InputError(f"{self.config_path} cannot be used: {error}") from None
         except ValueError as error:

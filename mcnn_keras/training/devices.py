@@ -31,12 +31,17 @@ def choose_strategy(gpus: int | None = None) -> tf.distribute.Strategy:
     """
     found = tf.config.list_logical_devices("GPU")
     wanted = len(found) if gpus is None else gpus
-    if not 0 <= wanted <= len(found):
-        offered = f"give --gpus 0 to {len(found)}" if found else "leave --gpus out"
-        raise InputError(f"{wanted} GPUs were asked for and {len(found)} found; {offered}")
+    require_gpus(wanted, len(found))
     if wanted == 0:
         return tf.distribute.OneDeviceStrategy("/cpu:0")
     return tf.distribute.MirroredStrategy([device.name for device in found[:wanted]])
+
+
+def require_gpus(wanted: int, found: int) -> None:
+    """Raise InputError if there are not so many GPUs."""
+    if not 0 <= wanted <= found:
+        offered = f"give --gpus 0 to {found}" if found else "leave --gpus out"
+        raise InputError(f"{wanted} GPUs were asked for and {found} found; {offered}")
 
 
 def faster_precision() -> str:

@@ -19,9 +19,9 @@ from ..metrics import correlation, mean_absolute_error
 from ..models.saving import save
 from ..network import stride
 from ..problems.base import Problem, as_problem
-from ..progress import Progress
+from ..progress import Progress, hidden
 from ..report import write_report
-from .adversary import Adversary, apply_clipped
+from .adversary import Adversary
 from .build import (
     build_model,
     first_sample,
@@ -34,18 +34,16 @@ from .build import (
 from .callbacks import Callbacks, interruptible
 from .checkpoints import RunFolder, config_of, going_on, require_same
 from .devices import choose_strategy, faster_precision
-from .losses import answer_sizes, coarse_targets, growth, multiscale_errors, scale_weights
-from .pipeline import batch_of, fixed_set, is_large, mixed_stream, stream, unsharded
+from .losses import growth, scale_weights
+from .optimizer import Adam
+from .pipeline import batch_of, endless, fixed_set, is_large, mixed_stream, stream, unsharded
 from .settings import Settings
+from .step import MEND, compiled_step, require_learning
 from .stored import as_simulated, facts_of, faults_told, from_disk
+from .workers import Workers, distributed_strategy
 
 TEST_SAMPLES = 64
 CHECKPOINT_SECONDS = 120
-MEND = "train again in another folder, with a smaller --learning-rate or with --precision float32"
-# Training stops if the error is this many times that of the best constant answer, or the output's
-# deviation is this small relative to its target's, for this number of epochs.
-DIVERGED = 5.0
-COLLAPSED, PATIENCE = 1e-3, 3
 
 
 @dataclass
@@ -73,6 +71,7 @@ def train(
     resume: bool = False,
     strategy: tf.distribute.Strategy | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    distributed: bool = False,
     **settings: Any,
 ) -> Run:
     """Train a network on a problem.
@@ -86,13 +85,18 @@ def train(
         without it nothing is written.
     resume : bool
         Continue the run in `output`. It must have the same problem and settings. The result is the
-        same as without the interruption.
+        same as without the interruption. If there is no run yet, it is started.
     strategy : tf.distribute.Strategy, optional
         The devices, instead of all or `gpus` GPUs.
     callbacks : sequence of keras.callbacks.Callback
         Called as by Keras: at the begin and end of training, epochs and batches. Logs contain loss,
         mae, test_mae, test_deviation and learning_rate. ``model.stop_training`` ends the run after
-        the step.
+        the step. With several workers each of them calls its own; one that stops, stops all.
+    distributed : bool
+        Train with the other processes that ``TF_CONFIG`` or Slurm tells of, on all or `gpus` GPUs
+        of each. TensorFlow must not have computed before; else give `distributed_strategy()` of
+        `mcnn_keras.training`, called first of all, as `strategy`. Of the processes, only the first
+        writes `output`.
     **settings
         See `Settings`; defaults come from the problem's ``recipe``, then from `Settings`.
 
@@ -106,29 +110,37 @@ def train(
     InputError
         If the settings do not fit the problem, or the folder is not as expected.
     TrainingStopped
-        If loss or weights are not finite, the error diverges, or the output becomes constant.
+        If loss or weights are not finite, the error diverges, the output becomes constant, or
+        another worker has ended.
     KeyboardInterrupt
         After Ctrl-C, when the checkpoint is written.
     """
+    if distributed and strategy is None:  # before the problem computes anything
+        strategy = distributed_strategy(settings.get("gpus"))
     problem = from_disk(as_problem(problem), settings)
     chosen = Settings(**{**problem.recipe, **settings})
     problem = problem.for_run(chosen.samples * (chosen.epochs if chosen.fresh else 1))
-    strategy = strategy or choose_strategy(chosen.gpus)
-    folder = None if output is None else RunFolder(output)
-    if resume:
-        if folder is None:
-            raise InputError("resume needs the folder of the run; give it with output (--output)")
-        folder.config()  # where there is no run, there is nothing to lock
+    workers = Workers(strategy or choose_strategy(chosen.gpus))
+    workers.require_batch(chosen.batch_size, chosen.mixed_sizes)
+    if resume and output is None:
+        raise InputError("resume needs the folder of the run; give it with output (--output)")
+    folder = RunFolder(output) if output is not None and workers.chief else None
+    if resume and folder is not None:
+        folder.begun()  # where others keep their files, no lock is put
+    alone = contextlib.nullcontext()
+    lock = alone if folder is None else locked(folder.path, inside=True)
     try:
-        lock = contextlib.nullcontext() if folder is None else locked(folder.path, inside=True)
-        with lock, faults_told(problem):
-            return _train(problem, chosen, folder, resume, strategy, callbacks)
+        others = alone if workers.chief else hidden()
+        with workers.ending_together(), lock, others, faults_told(problem):
+            run = _train(problem, chosen, folder, resume, workers, callbacks)
+            workers.any(False)  # the others stay until the chief has written its files
     except (MemoryError, tf.errors.ResourceExhaustedError):
         raise TrainingStopped(
             f"the memory is too small for batches of {chosen.batch_size} images of "
             f"{chosen.image_size} pixels; start a new run with a smaller --batch-size or "
             "--image-size"
         ) from None
+    return Run(*run, None if output is None else Path(output))
 
 
 def _train(
@@ -136,30 +148,27 @@ def _train(
     settings: Settings,
     folder: RunFolder | None,
     resume: bool,
-    strategy: tf.distribute.Strategy,
+    workers: Workers,
     callbacks: Sequence[keras.callbacks.Callback],
-) -> Run:
+) -> tuple[keras.Model, list[dict[str, Any]]]:
     sample = first_sample(problem, settings)
     network = network_arguments(problem, settings, sample)
-    precision = settings.precision
-    if resume and folder is not None:
-        started = folder.config()
-        require_same(started, config_of(problem, settings, None))
-        precision = started["precision"]
-    elif precision == "auto":
-        precision = faster_precision()
+    resume, precision = workers.from_chief(_begin(problem, settings, folder, resume, workers))
+    workers.require_same(config_of(problem, settings, precision))
 
     keras.utils.set_random_seed(settings.seed)
-    with strategy.scope():
+    with workers.strategy.scope():
         model = build_model(network, precision)
-        before = None if settings.start is None else start_from(model, settings.start)
-        optimizer = keras.optimizers.Adam(schedule(settings))
+        before = None
+        if settings.start is not None:
+            before = start_from(model, settings.start)
+        optimizer = Adam(schedule(settings))
         optimizer.build(model.trainable_variables)
         adversary = None
         if settings.adversarial > 0:
             outputs = len(model.outputs)
             adversary = Adversary(network["output_channels"], outputs, settings.learning_rate)
-    trainer = Trainer(problem, settings, strategy, model, optimizer, folder, adversary, callbacks)
+    trainer = Trainer(problem, settings, workers, model, optimizer, folder, adversary, callbacks)
     require_divisible(trainer.test[0].shape[1:3], stride(model))
     if folder is not None and not resume:
         folder.create(config_of(problem, settings, precision))
@@ -178,7 +187,19 @@ def _train(
         with going_on(f"the model or the report in {folder.path}", lambda: done):
             save(final, folder.model_path)
             write_report(folder, final.card, history, trainer.test, trainer.test_answer(), final)
-    return Run(final, history, None if folder is None else folder.path)
+    return final, history
+
+
+def _begin(
+    problem: Problem, settings: Settings, folder: RunFolder | None, resume: bool, workers: Workers
+) -> tuple[bool, str]:
+    """Whether there is a run to continue, and the precision; of the chief."""
+    if resume and folder is not None and folder.begun():
+        started = folder.config()
+        require_same(started, config_of(problem, settings, None))
+        return True, started["precision"]
+    measured = settings.precision == "auto" and workers.chief
+    return False, faster_precision() if measured else settings.precision
 
 
 class Trainer:
@@ -188,14 +209,15 @@ class Trainer:
         self,
         problem: Problem,
         settings: Settings,
-        strategy: tf.distribute.Strategy,
+        workers: Workers,
         model: keras.Model,
-        optimizer: keras.optimizers.Optimizer,
+        optimizer: Adam,
         folder: RunFolder | None,
         adversary: Adversary | None = None,
         callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> None:
-        self.problem, self.settings, self.strategy = problem, settings, strategy
+        self.problem, self.settings = problem, settings
+        self.workers, self.strategy = workers, workers.strategy
         self.model, self.optimizer, self.folder = model, optimizer, folder
         self.adversary = adversary
         self.branches = len(model.outputs) - 1
@@ -204,7 +226,9 @@ class Trainer:
         self.history: list[dict[str, Any]] = []
         self.kept = 0  # the step of the last checkpoint
         self.callbacks = Callbacks(callbacks, model, settings, optimizer)
-        samples = min(TEST_SAMPLES, settings.samples, getattr(problem, "test_samples", TEST_SAMPLES))
+        samples = min(
+            TEST_SAMPLES, settings.samples, getattr(problem, "test_samples", TEST_SAMPLES)
+        )
         self.test = fixed_set(problem, "test", samples, settings.image_size, settings.seed)
         self._compiled: dict[tuple[int, int], Any] = {}
         self.judge(model)
@@ -218,14 +242,8 @@ class Trainer:
     def run(self, resume: bool) -> list[dict[str, Any]]:
         """Train from the current step to the end; returns the history."""
         s = self.settings
-        if resume and self.folder is not None:
-            self.step, sums, self.history = self.folder.load_checkpoint(self.variables)
-            self.sums = self.sums if sums is None else sums
-            self.kept = self.step
-            self.folder.stopped_path.unlink(missing_ok=True)
-            if self.step:
-                with self._going_on("history.csv"):
-                    self.folder.write_history(self.history)
+        if resume:
+            self._restore()
         iterator = iter(self._batches())
         began = saved = time.monotonic()
         with interruptible() as interrupted, Progress(s) as progress, self.callbacks as told:
@@ -244,21 +262,41 @@ class Trainer:
                 elif time.monotonic() - saved > CHECKPOINT_SECONDS:
                     self._save()
                     saved = time.monotonic()
-                if interrupted():
+                stop, told.stopped = self.workers.any(interrupted(), told.stopped)
+                if stop:
                     self._save()
                     raise KeyboardInterrupt
         return self.history
+
+    def _restore(self) -> None:
+        """Go on from the last checkpoint. The chief reads it, and tells the other workers."""
+        found = None
+        if self.folder is not None:
+            step, sums, history = self.folder.load_checkpoint(self.variables)
+            found = step, None if sums is None else list(sums), history
+        self.step, sums, self.history = self.workers.from_chief(found)
+        self.workers.copy_variables(self.variables)
+        self.sums = self.sums if sums is None else np.array(sums)
+        self.kept = self.step
+        if self.folder is not None:
+            self.folder.stopped_path.unlink(missing_ok=True)
+            if self.step:
+                with self._going_on("history.csv"):
+                    self.folder.write_history(self.history)
 
     def _batches(self) -> Any:
         """The batches from the current step, distributed over the replicas."""
         s = self.settings
         epoch: dict[str, Any] = {"samples": s.steps_per_epoch * s.batch_size, "fresh": s.fresh}
         sizes = (s.batch_size, s.image_size, s.seed)
+        epoch["share"] = self.workers.share
         if s.mixed_sizes:
             batches = mixed_stream(self.problem, *sizes, step=self.step, **epoch)
         else:
             start = self.step * s.batch_size
             batches = stream(self.problem, "train", *sizes, start=start, **epoch)
+        if self.workers.count > 1:
+            return self.strategy.distribute_datasets_from_function(lambda _: endless(batches))
         if self.strategy.num_replicas_in_sync == 1:
             return batches
         return self.strategy.experimental_distribute_dataset(unsharded(batches))
@@ -282,37 +320,10 @@ class Trainer:
 
     def _compile(self, finest: int, samples: int) -> Any:
         """The compiled training step for outputs[finest:] and this number of samples."""
-        model, optimizer, settings = self.model, self.optimizer, self.settings
-        scaled_by = self.problem.scaled_by
-        adversary = self.adversary
-
-        def replica_step(images: Any, targets: Any, weights: Any, fade: Any) -> Any:
-            with tf.GradientTape() as tape:
-                outputs = keras.tree.flatten(model(images, training=True))[finest:]
-                scales = coarse_targets(targets, self.branches)[finest:]
-                sizes = answer_sizes(images, scaled_by)
-                errors = multiscale_errors(outputs, scales, fade, settings.loss, sizes)
-                loss = tf.reduce_sum(weights[:, None] * errors)
-                if adversary is not None:
-                    loss += settings.adversarial * tf.reduce_sum(adversary.error(outputs))
-                loss /= samples
-            gradients = tape.gradient(
-                loss,
-                [variable.value for variable in model.trainable_variables],
-                unconnected_gradients=tf.UnconnectedGradients.ZERO,
-            )
-            apply_clipped(optimizer, gradients, model.trainable_variables)
-            if adversary is not None:
-                adversary.learn(outputs, scales, samples)
-            shown = multiscale_errors(outputs, scales, fade)[0]
-            return tf.stack([loss, tf.reduce_sum(shown) / samples])
-
-        @tf.function(autograph=False)
-        def step(batch: Any, weights: Any, fade: Any) -> Any:
-            sums = self.strategy.run(replica_step, args=(*batch, weights, fade))
-            return self.strategy.reduce("SUM", sums, axis=None)
-
-        return step
+        return compiled_step(
+            self.problem, self.settings, self.strategy, self.model, self.optimizer, self.adversary,
+            finest, samples,
+        )  # fmt: skip
 
     def _finish_epoch(self, seconds: float) -> None:
         s = self.settings
@@ -329,20 +340,7 @@ class Trainer:
             "seconds": round(seconds, 1),
         }
         self.history.append(row)
-        recent = self.history[-PATIENCE:]
-        if len(recent) < PATIENCE:
-            return
-        if all(r["test_deviation"] < COLLAPSED for r in recent):
-            raise TrainingStopped(
-                f"the output has been constant for {PATIENCE} epochs: the network has collapsed; "
-                f"{MEND}, or inspect samples with mcnn-keras simulate"
-            )
-        constant = self.test_metrics()["constant_answer_mae"]
-        if all(r["test_mae"] > DIVERGED * constant for r in recent):
-            raise TrainingStopped(
-                f"the test error has been {DIVERGED:g} times the best constant answer's "
-                f"({constant:.3g}) for {PATIENCE} epochs: training has diverged; {MEND}"
-            )
+        require_learning(self.history, self.test_metrics()["constant_answer_mae"])
 
     def _deviation(self) -> float:
         """The deviation of the output relative to that of its target, of the flattest channel."""

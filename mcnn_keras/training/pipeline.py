@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,31 @@ import tensorflow as tf
 
 from ..problems.base import Problem, Sample
 from .settings import Settings
+
+
+@dataclass(frozen=True)
+class Share:
+    """The part of each batch that one of several workers simulates.
+
+    Attributes
+    ----------
+    index, count : int
+        The place of the worker, and the number of workers.
+    replicas : int
+        Devices of each worker. A step takes one batch for each of them.
+    """
+
+    index: int
+    count: int
+    replicas: int
+
+    def numbers(self, batch_size: int, count: int, step: int, chosen: Callable[[Any], Any]) -> Any:
+        """Numbers of the worker's part of the first `count` samples of each chosen batch."""
+        own = count // self.count
+        return _numbers_of(batch_size, own, step, chosen, own * self.index)
+
+
+ALL = Share(0, 1, 1)
 
 
 def stream(
@@ -34,6 +60,7 @@ def stream(
     start: int = 0,
     samples: int | None = None,
     fresh: bool = True,
+    share: Share = ALL,
 ) -> tf.data.Dataset:
     """An endless stream of batches of network inputs and targets.
 
@@ -54,6 +81,8 @@ def stream(
     fresh : bool
         True: each sample is new. False: the first `samples` are repeated in each epoch, in a new
         order.
+    share : Share
+        The worker's part of each batch; `start` is then the first number of a batch.
 
     Returns
     -------
@@ -61,6 +90,9 @@ def stream(
         (inputs, targets), each (batch, size, size, channels), float32.
     """
     numbers = tf.data.Dataset.range(start, tf.int64.max)
+    if share.count > 1:
+        numbers = share.numbers(batch_size, batch_size, start // batch_size, lambda step: step >= 0)
+        batch_size //= share.count * share.replicas
     return _batches(problem, split, batch_size, image_size, seed, samples, fresh, numbers)
 
 
@@ -153,12 +185,13 @@ def mixed_stream(
     step: int,
     samples: int | None = None,
     fresh: bool = True,
+    share: Share = ALL,
 ) -> tf.data.Dataset:
     """As `stream`, but every fourth batch has a quarter of the samples, with twice the size.
 
     Parameters
     ----------
-    problem, batch_size, image_size, seed, samples, fresh :
+    problem, batch_size, image_size, seed, samples, fresh, share :
         As for `stream`; the split is 'train'.
     step : int
         The number of the first batch.
@@ -168,14 +201,17 @@ def mixed_stream(
     tf.data.Dataset
         Of (inputs, targets).
     """
+    parts = share.count * share.replicas
     usual, large = (
-        _batches(problem, "train", size, image_size * times, seed, samples, fresh, numbers)
+        _batches(problem, "train", size // parts, image_size * times, seed, samples, fresh, numbers)
         for size, times, numbers in (
-            (batch_size, 1, _numbers_of(batch_size, batch_size, step, lambda s: s % 4 < 3)),
-            (batch_size // 4, 2, _numbers_of(batch_size, batch_size // 4, step, is_large)),
+            (batch_size, 1, share.numbers(batch_size, batch_size, step, lambda s: s % 4 < 3)),
+            (batch_size // 4, 2, share.numbers(batch_size, batch_size // 4, step, is_large)),
         )
     )
     steps = tf.data.Dataset.range(step, tf.int64.max)
+    if share.replicas > 1:
+        steps = steps.flat_map(lambda s: tf.data.Dataset.from_tensors(s).repeat(share.replicas))
     return tf.data.Dataset.choose_from_datasets(
         [usual, large], steps.map(lambda s: tf.cast(is_large(s), tf.int64))
     )
@@ -188,17 +224,24 @@ def unsharded(dataset: tf.data.Dataset) -> tf.data.Dataset:
     return dataset.with_options(options)
 
 
+def endless(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """A dataset that is known to have no end: workers need not ask one another at each step."""
+    return dataset.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+
+
 def is_large(step: Any) -> Any:
     """Whether a batch of `mixed_stream` holds large samples."""
     return step % 4 == 3
 
 
 def _numbers_of(
-    batch_size: int, count: int, step: int, chosen: Callable[[Any], Any]
+    batch_size: int, count: int, step: int, chosen: Callable[[Any], Any], first: int
 ) -> tf.data.Dataset:
-    """The numbers of the first `count` samples of each chosen batch."""
+    """The numbers of `count` samples of each chosen batch, from its sample `first` on."""
     steps = tf.data.Dataset.range(step, tf.int64.max // batch_size).filter(chosen)
-    return steps.flat_map(lambda s: tf.data.Dataset.range(s * batch_size, s * batch_size + count))
+    return steps.flat_map(
+        lambda s: tf.data.Dataset.range(s * batch_size + first, s * batch_size + first + count)
+    )
 
 
 def fixed_set(

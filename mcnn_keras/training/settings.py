@@ -12,6 +12,7 @@ from ..errors import InputError
 
 LOSSES = ("absolute", "squared", "logarithmic")
 LOSS_WEIGHTS = ("constant", "annealed", "closing")
+SCHEDULES = ("cosine", "constant")
 PRECISIONS = ("auto", "float32", "bfloat16")
 LOW = -(2**63)
 # The types of the settings, and what is too large for any machine; further limits are told with
@@ -36,6 +37,7 @@ FIELDS: dict[str, Check] = {
     "growing": flag,
     "adversarial": number(),
     "learning_rate": number(),
+    "schedule": text(),
     "precision": text(),
     "gpus": optional(whole(LOW, 2**31)),
     "seed": whole(LOW, 2**63),
@@ -81,7 +83,10 @@ class Settings:
     adversarial : float
         Weight of the adversarial loss of a discriminator; 0 for none.
     learning_rate : float
-        Learning rate of Adam after a short warm-up; it then decays to zero as a cosine.
+        Learning rate of Adam.
+    schedule : {'cosine', 'constant'}
+        'cosine': the learning rate rises in a short warm-up, then decays to zero as a cosine.
+        'constant': it stays as it is, without a warm-up.
     precision : {'auto', 'float32', 'bfloat16'}
         Precision of the network's arithmetic; 'auto' measures which is faster.
     gpus : int, optional
@@ -114,6 +119,7 @@ class Settings:
     growing: bool = False
     adversarial: float = 0.0
     learning_rate: float = 5e-4
+    schedule: str = "cosine"
     precision: str = "auto"
     gpus: int | None = None
     seed: int = 0
@@ -154,7 +160,12 @@ class Settings:
             )
         if not 0 <= self.seed < 2**31:
             raise InputError(f"seed {self.seed} must be in 0..{2**31 - 1}")
-        choices_of = {"loss": LOSSES, "loss_weights": LOSS_WEIGHTS, "precision": PRECISIONS}
+        choices_of = {
+            "loss": LOSSES,
+            "loss_weights": LOSS_WEIGHTS,
+            "schedule": SCHEDULES,
+            "precision": PRECISIONS,
+        }
         for name, choices in choices_of.items():
             if getattr(self, name) not in choices:
                 raise InputError(

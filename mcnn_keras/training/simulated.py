@@ -231,9 +231,7 @@ def _traced(problem: Any, split: str, size: int, seed: int, names: tuple[str, ..
     return tf.autograph.experimental.do_not_convert(sample)
 
 
-def _begin(
-    folder: Path, index: dict[str, Any], problem: Any, command: str
-) -> dict[str, Any]:
+def _begin(folder: Path, index: dict[str, Any], problem: Any, command: str) -> dict[str, Any]:
     """Write the index of a new set."""
     import tensorflow as tf
 

@@ -140,9 +140,7 @@ def from_disk(problem: Problem, settings: Mapping[str, Any]) -> Problem:
             "out, or simulate a set of that size"
         )
     if settings.get("mixed_sizes"):
-        raise InputError(
-            f"the training set {folder} has images of one size; leave mixed_sizes out"
-        )
+        raise InputError(f"the training set {folder} has images of one size; leave mixed_sizes out")
     return stored
 
 
