@@ -2,11 +2,13 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import zlib
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -126,10 +128,13 @@ def test_conditions_and_shapes_may_vary(tmp_path):
 def test_a_resumed_training_ends_with_the_same_weights(exact, phase_problem, tiny, tmp_path):
     """Fails where resuming, or another place of the set, changes what is learned."""
 
-    class Stop(tf.keras.callbacks.Callback):
+    class Stop(keras.callbacks.Callback):
+        steps = 0
+
         def on_train_batch_end(self, batch, logs=None):
-            if batch == 2:
-                os.kill(os.getpid(), 2)
+            self.steps += 1
+            if self.steps == 3:
+                os.kill(os.getpid(), signal.SIGINT)
 
     whole = train(phase_problem, **tiny, dataset=exact)
     run = {**tiny, "output": tmp_path / "run"}
@@ -203,17 +208,18 @@ def test_an_index_that_is_damaged_is_told(exact, tmp_path):
             TrainingSet(copy)
 
 
-def test_a_folder_of_other_things_is_left_alone(exact, phase_problem, tmp_path, monkeypatch):
+def test_a_folder_of_other_things_is_left_alone(exact, phase_problem, tmp_path):
     """Fails where a set is written into another one, or goes on with other samples."""
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match=r"other files \(notes\.txt\)"):
         simulate_set(phase_problem, tmp_path, **SET)
     with pytest.raises(InputError, match="training set with seed 3, not 4"):
         simulate_set(phase_problem, exact, exact=True, **{**SET, "seed": 4})
-    detect = Phase.detect
-    monkeypatch.setattr(Phase, "detect", lambda *given: 1.1 * detect(*given))
+    changed = Phase.from_config(phase_problem.config())
+    detect = changed.detect
+    changed.detect = lambda *given: 1.1 * detect(*given)
     with pytest.raises(InputError, match="simulated differently now"):
-        simulate_set(phase_problem, exact, exact=True, **SET)
+        simulate_set(changed, exact, exact=True, **SET)
 
 
 def test_a_checksum_is_that_of_other_programs(exact):
@@ -228,20 +234,22 @@ def test_a_checksum_is_that_of_other_programs(exact):
     assert zlib.crc32(data[start : start + size]) == crc
 
 
+WORDS = ["laplacian", "--noise", "0.02", "--samples", "12", "--test-samples", "4",
+         "--image-size", "64", "--shard-size", "5", "--output"]  # fmt: skip
+
+
+def by_tool(folder, *more):
+    done = subprocess.run(
+        [sys.executable, TOOL, *WORDS, folder, *more], capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
 def test_the_tool_and_the_command(tmp_path, small_preset, capfd):
-    """Fails where files depend on the number of processes, or `train` needs the options again."""
-    words = ["laplacian", "--noise", "0.02", "--samples", "12", "--test-samples", "4",
-             "--image-size", "64", "--shard-size", "5", "--output"]  # fmt: skip
-    for workers in (1, 2):
-        done = subprocess.run(
-            [sys.executable, TOOL, *words, tmp_path / str(workers), "--workers", str(workers)],
-            capture_output=True, text=True, timeout=240,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-    for path in (tmp_path / "1").glob("*.set"):
-        assert path.read_bytes() == (tmp_path / "2" / path.name).read_bytes()
-    run = tmp_path / "run"
-    told = ["train", "laplacian", "--dataset", str(tmp_path / "2"), "--samples", "8"]
+    """Fails where the tool loses an option, or `train` needs the options of the set again."""
+    folder, run = by_tool(tmp_path / "set", "--workers", "1"), tmp_path / "run"
+    told = ["train", "laplacian", "--dataset", str(folder), "--samples", "8"]
     told += ["--epochs", "1", "--preset", "fast", "--output", str(run)]
     with pytest.raises(SystemExit) as end:
         main(told)
@@ -249,7 +257,38 @@ def test_the_tool_and_the_command(tmp_path, small_preset, capfd):
     card = read_card(run / "model.h5")
     assert card.config["noise"] == 0.02
     assert card.training["image_size"] == 64
+    assert "12 samples; the run takes 8 of them" in capfd.readouterr().out
     with pytest.raises(SystemExit) as end:
         main([*told, "--noise", "0.03"])
     assert end.value.code == 2
     assert "noise 0.02, not 0.03" in capfd.readouterr().err
+
+
+@pytest.mark.slow
+def test_files_do_not_depend_on_who_writes_them(tmp_path):
+    """Fails where two processes, or the workers of Dask, write other samples than one process."""
+    distributed = pytest.importorskip("distributed")
+    one = by_tool(tmp_path / "one", "--workers", "1")
+    others = [by_tool(tmp_path / "two", "--workers", "2")]
+    with distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=None) as cluster:
+        address = cluster.scheduler_address
+        others.append(by_tool(tmp_path / "dask", "--scheduler", address))
+    paths = list(one.glob("*.set"))
+    assert len(paths) == 4
+    for path in paths:
+        for other in others:
+            assert path.read_bytes() == (other / path.name).read_bytes()
+
+
+def test_a_wrong_use_of_the_tool_is_told_in_one_line(tmp_path):
+    """Fails where wrong numbers or problems end in a traceback."""
+    for words, message in (
+        ([*WORDS, tmp_path / "set", "--samples", "0"], "samples is 0; it must be at least 1"),
+        (["nothing"], "nothing"),
+    ):
+        done = subprocess.run(
+            [sys.executable, TOOL, *words], capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 2
+        assert message in done.stderr
+        assert done.stderr.count("\n") == 1

@@ -112,11 +112,9 @@ def read_index(folder: str | Path) -> dict[str, Any]:
     path = Path(folder) / INDEX
     try:
         told = checks.parsed(path.read_bytes())
-        if isinstance(told, dict) and isinstance(told.get("format"), int):
-            if told["format"] > FORMAT:
-                raise InputError(
-                    f"{path} was written by a newer mcnn-keras; upgrade mcnn-keras"
-                )  # fmt: skip
+        newest = told.get("format") if isinstance(told, dict) else None
+        if isinstance(newest, int) and newest > FORMAT:
+            raise InputError(f"{path} was written by a newer mcnn-keras; upgrade mcnn-keras")
         _INDEX(told, "")
     except OSError as error:
         raise InputError(

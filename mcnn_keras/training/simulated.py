@@ -239,10 +239,11 @@ def _begin(folder: Path, index: dict[str, Any], problem: Any, command: str) -> d
     from ..physics import arrays
 
     traced: list[Any] = []
-    first = tf.constant([index["seed"], 0], tf.int64)
+    # For a seed that is not known: the shapes that all samples have in common.
     tf.function(
-        lambda: traced.append(problem.sample(first, index["image_size"], "train")), autograph=False
-    ).get_concrete_function()
+        lambda seed: traced.append(problem.sample(seed, index["image_size"], "train")),
+        input_signature=[tf.TensorSpec((2,), tf.int64)], autograph=False,
+    ).get_concrete_function()  # fmt: skip
     sample = traced[0]
     varying = {n: v for n, v in sample.conditions.items() if arrays.is_tensor(v)}
     now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
