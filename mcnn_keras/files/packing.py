@@ -40,8 +40,10 @@ def packed(arrays: Sequence[np.ndarray], rounded: bool) -> bytes:
         head = struct.pack(f"<BB{array.ndim}I", levels is not None, array.ndim, *array.shape)
         blocks.append(head + (array.tobytes() if levels is None else levels))
     # Numbers of two bytes compress better with their high bytes together, and floats no worse.
-    return imagecodecs.blosc_encode(
-        b"".join(blocks), level=1, compressor="zstd", shuffle=1, typesize=2 if rounded else 4
+    return bytes(
+        imagecodecs.blosc_encode(
+            b"".join(blocks), level=1, compressor="zstd", shuffle=1, typesize=2 if rounded else 4
+        )
     )
 
 
@@ -85,13 +87,15 @@ def unpacked(block: bytes) -> list[np.ndarray]:
 
 def _levels(array: np.ndarray) -> bytes | None:
     """The channels' steps and lowest values, and the 16-bit multiples; None if they do not fit."""
-    planes = np.array(np.moveaxis(array, -1, 0)).reshape(array.shape[-1], -1)
-    missing = np.isnan(planes)
-    some = bool(missing.any())
+    planes = np.array(np.moveaxis(array, -1, 0), order="C").reshape(array.shape[-1], -1)
+    missing, some = np.zeros(0, bool), not np.isfinite(planes.min() + planes.max())
     if some:
+        missing = np.isnan(planes)
         planes[missing.all(1)] = 0.0  # a frame that is missing as a whole
     with np.errstate(over="ignore", invalid="ignore"):
-        low, high = np.nanmin(planes, 1), np.nanmax(planes, 1)
+        # Those that leave out NaN take several times as long.
+        least, most = (np.nanmin, np.nanmax) if some else (np.min, np.max)
+        low, high = least(planes, 1), most(planes, 1)
         deviation = np.nanstd(planes, 1) if some else planes.std(1)
         deviation = np.minimum(deviation, [_robust(plane) for plane in planes])
         constant = high == low
@@ -105,7 +109,8 @@ def _levels(array: np.ndarray) -> bytes | None:
     if not fit.all():
         return None
     levels = np.round(planes / step[:, None]) - first[:, None]
-    levels[missing] = MISSING
+    if some:
+        levels[missing] = MISSING
     return told.astype("<f4").tobytes() + levels.astype("<u2").tobytes()
 
 
