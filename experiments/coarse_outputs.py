@@ -1,7 +1,7 @@
 """Where coarse outputs make a training faster or safer: one change of the network at a time.
 
     pip install ".[pictures]"
-    python experiments/coarse_outputs.py                          # about three hours on two cores
+    python experiments/coarse_outputs.py                  # hours; each training takes up to minutes
     python experiments/coarse_outputs.py --only laplacian/light laplacian/light/sigmoid
 
 Each variant is trained with its coarse outputs (MCNN) and without (U-Net), from the same seeds, for

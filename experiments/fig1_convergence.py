@@ -1,7 +1,7 @@
 """Figure 1 of the paper: the speed with which an MCNN and a U-Net learn to invert a Laplacian.
 
     pip install ".[pictures]"
-    python experiments/fig1_convergence.py                                       # one hour
+    python experiments/fig1_convergence.py          # 1 h 45 min on two busy cores
     python experiments/fig1_convergence.py --preset light --output runs/fig1_light
 
 Both networks start from the same seeds, with the same fresh pictures of 128x128, optimiser and

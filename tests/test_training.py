@@ -236,10 +236,8 @@ def test_a_constant_learning_rate_is_constant_from_the_first_step(tiny):
     assert set(rates["constant"]) == {2e-3}
     assert rates["cosine"][-1] < 1e-6
     # Adam's first step is the learning rate times the sign of the gradient.
-    run = train(Blur(), **tiny | {"samples": tiny["batch_size"], "epochs": 1, "schedule": "constant",
-                                  "learning_rate": 1e-2})  # fmt: skip
-    start = train(Blur(), **tiny | {"samples": tiny["batch_size"], "epochs": 1, "schedule": "constant",
-                                    "learning_rate": 1e-12})  # fmt: skip
+    one = {**tiny, "samples": tiny["batch_size"], "epochs": 1, "schedule": "constant"}
+    run, start = (train(Blur(), **{**one, "learning_rate": rate}) for rate in (1e-2, 1e-12))
     moved = [np.abs(x - y).max() for x, y in zip(weights(run), weights(start), strict=True)]
     np.testing.assert_allclose(max(moved), 1e-2, rtol=1e-2)
 
