@@ -46,7 +46,7 @@ FAULTS = (OSError, http.client.HTTPException, ValueError)
 
 
 class Gone(Exception):
-    """The server does not have the picture, or what it has is none."""
+    """The server does not have the picture, or sends something else."""
 
 
 def main(arguments):
@@ -55,7 +55,7 @@ def main(arguments):
         if not getattr(arguments, what) >= least:
             raise InputError(f"--{what} is {getattr(arguments, what)}; give {least:g} or more")
     if "{name}" not in arguments.url or not re.match(r"https?://", arguments.url):
-        raise InputError(f"--url {arguments.url} is no address with {{name}}; {URL} is one")
+        raise InputError(f"--url {arguments.url} is not an address with {{name}}, such as {URL}")
     names = read_list(arguments.list)
     folder = arguments.output
     with locked(folder, inside=True):
@@ -72,7 +72,7 @@ def main(arguments):
     fetched = len(missing) - len(gone) - len(failed)
     print(f"{folder}: {fetched} pictures fetched, {kept} there already")
     if gone:
-        print(f"Warning: {len(gone)} cannot be had: {shown(gone)}", file=sys.stderr)
+        print(f"Warning: {len(gone)} are not on the server: {shown(gone)}", file=sys.stderr)
     if failed:
         raise InputError(
             f"{len(failed)} of {len(names)} pictures were not fetched: {shown(failed)}; run it "
@@ -96,7 +96,7 @@ def read_list(path):
     for name in names:
         if not NAME.fullmatch(name):
             raise InputError(
-                f"{path} holds {name[:80]!r}, which is no name; a line such as "
+                f"{path} holds {name[:80]!r}, which is not a name; a line such as "
                 "train/0a1b2c3d4e5f6071 is expected"
             )
     if not names:
@@ -240,7 +240,7 @@ def size_of(data):
             picture.load()
             return picture.size
     except Exception as error:  # of whatever type the decoder raises
-        raise ValueError(f"it is no whole image: {reason(error)}") from None
+        raise ValueError(f"it is not a whole image: {reason(error)}") from None
 
 
 def seconds_of(told):

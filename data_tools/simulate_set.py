@@ -32,6 +32,7 @@ from mcnn_keras.cli.sections import SectionedCommand
 from mcnn_keras.errors import InputError
 
 SHARD_SIZE = 1000
+ANSWER = 20  # seconds for a scheduler
 
 
 @dataclass
@@ -91,6 +92,7 @@ def write(name, options, asked):
     import_tensorflow()
     from mcnn_keras.training.simulated import simulate_set
 
+    options.begin({})  # what `train` would choose: for the phase, its input
     run = None
     if asked.scheduler is not None:
         run = by_dask(asked.scheduler)
@@ -157,7 +159,7 @@ def by_dask(address):
 
     def run(tasks):
         try:
-            client = distributed.Client(address, timeout=20)
+            client = distributed.Client(address, timeout=ANSWER)
         except OSError as error:
             raise InputError(
                 f"no Dask scheduler answers at {address} ({error}); start one, or leave "

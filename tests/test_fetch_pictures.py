@@ -153,7 +153,7 @@ def test_what_cannot_be_had_is_told(server, fetch, tmp_path):
     names = list(server.pictures)
     done = fetch(names=[*names[:2], "train/none"])
     assert done.returncode == 0
-    assert "1 cannot be had: train/none (HTTP 404)" in done.stderr
+    assert "1 are not on the server: train/none (HTTP 404)" in done.stderr
     assert server.asked["train/none"] == 1
     server.faults = {names[2]: [500] * 9, names[3]: ["cut, no length"] * 9}
     done = fetch("--retries", "2")
@@ -167,8 +167,9 @@ def test_what_cannot_be_had_is_told(server, fetch, tmp_path):
 
 @pytest.mark.parametrize(
     ("names", "options", "message"),
-    [(["../../etc/passwd"], (), "no name"), (["/etc/passwd"], (), "no name"), (["#"], (), "empty"),
-     (None, ("--workers", "0"), "--workers is 0"), (None, ("--url", "here"), "no address")],
+    [(["../../etc/passwd"], (), "not a name"), (["/etc/passwd"], (), "not a name"),
+     (["#"], (), "empty"),
+     (None, ("--workers", "0"), "--workers is 0"), (None, ("--url", "here"), "not an address")],
 )  # fmt: skip
 def test_wrong_input_is_told_in_one_line(fetch, names, options, message, tmp_path):
     """Fails where a name leads out of the folder, or wrong options end in a traceback."""

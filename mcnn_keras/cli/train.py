@@ -164,7 +164,7 @@ def run_training(
             tell.done(f"{run.output} holds no run yet: a new one is started")
     if started is None and run.dataset is not None:
         started = _config_of_set(run.dataset, name)
-    elif started is None:
+    if started is None:
         for line in options.begin(settings):
             tell.done(line)
     problem = described(name, options, started)

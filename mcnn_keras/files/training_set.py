@@ -97,7 +97,7 @@ def difference(kept: Any, asked: Any, name: str = "") -> str:
     if not (isinstance(kept, Mapping) and isinstance(asked, Mapping)):
         return f"{name} {kept}, not {asked}"
     key = next(k for k in [*kept, *asked] if kept.get(k) != asked.get(k))
-    inner = name if key in ("name", "config") else f"{name} {key}".strip()
+    inner = {"name": name, "config": ""}.get(key, f"{name} {key}".strip())
     return difference(kept.get(key), asked.get(key), inner)
 
 
@@ -112,8 +112,8 @@ def read_index(folder: str | Path) -> dict[str, Any]:
     path = Path(folder) / INDEX
     try:
         told = checks.parsed(path.read_bytes())
-        newest = told.get("format") if isinstance(told, dict) else None
-        if isinstance(newest, int) and newest > FORMAT:
+        version = told.get("format") if isinstance(told, dict) else None
+        if isinstance(version, int) and version > FORMAT:
             raise InputError(f"{path} was written by a newer mcnn-keras; upgrade mcnn-keras")
         _INDEX(told, "")
     except OSError as error:

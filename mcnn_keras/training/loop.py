@@ -130,8 +130,8 @@ def train(
     alone = contextlib.nullcontext()
     lock = alone if folder is None else locked(folder.path, inside=True)
     try:
-        others = alone if workers.chief else hidden()
-        with workers.ending_together(), lock, others, faults_told(problem):
+        quiet = alone if workers.chief else hidden()
+        with workers.ending_together(), lock, quiet, faults_told(problem):
             run = _train(problem, chosen, folder, resume, workers, callbacks)
             workers.any(False)  # the others stay until the chief has written its files
     except (MemoryError, tf.errors.ResourceExhaustedError):
@@ -159,9 +159,7 @@ def _train(
     keras.utils.set_random_seed(settings.seed)
     with workers.strategy.scope():
         model = build_model(network, precision)
-        before = None
-        if settings.start is not None:
-            before = start_from(model, settings.start)
+        before = None if settings.start is None else start_from(model, settings.start)
         optimizer = Adam(schedule(settings))
         optimizer.build(model.trainable_variables)
         adversary = None

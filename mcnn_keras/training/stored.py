@@ -45,7 +45,7 @@ class Stored(Problem):
     Raises
     ------
     InputError
-        If it is no complete set, or the set of another problem.
+        If the set is not complete, or is that of another problem.
     """
 
     def __init__(self, problem: Problem, folder: str | Path) -> None:
