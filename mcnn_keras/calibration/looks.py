@@ -11,7 +11,6 @@ import tensorflow as tf
 
 from ..errors import NotFinite
 from ..files import Axis
-from ..focal_series.agreement import agreement
 from ..focal_series.refinement import refined_wave
 from ..focal_series.series import FocalSeries
 from ..inference.predict import computed
@@ -21,6 +20,7 @@ from ..inference.uncertain import UncertainEngine
 from ..models import AnyPlanes, Frames
 from ..models.calibration import SMALLEST
 from ..models.normalization import Contrast
+from ..physics.agreement import agreement
 from ..physics.disturbances import disturbed
 from ..problems.any_phase import instrument_of
 from ..problems.base import Problem, Sample
