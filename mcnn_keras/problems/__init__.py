@@ -157,7 +157,9 @@ def forward_of(
     ):
         return None
     if problem is None and not own and name not in offered():
-        raise InputError(f"the problem {name!r} is known to the code alone that defines it")
+        raise InputError(
+            f"the problem {name!r} is not installed here, as an entry point of {ENTRY_POINTS}"
+        )
     start()
     from .base import as_problem, simulates, simulator
 
