@@ -107,8 +107,8 @@ def execute(
         Called with each written file, also if other jobs fail.
     forward_of : callable, optional
         Takes the model's card and returns its forward model, as `mcnn_keras.problems.forward_of`:
-        it simulates the images of each result, which are compared with the measured ones. Phase
-        models for given planes need none.
+        it simulates the images of results, see `mcnn_keras.inference.consistency`. Phase models for
+        given planes need none.
     **options
         See `Options`.
 
