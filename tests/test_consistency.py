@@ -121,7 +121,8 @@ class TestPhase:
         (line,) = (line for line in told if "agreement" in line)
         assert "of image 3 (counted from 0), the worst of 5; median 0.99" in line
         (warning,) = (line for line in told if line.startswith("Warning: "))
-        assert "in.tif, image 3 (counted from 0), the worst of 5: images simulated" in warning
+        place = "in.tif, image 3 (counted from 0; 1 of 5 are too low): images simulated from this"
+        assert place in warning
 
     def test_of_a_long_stack_some_are_simulated(self, card, phase, tmp_path, monkeypatch):
         """Fails where a long recording is simulated as a whole, or it is not said how many are."""

@@ -180,27 +180,29 @@ class Consistency:
         worst = min(known, key=lambda n: known[n])
         least = known[worst]
         not_told = UNPROVED if self.phase else LOWERED
-        which, found = "", f"{least:.3f}"
+        place, found = f"{source}", f"{least:.3f}"
+        below = self._below([*known.values()])
         if count > 1:
-            of = f"{len(known)}" + f" that were looked at, of {count}" * (len(known) < count)
-            which = f"image {worst} (counted from 0), the worst of {of}"
-            found += f" of {which}; median {np.median([*known.values()]):.3f}"
+            looked = f"{len(known)}" + f" that were looked at, of {count}" * (len(known) < count)
+            found += (
+                f" of {image}, the worst of {looked}; median {np.median([*known.values()]):.3f}"
+            )
+            place += f", {image}, the worst of {below} that are too low of {len(known)}"
         lines = [f"{source}: agreement with the images {found} (1 is perfect; {not_told})"]
-        if self._doubtful(list(known.values())):
-            place = f"{source}, {which}" if which else f"{source}"
+        if below:
             lines.append(f"{WARNING}{place}: {doubt(least, self.phase)}")
         return lines
 
-    def _doubtful(self, scores: Sequence[float]) -> bool:
-        """Whether more images contradict their results than do in the training by chance."""
+    def _below(self, scores: Sequence[float]) -> int:
+        """How many images contradict their results; 0 if it may be chance, as in the training."""
         limit = self.least
         if limit is None:
-            return False
+            return 0
         below = sum(score < limit for score in scores)
         calibrated = "least agreement" in self.card.calibration
         expected = UNUSUAL * len(scores)
         chance = expected + 3 * expected**0.5 if calibrated and len(scores) > FEW else 0.0
-        return below > chance or min(scores) < min(limit, POOR) / 2
+        return below if below > chance or min(scores) < min(limit, POOR) / 2 else 0
 
 
 def correlations(found: np.ndarray, image: np.ndarray) -> list[float]:
