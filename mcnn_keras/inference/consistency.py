@@ -184,10 +184,11 @@ class Consistency:
         below = self._below([*known.values()])
         if count > 1:
             looked = f"{len(known)}" + f" that were looked at, of {count}" * (len(known) < count)
+            median = np.median([*known.values()])
             found += (
-                f" of {image}, the worst of {looked}; median {np.median([*known.values()]):.3f}"
+                f" of image {worst} (counted from 0), the worst of {looked}; median {median:.3f}"
             )
-            place += f", {image}, the worst of {below} that are too low of {len(known)}"
+            place += f", image {worst} (counted from 0; {below} of {len(known)} are too low)"
         lines = [f"{source}: agreement with the images {found} (1 is perfect; {not_told})"]
         if below:
             lines.append(f"{WARNING}{place}: {doubt(least, self.phase)}")
