@@ -281,6 +281,16 @@ class Failing(Doubling):
         raise RuntimeError("no lens")
 
 
+class Blind(Doubling):
+    def observe(self, target, seed):
+        return np.nan * target
+
+
+class Small(Doubling):
+    def observe(self, target, seed):
+        return target[:-2]
+
+
 class Own(Doubling, mcnn.Problem):
     def sample(self, seed, size, split="train"):
         return None
@@ -319,7 +329,14 @@ class TestOwnProblems:
         assert any("agreement with the images " in line for line in told)
 
     @pytest.mark.parametrize(
-        ("cls", "reason"), [(Failing, "no lens"), (Own, "noise_free"), (None, "not installed here")]
+        ("cls", "reason"),
+        [
+            (Failing, "no lens"),
+            (Blind, "NaN"),
+            (Small, "gives (62, 64, 1), not (64, 64, 1)"),
+            (Own, "noise_free"),
+            (None, "not installed here"),
+        ],
     )
     def test_what_cannot_be_simulated_is_told_in_a_line(
         self, cls, reason, installed, tmp_path, rng

@@ -131,6 +131,8 @@ class Consistency:
             found = np.asarray(self.forward.simulate(np.moveaxis(np.asarray(answers), 0, -1)))
             if found.shape != image.shape:
                 raise ValueError(f"the forward model gives {found.shape}, not {image.shape}")
+            if not np.isfinite(found).all():
+                raise ValueError("the simulated images have pixels that are NaN or infinite")
         except Exception as error:  # whatever the code of a user's problem raises
             self._left_out(error)
             return None
