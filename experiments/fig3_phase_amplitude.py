@@ -1,12 +1,12 @@
 """Figure 3 of the paper: phase and amplitude from 4, 8, 10 and 32 planes.
 
-    python experiments/fig3_phase_amplitude.py --counts 8 32            # 75 minutes a network
-    python experiments/fig3_phase_amplitude.py --counts                 # the shipped model: 6 minutes
+    python experiments/fig3_phase_amplitude.py --counts 8 32          # 75 minutes a network
+    python experiments/fig3_phase_amplitude.py --counts               # the shipped model: 6 minutes
 
 The shipped model for any planes, at the paper's exponential planes and with the optics of its HeLa
-cells (0.525 um in oil of 1.518, aperture 1.35, 0.1625 um pixels); and networks for --counts of these
-planes alone, with bottleneck cells and 3 coarse branches, which are trained in runs/ if they do not
-exist. Prints errors of phase and amplitude and the time on unseen simulated cells, also for
+cells (0.525 um in oil of 1.518, aperture 1.35, 0.1625 um pixels); and networks for --counts of
+these planes alone, with bottleneck cells and 3 coarse branches, which are trained in runs/ if they
+do not exist. Prints errors of phase and amplitude and the time on unseen simulated cells, also for
 multi-focus transport of intensity and amplitude projections from 50 planes (-500 to 500 um).
 Wanted: the network with 32 planes at or below multi-focus transport of intensity. Also prints
 errors by spatial frequency: slow changes of phase hardly show in planes near focus.

@@ -49,6 +49,9 @@ def test_the_rim_of_a_stop_is_found(rng):
     hole = np.ones((64, 64, 2), np.float32)
     hole[20:40, 20:40] = 0  # an object, which no border cuts
     assert lit_field(hole) is None
+    edges = np.ones((64, 64, 2), np.float32)
+    edges[:20, :30, 0] = edges[40:, 20:50, 1] = 0  # light that an object spreads, by planes
+    assert lit_field(edges) is None
 
 
 def test_planes_have_the_same_energy_inside_the_stop():

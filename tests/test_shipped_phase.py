@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import tifffile
+from scipy import ndimage
 
 from mcnn_keras import Optics, load
 from mcnn_keras.cli import main
@@ -80,7 +81,8 @@ def test_a_stack_needs_no_training(tmp_path, capfd):
     """Fails where the command of any planes takes no shipped model, or its answer is no phase."""
     optics = Optics(0.65, 0.312, 0.45)
     y, x = np.mgrid[:160, :160] / 160 - 0.5
-    truth = 2.0 * np.exp(-40 * (x**2 + 2 * y**2)) - 1.0 * np.exp(-200 * ((x - 0.2) ** 2 + y**2))
+    texture = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=(160, 160)), 6)
+    truth = np.exp(-40 * (x**2 + 2 * y**2)) + 0.3 * texture / texture.std()
     wave = np.exp(1j * np.pad(truth, 64, mode="symmetric")).astype(np.complex64)
     images = defocus_stack(wave, [39.0, -88.0], optics)[64:-64, 64:-64]
     tifffile.imwrite(tmp_path / "in.tif", np.moveaxis(images, -1, 0))

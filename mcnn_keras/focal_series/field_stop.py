@@ -10,6 +10,8 @@ from .series import FocalSeries
 DARK, SMOOTH = 0.25, 2.0
 # The least share of the field that counts as a rim, and the least that must be lit.
 LEAST, LIT = 0.002, 0.1
+# A stop is dark in all planes, an object where its light is spread: the least share of a dark area.
+COMMON = 0.5
 # Pixels inside the stop's edge that are left out for its diffraction, and pixels of the fade.
 EDGE, FADE = 3, 8
 
@@ -30,16 +32,19 @@ def lit_field(images: np.ndarray) -> np.ndarray | None:
     from scipy import ndimage
 
     least = np.full(images.shape[:2], np.inf, np.float32)
+    most = np.zeros_like(least)
     for plane in range(images.shape[2]):
         image = ndimage.gaussian_filter(images[..., plane].astype(np.float32), SMOOTH)
         bright = float(np.percentile(image, 90))
         if not bright > 0:
             return None
         least = np.minimum(least, image / bright)
-    dark = least < DARK
-    labels, _ = ndimage.label(dark)
-    border = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
-    rim = np.isin(labels, np.unique(border[border > 0]))
+        most = np.maximum(most, image / bright)
+    labels, _ = ndimage.label(least < DARK)
+    border = np.unique([*labels[0], *labels[-1], *labels[:, 0], *labels[:, -1]])
+    border = border[border > 0]
+    common = ndimage.mean(most < DARK, labels, border)
+    rim = np.isin(labels, border[np.asarray(common) >= COMMON])
     lit = ndimage.binary_erosion(~rim, iterations=EDGE, border_value=1)
     if rim.mean() < LEAST or lit.mean() < LIT:
         return None
