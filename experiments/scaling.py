@@ -22,6 +22,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import namedtuple
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -39,19 +40,19 @@ ASSUMED = {
 }
 BATCH, SAMPLES = 8, 4  # of a step: for each accelerator, and in the measured ones
 COUNTS = (1, 8, 64, 512)
-# Problem and preset; width of the measured images; samples, pixels of a sample in the paper, bytes
-# to read for it, and what the paper tells of its time, on two GTX 1080 Ti.
+# `size` is the width of the images measured here; `pixels` of a sample, `read` bytes for it, and
+# `told`, of the time on two GTX 1080 Ti, are the paper's.
+Training = namedtuple("Training", "problem preset size samples pixels read told")
 TRAININGS = {
-    "phase (Fig. 2)": ("phase", "paper", 256, 2048 * 32, 1024**2, 1024**2, "a few hours"),
-    "reflection (Fig. 4)": (
-        "reflection", "paper-bottleneck", 256, 768 * 256, 640 * 384,
-        3 * (640 * 360 + 1280 * 720), "half a day",
-    ),
-    "denoising (Fig. 5)": (
-        "denoise", "paper", 256, 2048 * 4096, 512**2, 512**2, "about one week",
-    ),
+    "phase (Fig. 2)":
+        Training("phase", "paper", 256, 2048 * 32, 1024**2, 1024**2, "a few hours"),
+    "reflection (Fig. 4)":
+        Training("reflection", "paper-bottleneck", 256, 768 * 256, 640 * 384,
+                 3 * (640 * 360 + 1280 * 720), "half a day"),
+    "denoising (Fig. 5)":
+        Training("denoise", "paper", 256, 2048 * 4096, 512**2, 512**2, "about one week"),
 }  # fmt: skip
-PAPERS = (2, 11.3e12 / 3)  # accelerators, and convolutions of each: the same share of the nominal
+PAPERS = 2 * 11.3e12 / 3  # convolutions of the paper's accelerators, of the nominal rate as above
 FRAMES, FRAME = 10**9, 128
 CHECKED = {"light": 4, "paper": 2}  # presets, and samples of a step for each worker
 SMALL, LARGE = 2**10, 2**24  # numbers in the arrays of which the formula's constants come
@@ -79,37 +80,26 @@ def trainer(strategy, problem, batch, size, preset):
     """A run that has not begun."""
     import keras
 
-    import mcnn_keras as mcnn
-    from mcnn_keras.training import loop
-    from mcnn_keras.training.build import build_model, first_sample, network_arguments
-    from mcnn_keras.training.optimizer import Adam
-    from mcnn_keras.training.workers import Workers
+    from mcnn_keras.training import build, loop, optimizer, settings, workers
 
     keras.utils.set_random_seed(0)
-    settings = mcnn.Settings(
-        image_size=size, batch_size=batch, samples=batch, preset=preset, precision="float32"
-    )
-    network = network_arguments(problem, settings, first_sample(problem, settings))
+    told = settings.Settings(image_size=size, batch_size=batch, samples=batch, preset=preset)
+    network = build.network_arguments(problem, told, build.first_sample(problem, told))
     with strategy.scope():
-        model = build_model(network, "float32")
-        optimizer = Adam(settings.learning_rate)
-        optimizer.build(model.trainable_variables)
-    return loop.Trainer(problem, settings, Workers(strategy), model, optimizer, None)
+        model = build.build_model(network, "float32")
+        adam = optimizer.Adam(told.learning_rate)
+        adam.build(model.trainable_variables)
+    return loop.Trainer(problem, told, workers.Workers(strategy), model, adam, None)
 
 
-# -- what a training costs on this machine
-
-
-def profiled(compute, *shapes):
+def profiled(compute, shape):
     """Operations that TensorFlow's profiler counts: two for a multiplication with addition."""
     import tensorflow as tf
     from tensorflow.python.profiler import model_analyzer, option_builder
 
-    function = tf.function(compute, autograph=False)
-    graph = function.get_concrete_function(*(tf.TensorSpec(shape) for shape in shapes)).graph
-    options = option_builder.ProfileOptionBuilder.float_operation()
-    options["output"] = "none"
-    return model_analyzer.profile(graph, options=options).total_float_ops
+    function = tf.function(compute, autograph=False).get_concrete_function(tf.TensorSpec(shape))
+    options = {**option_builder.ProfileOptionBuilder.float_operation(), "output": "none"}
+    return model_analyzer.profile(function.graph, options=options).total_float_ops
 
 
 def by_hand(model, shape):
@@ -119,8 +109,9 @@ def by_hand(model, shape):
     fixed = keras.models.clone_model(model, input_tensors=keras.Input(shape))
     total = 0
     for layer in fixed.layers:
-        if "Conv" in type(layer).__name__:  # each weight of a kernel is used once for each place
-            places = layer.input if "Transpose" in type(layer).__name__ else layer.output
+        kind = type(layer).__name__
+        if "Conv" in kind:  # each number of a kernel is used once for each place
+            places = layer.input if "Transpose" in kind else layer.output
             total += 2 * int(np.prod(layer.kernel.shape)) * places.shape[1] * places.shape[2]
     return total
 
@@ -133,10 +124,10 @@ def measured(training, repeats):
     from mcnn_keras.training.optimizer import apply_clipped
     from mcnn_keras.training.pipeline import stream
 
-    name, preset, size, *_ = TRAININGS[training]
-    problem = problem_of(name)
-    run = trainer(choose_strategy(0), problem, SAMPLES, size, preset)
-    batches = iter(stream(problem, "train", SAMPLES, size, 0))
+    of = TRAININGS[training]
+    problem = problem_of(of.problem)
+    run = trainer(choose_strategy(0), problem, SAMPLES, of.size, of.preset)
+    batches = iter(stream(problem, "train", SAMPLES, of.size, 0))
     first = next(batches)
     shape, weights = tuple(first[0].shape[1:]), run.model.trainable_variables
 
@@ -156,7 +147,7 @@ def measured(training, repeats):
     step = seconds(lambda: run._advance(first), repeats)
     rates.append(convolution_rate())  # a shared machine is not always as fast
     row = {
-        "image": shape, "pixels": shape[0] * shape[1], "weights": run.model.count_params(),
+        "image": shape, "times as large in the paper": of.pixels / (shape[0] * shape[1]),
         "operations": profiled(gradients, (1, *shape)),
         "forward": profiled(lambda images: run.model(images), (1, *shape)),
         "by hand": by_hand(run.model, shape),
@@ -166,8 +157,7 @@ def measured(training, repeats):
         "simulating, s a sample": simulated,
         "convolutions here, operations a second": float(np.mean(rates)),
     }  # fmt: skip
-    rate = row["operations"] / row["computing, s a sample"]
-    return {**row, SHARE: rate / np.mean(rates)}
+    return row | {SHARE: row["operations"] / row["computing, s a sample"] / np.mean(rates)}
 
 
 def measured_frames(repeats):
@@ -191,9 +181,6 @@ def measured_frames(repeats):
     }  # fmt: skip
 
 
-# -- what it would cost on accelerators
-
-
 def all_reduce(size, count, bandwidth, latency):
     """Seconds of a ring all-reduce of so many bytes."""
     return 2 * (count - 1) / count * size / bandwidth + 2 * (count - 1) * latency
@@ -202,14 +189,13 @@ def all_reduce(size, count, bandwidth, latency):
 def parts_of_step(training, row, count, assumed):
     """Seconds of the parts of a step on a number of accelerators."""
     rate, cores, bandwidth, latency, files = assumed.values()
-    *_, pixels, read, _ = TRAININGS[training]
-    larger = pixels / row["pixels"]
+    larger = row["times as large in the paper"]
     cores = cores / len(os.sched_getaffinity(0))
     operations = larger * row["operations"] / row[SHARE]
     return {
         "computing": BATCH * operations / rate,
         "simulating": BATCH * larger * row["simulating, s a sample"] / cores,
-        "reading": BATCH * read * count / files,
+        "reading": BATCH * TRAININGS[training].read * count / files,
         "reducing": all_reduce(row["gradient bytes"], count, bandwidth, latency),
     }
 
@@ -217,15 +203,8 @@ def parts_of_step(training, row, count, assumed):
 def hours(training, row, count, assumed=ASSUMED):
     """Of the whole training."""
     *overlapping, reducing = parts_of_step(training, row, count, assumed).values()
-    steps = TRAININGS[training][3] / (BATCH * count)
+    steps = TRAININGS[training].samples / (BATCH * count)
     return steps * (max(overlapping) + reducing) / 3600
-
-
-def hours_of_paper(training, row):
-    """Of the computing alone, on the accelerators of the paper."""
-    count, rate = PAPERS
-    computing = parts_of_step(training, row, 1, ASSUMED)["computing"] * ASSUMED[RATE] / rate
-    return TRAININGS[training][3] / (BATCH * count) * computing / 3600
 
 
 def hours_of_frames(row, count, assumed=ASSUMED):
@@ -240,16 +219,11 @@ def hours_of_frames(row, count, assumed=ASSUMED):
     }
 
 
-# -- two processes on this machine
-
-
 def start_workers(rounds, steps):
     """Two processes, each on a core of its own; returns what the first one has measured."""
     with socket.create_server(("", 0)) as one, socket.create_server(("", 0)) as other:
         addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in (one, other)]
     cores = sorted(os.sched_getaffinity(0))[:2]
-    if len(cores) < 2:
-        raise SystemExit("two processes need two cores, and one is here")
     processes = []
     for index, core in enumerate(cores):
         task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
@@ -290,9 +264,9 @@ def worker(rounds, steps):
     small, large = (seconds(sums(size), 15) for size in (SMALL, LARGE))
     found = {"bandwidth": 4 * (LARGE - SMALL) / (large - small), "latency": small / 2}
     for preset, batch in CHECKED.items():
-        alone = trainer(tf.distribute.OneDeviceStrategy("/cpu:0"), problem_of("phase"), batch, 128,
-                        preset)  # fmt: skip
-        together = trainer(strategy, problem_of("phase"), 2 * batch, 128, preset)
+        problem, core = problem_of("phase"), tf.distribute.OneDeviceStrategy("/cpu:0")
+        alone = trainer(core, problem, batch, 128, preset)
+        together = trainer(strategy, problem, 2 * batch, 128, preset)
         ready = [[next(batches) for _ in range(2)]
                  for batches in (iter(alone._batches()), iter(together._batches()))]  # fmt: skip
         weights = sum(int(np.prod(v.shape)) for v in alone.model.trainable_variables)
@@ -330,9 +304,6 @@ def compared(checked):
     return rows
 
 
-# -- tables, as scaling.md holds them
-
-
 def hour(value):
     return f"{value:,.0f} h" if value >= 10 else f"{value:.2g} h"
 
@@ -343,10 +314,11 @@ def show(title, columns, rows):
         print(f"| {' | '.join(str(cell) for cell in row)} |")
 
 
-def show_all(rows, frames, checked, pair):
+def show_all(rows, frames, checked):
     show("Measured here", (
         "training", "image measured", "gradients", "operations a sample", "forward: profiler, by "
-        "hand", f"step of {SAMPLES}", "of the convolution rate", "updating the weights", "simulating a sample",
+        "hand", f"step of {SAMPLES}", "of the convolution rate", "updating the weights",
+        "simulating a sample",
     ), [(
         name, "x".join(map(str, row["image"][:2])), f"{row['gradient bytes'] / 1e6:.0f} MB",
         f"{row['operations'] / 1e9:.1f} G",
@@ -359,12 +331,11 @@ def show_all(rows, frames, checked, pair):
         "training", "pixels", "operations a sample", "samples", "1 accelerator", "64",
         "steps on 64", "two GTX 1080 Ti", "the paper's time on these",
     ), [(
-        name, f"{TRAININGS[name][4]:,}",
-        f"{row['operations'] * TRAININGS[name][4] / row['pixels'] / 1e9:.0f} G",
-        f"{TRAININGS[name][3]:,}", *(hour(hours(name, row, n)) for n in (1, 64)),
-        TRAININGS[name][3] // (BATCH * 64), hour(hours_of_paper(name, row)),
-        TRAININGS[name][-1],
-    ) for name, row in rows.items()])  # fmt: skip
+        name, f"{of.pixels:,}", f"{work / 1e9:.0f} G", f"{of.samples:,}",
+        *(hour(hours(name, row, n)) for n in (1, 64)), of.samples // BATCH // 64,
+        hour(of.samples * work / row[SHARE] / PAPERS / 3600), of.told,
+    ) for name, row in rows.items() for of in [TRAININGS[name]]
+      for work in [row["operations"] * row["times as large in the paper"]]])  # fmt: skip
     of_frames = [hours_of_frames(frames, n) for n in (1, 64)]
     show(f"{FRAMES:,} frames of {FRAME}x{FRAME}", ("", "1 accelerator", "64"), [
         *((part, *(hour(each[part]) for each in of_frames)) for part in of_frames[0]),
@@ -398,7 +369,7 @@ def show_all(rows, frames, checked, pair):
           ("alone", "formula", "all-reduce", "predicted", "together")),
         "{:+.0%} ({:+.0%} to {:+.0%})".format(*row["off"]), f"{1e3 * row['at once, s']:.0f} ms",
         f"{row['off, both at once and measured all-reduce']:+.0%}",
-    ) for name, row in pair.items()])  # fmt: skip
+    ) for name, row in compared(checked).items()])  # fmt: skip
     print(f"\nLoopback: {checked['bandwidth'] / 1e9:.2f} GB/s, {1e3 * checked['latency']:.2f} ms")
 
 
@@ -418,18 +389,16 @@ def main():
 
     began = time.monotonic()
     checked = start_workers(given.rounds, given.steps)
-    pair = compared(checked)
     rows = {name: measured(name, given.repeats) for name in TRAININGS}
     frames = measured_frames(given.repeats)
-    show_all(rows, frames, checked, pair)
+    show_all(rows, frames, checked)
     print(f"\n{(time.monotonic() - began) / 60:.0f} minutes")
     given.output.mkdir(parents=True, exist_ok=True)
     found = {
         "assumed": ASSUMED, "cores": len(os.sched_getaffinity(0)), "measured": rows,
-        "frames": {**frames, **{str(n): hours_of_frames(frames, n) for n in (1, 64)}},
+        "frames": frames, "hours of frames": {n: hours_of_frames(frames, n) for n in COUNTS},
         "hours": {n: {c: hours(n, row, c) for c in COUNTS} for n, row in rows.items()},
-        "hours of the paper's": {n: hours_of_paper(n, row) for n, row in rows.items()},
-        "two processes": pair, "rounds": checked,
+        "two processes": compared(checked), "rounds": checked,
     }  # fmt: skip
     with replacing(given.output / "metrics.json") as part:
         part.write_text(json.dumps(found, indent=2))
