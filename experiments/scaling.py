@@ -170,7 +170,7 @@ def measured_frames(repeats):
     model = mcnn.load("denoise")
     engine, channels = engine_of(model), model.card.network["input_channels"]
     frames = np.random.default_rng(0).poisson(2.0, (64, FRAME, FRAME, 1)).astype(np.float32)
-    ready = np.random.default_rng(0).standard_normal((16, FRAME, FRAME, channels), np.float32)
+    ready = np.repeat(frames[:16], channels, axis=-1)
     whole = seconds(lambda: predict_stack(model, frames), repeats) / len(frames)
     alone = seconds(lambda: engine.compute(ready), 4 * repeats) / len(ready)
     operations = profiled(lambda images: model(images), (1, FRAME, FRAME, channels))
@@ -230,11 +230,7 @@ def start_workers(rounds, steps):
         words = map(str, ("--worker", core, "--rounds", rounds, "--steps", steps))
         processes.append(subprocess.Popen([sys.executable, __file__, *words], text=True,
             stdout=subprocess.PIPE, env={**os.environ, "TF_CONFIG": json.dumps(task)}))  # fmt: skip
-    try:
-        texts = [process.communicate()[0] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
+    texts = [process.communicate()[0] for process in processes]
     if any(process.returncode for process in processes):
         raise SystemExit("a worker has failed; see above")
     return json.loads(texts[0].splitlines()[-1])
@@ -341,24 +337,22 @@ def show_all(rows, frames, checked):
         *((part, *(hour(each[part]) for each in of_frames)) for part in of_frames[0]),
         ("all, at the same time", *(hour(max(each.values())) for each in of_frames)),
     ])  # fmt: skip
-    lines = []
+    lines, changed = [], []
     for name, row in rows.items():
         steps = [parts_of_step(name, row, n, ASSUMED) for n in COUNTS]
         for part in steps[0]:
-            cells = [f"{1e3 * each[part]:.3g}" for each in steps]
-            most = [each[part] == max(each.values()) for each in steps]
-            cells = [f"**{c}**" if m else c for c, m in zip(cells, most, strict=True)]
+            marks = ["**" * (each[part] == max(each.values())) for each in steps]
+            cells = [f"{m}{1e3 * each[part]:.3g}{m}" for m, each in zip(marks, steps, strict=True)]
             lines.append((name, part, *cells))
     show("Where the time goes, ms a step", ("training", "", *map(str, COUNTS)), lines)
-    lines = []
     for name, value in ASSUMED.items():
         other = {**ASSUMED, name: value * (2 if "latency" in name else 0.5)}
         times = [hours(n, row, 64, other) / hours(n, row, 64) for n, row in rows.items()]
         slower = hours_of_frames(frames, 64, other)
         times.append(max(slower.values()) / max(of_frames[1].values()))
-        lines.append((name, f"{value:g}", *(f"{each:.2f}" for each in times)))
+        changed.append((name, f"{value:g}", *(f"{each:.2f}" for each in times)))
     show("Times as long on 64, if an assumption is twice too good",
-         ("assumption", "value", *rows, "frames"), lines)  # fmt: skip
+         ("assumption", "value", *rows, "frames"), changed)  # fmt: skip
     show("Two processes, each on one core", (
         "network", "gradients", "step of one alone", "all-reduce, formula", "measured",
         "step of two, predicted", "measured", "off (quartiles)", "step of one, the other one "
@@ -387,16 +381,14 @@ def main():
 
     from mcnn_keras.files import replacing
 
-    began = time.monotonic()
     checked = start_workers(given.rounds, given.steps)
     rows = {name: measured(name, given.repeats) for name in TRAININGS}
     frames = measured_frames(given.repeats)
     show_all(rows, frames, checked)
-    print(f"\n{(time.monotonic() - began) / 60:.0f} minutes")
     given.output.mkdir(parents=True, exist_ok=True)
     found = {
         "assumed": ASSUMED, "cores": len(os.sched_getaffinity(0)), "measured": rows,
-        "frames": frames, "hours of frames": {n: hours_of_frames(frames, n) for n in COUNTS},
+        "frames": frames,
         "hours": {n: {c: hours(n, row, c) for c in COUNTS} for n, row in rows.items()},
         "two processes": compared(checked), "rounds": checked,
     }  # fmt: skip
