@@ -40,6 +40,7 @@ ASSUMED = {
 }
 BATCH, SAMPLES = 8, 4  # of a step: for each accelerator, and in the measured ones
 COUNTS = (1, 8, 64, 512)
+HERE = len(os.sched_getaffinity(0))  # cores
 # `size` is the width of the images measured here; `pixels` of a sample, `read` bytes for it, and
 # `told`, of the time on two GTX 1080 Ti, are the paper's.
 Training = namedtuple("Training", "problem preset size samples pixels read told")
@@ -190,18 +191,16 @@ def parts_of_step(training, row, count, assumed):
     """Seconds of the parts of a step on a number of accelerators."""
     rate, cores, bandwidth, latency, files = assumed.values()
     larger = row["times as large in the paper"]
-    cores = cores / len(os.sched_getaffinity(0))
     operations = larger * row["operations"] / row[SHARE]
     return {
         "computing": BATCH * operations / rate,
-        "simulating": BATCH * larger * row["simulating, s a sample"] / cores,
+        "simulating": BATCH * larger * row["simulating, s a sample"] * HERE / cores,
         "reading": BATCH * TRAININGS[training].read * count / files,
         "reducing": all_reduce(row["gradient bytes"], count, bandwidth, latency),
     }
 
 
-def hours(training, row, count, assumed=ASSUMED):
-    """Of the whole training."""
+def training_time(training, row, count, assumed=ASSUMED):
     *overlapping, reducing = parts_of_step(training, row, count, assumed).values()
     steps = TRAININGS[training].samples / (BATCH * count)
     return steps * (max(overlapping) + reducing) / 3600
@@ -210,11 +209,10 @@ def hours(training, row, count, assumed=ASSUMED):
 def hours_of_frames(row, count, assumed=ASSUMED):
     """Of the parts of denoising the frames, which overlap."""
     rate, cores, _, _, files = assumed.values()
-    cores = cores / len(os.sched_getaffinity(0))
     operations = row["operations"] / row[SHARE]
     return {
         "computing": FRAMES * operations / rate / count / 3600,
-        "preparing": FRAMES * row["preparing, s a frame"] / cores / count / 3600,
+        "preparing": FRAMES * row["preparing, s a frame"] * HERE / cores / count / 3600,
         "reading and writing": FRAMES * 2 * 2 * FRAME**2 / files / 3600,  # 16 bits each
     }
 
@@ -328,7 +326,7 @@ def show_all(rows, frames, checked):
         "steps on 64", "two GTX 1080 Ti", "the paper's time on these",
     ), [(
         name, f"{of.pixels:,}", f"{work / 1e9:.0f} G", f"{of.samples:,}",
-        *(hour(hours(name, row, n)) for n in (1, 64)), of.samples // BATCH // 64,
+        *(hour(training_time(name, row, n)) for n in (1, 64)), of.samples // BATCH // 64,
         hour(of.samples * work / row[SHARE] / PAPERS / 3600), of.told,
     ) for name, row in rows.items() for of in [TRAININGS[name]]
       for work in [row["operations"] * row["times as large in the paper"]]])  # fmt: skip
@@ -347,7 +345,8 @@ def show_all(rows, frames, checked):
     show("Where the time goes, ms a step", ("training", "", *map(str, COUNTS)), lines)
     for name, value in ASSUMED.items():
         other = {**ASSUMED, name: value * (2 if "latency" in name else 0.5)}
-        times = [hours(n, row, 64, other) / hours(n, row, 64) for n, row in rows.items()]
+        times = [training_time(n, row, 64, other) / training_time(n, row, 64)
+                 for n, row in rows.items()]  # fmt: skip
         slower = hours_of_frames(frames, 64, other)
         times.append(max(slower.values()) / max(of_frames[1].values()))
         changed.append((name, f"{value:g}", *(f"{each:.2f}" for each in times)))
@@ -387,9 +386,8 @@ def main():
     show_all(rows, frames, checked)
     given.output.mkdir(parents=True, exist_ok=True)
     found = {
-        "assumed": ASSUMED, "cores": len(os.sched_getaffinity(0)), "measured": rows,
-        "frames": frames,
-        "hours": {n: {c: hours(n, row, c) for c in COUNTS} for n, row in rows.items()},
+        "assumed": ASSUMED, "cores": HERE, "measured": rows, "frames": frames,
+        "hours": {n: {c: training_time(n, row, c) for c in COUNTS} for n, row in rows.items()},
         "two processes": compared(checked), "rounds": checked,
     }  # fmt: skip
     with replacing(given.output / "metrics.json") as part:
