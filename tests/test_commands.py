@@ -45,6 +45,8 @@ NOT_RUN = {
     "mcnn-keras app": "runs until it is interrupted: test_app.py does so",
     "mcnn-keras app --port 8600 --no-browser": "the same",
     "ssh -L 8600:127.0.0.1:8600 THE_MACHINE": "needs another machine",
+    "python data_tools/fetch_open_images.py names.txt pictures/":
+        "downloads: test_fetch_pictures.py has a server of its own",
     "python data_tools/capture_reflection.py FILM_OR_FOLDER pairs/ --pairs 1024":
         "needs a camera and a screen: test_reflection_tools.py has virtual ones",
     "srun --kill-on-bad-exit=1 mcnn-keras train phase --defocus -108 --batch-size 64 "
@@ -59,7 +61,11 @@ SMALL = {"image_size": 64, "samples": 4, "epochs": 1, "batch_size": 4, "mixed_si
          "precision": "float32"}  # fmt: skip
 SMALL_NETWORK = {"filters": (4, 6)}  # but weights to start from are those of their own network
 # 256 pairs of 640x360 pixels are kept apart by default.
-SMALL_TOOLS = {"data_tools/prepare_reflection.py": ["--size", "64", "36", "--test", "2"]}
+SMALL_TOOLS = {
+    "data_tools/prepare_reflection.py": ["--size", "64", "36", "--test", "2"],
+    "data_tools/simulate_set.py":
+        ["--samples", "8", "--test-samples", "2", "--image-size", "64", "--workers", "1"],
+}  # fmt: skip
 
 WITH_PICTURE = ("denoise", "predict", "phase", "reconstruct")
 

@@ -116,6 +116,11 @@ def test_scripts_exist_and_have_the_options(page):
             if not code.removeprefix("python ").startswith(script):
                 continue
             source = (ROOT / script).read_text()
+            if "cli.problems" in source:  # it takes the options of the problems, too
+                source += "".join(
+                    (ROOT / "mcnn_keras" / "cli" / f"{name}.py").read_text()
+                    for name in ("options", "problems")
+                )
             for option in re.findall(r"(?<=\s)--[a-z-]+", code):
                 assert f'"{option}"' in source, f"{script} has no {option}"
 

@@ -183,8 +183,13 @@ def _training(card: Any) -> Iterator[str]:
             yield f"- {_upper(_words(name))}: {_value(value)}."
     runs = list(_runs(training))
     if "samples" in training and "epochs" in training:
-        fresh = "new ones" if training.get("fresh") else "the same ones"
-        yield (f"- Samples: {training['samples']} an epoch, {fresh} in each; {training['epochs']} "
+        on_disk = training.get("set")
+        if isinstance(on_disk, Mapping):
+            which = (f"of a training set on disk ({on_disk.get('name')}: {on_disk.get('samples')} "
+                     f"samples, seed {on_disk.get('seed')})")  # fmt: skip
+        else:
+            which = f"{'new ones' if training.get('fresh') else 'the same ones'} in each"
+        yield (f"- Samples: {training['samples']} an epoch, {which}; {training['epochs']} "
                "epochs" + (" in the last run." if len(runs) > 1 else "."))  # fmt: skip
     if len(runs) > 1:
         yield f"- Runs: {len(runs)}, each from the weights of the one before."

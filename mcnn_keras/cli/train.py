@@ -145,6 +145,7 @@ def run_training(
     from ..models.format_1 import problem_config
     from ..training.checkpoints import RunFolder
     from ..training.loop import train as run_train
+    from ..training.stored import from_disk
 
     settings, started, tell = run.settings(), None, telling()
     if settings.get("start") == "none":
@@ -161,12 +162,17 @@ def run_training(
             settings = {**begun["settings"], **settings}
         else:
             tell.done(f"{run.output} holds no run yet: a new one is started")
+    if started is None and run.dataset is not None:
+        started = _config_of_set(run.dataset, name)
     if started is None:
         for line in options.begin(settings):
             tell.done(line)
     problem = described(name, options, started)
     for line in getattr(problem, "report", ()):
         tell.done(line)
+    trained = from_disk(problem, settings)
+    if trained is not problem:
+        tell.done(_taken(trained, settings))
     output = Path(run.output) if run.output else Path("runs") / problem.label
     try:
         result = run_train(
@@ -178,7 +184,7 @@ def run_training(
         go_on = f"Resume with: {context.command_path} --output {shlex.quote(str(output))} --resume"
         raise KeyboardInterrupt(go_on if written else "") from None
     if chief:
-        _tell(result.model, problem, RunFolder(output))
+        _tell(result.model, trained, RunFolder(output))
 
 
 def _workers(context: click.Context, run: RunOptions) -> tuple[Any, bool]:
@@ -200,6 +206,33 @@ def _require_problem(begun: dict[str, Any], name: str, output: str) -> None:
         raise click.UsageError(
             f"{output} holds a run of the problem {own}; resume it with mcnn-keras train {own}"
         )
+
+
+def _config_of_set(folder: str, name: str) -> dict[str, Any]:
+    """The configuration of the problem of a training set."""
+    from ..files.training_set import read_index
+
+    told = read_index(folder)["problem"]
+    if told["name"] != name:
+        raise click.UsageError(
+            f"{folder} holds a training set of the problem {told['name']}; use it with mcnn-keras "
+            f"train {told['name']}"
+        )
+    return told["config"]
+
+
+def _taken(problem: Any, settings: dict[str, Any]) -> str:
+    """How often a run takes the samples of its training set."""
+    from ..training.settings import Settings
+
+    count, chosen = problem.facts["samples"], Settings(**{**problem.recipe, **settings})
+    taken = chosen.steps * chosen.batch_size
+    if not chosen.fresh:
+        count = min(count, chosen.steps_per_epoch * chosen.batch_size)
+    often = f"{taken} of them" if taken <= count else f"each of {count} {taken / count:.1f} times"
+    return (
+        f"training set {chosen.dataset}: {problem.facts['samples']} samples; the run takes {often}"
+    )
 
 
 def _callbacks(run: RunOptions) -> list[Any]:

@@ -33,6 +33,12 @@ class TrainingOptions(SampleOptions):
         help="In every fourth batch, images are twice as wide and high, and a quarter as many.",
         section="Samples",
     )
+    dataset: str | None = option(
+        "--dataset", type=click.Path(), metavar="FOLDER",
+        help="Train on the samples of a set that data_tools/simulate_set.py has written, instead "
+        "of simulating them. Options of the problem that are not given are those of the set.",
+        section="Samples",
+    )  # fmt: skip
     start: str | None = option(
         "--start", metavar="MODEL",
         help="Start from the weights of a model: a .h5 file, or the name of a shipped model.",

@@ -26,6 +26,7 @@ from ..models.format_1 import problem_config
 from ..models.weights import digest
 from ..problems.base import Problem
 from .settings import FIELDS, Settings
+from .stored import facts_of
 
 # Of config.json and of checkpoints; those that tell none are as the first one.
 FORMAT = 1
@@ -38,7 +39,11 @@ CONFIG = checks.fields(
     {
         "format": checks.whole(1, 10**6),
         "problem": checks.fields(
-            {"name": checks.text(1000), "config": checks.table(checks.anything)},
+            {
+                "name": checks.text(1000),
+                "config": checks.table(checks.anything),
+                "set": checks.table(checks.anything),
+            },
             ("name", "config"),
         ),
         "settings": checks.fields(FIELDS),
@@ -274,7 +279,7 @@ def going_on(what: str, kept: Callable[[], str]) -> Iterator[None]:
 def config_of(problem: Problem, settings: Settings, precision: str | None) -> dict[str, Any]:
     """What a run is started with, as JSON can hold it."""
     config = {
-        "problem": {"name": problem.name, "config": problem.config()},
+        "problem": {"name": problem.name, "config": problem.config(), **facts_of(problem)},
         "settings": settings.asdict(),
         "precision": precision,
     }
@@ -290,11 +295,16 @@ def require_same(started: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
         If a resumed run has another problem or other settings.
     """
     begun_name, name = (told["problem"]["name"] for told in (started, asked))
+    sets = [told["problem"].get("set", {}) for told in (started, asked)]
+    wanted_settings = dict(asked["settings"])
+    if all(sets):  # the folder may have moved: what it holds is compared
+        del wanted_settings["dataset"]
     pairs: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = [
         ({"problem": begun_name}, {"problem": name}),
         (problem_config(started["problem"]), asked["problem"]["config"]),
         # Settings that a run from an older version does not have were the defaults.
-        ({**Settings().asdict(), **started["settings"]}, asked["settings"]),
+        ({**Settings().asdict(), **started["settings"]}, wanted_settings),
+        ({"training set": _told(sets[0])}, {"training set": _told(sets[1])}),
     ]
     for begun, wanted in pairs if begun_name == name else pairs[:1]:
         for key, value in wanted.items():
@@ -303,6 +313,11 @@ def require_same(started: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
                     f"the run was started with {key} {begun.get(key)}, not {value}; "
                     "resume it with its own settings, or start a new run in another folder"
                 )
+
+
+def _told(facts: Mapping[str, Any]) -> str:
+    samples, seed, known = (facts.get(name) for name in ("samples", "seed", "identity"))
+    return f"of {samples} samples, seed {seed} ({str(known)[:8]})" if facts else "none"
 
 
 def _read(path: Path, variables: Sequence[Any]) -> dict[str, np.ndarray]:

@@ -39,6 +39,7 @@ from .optimizer import Adam
 from .pipeline import batch_of, endless, fixed_set, is_large, mixed_stream, stream, unsharded
 from .settings import Settings
 from .step import MEND, compiled_step, require_learning
+from .stored import as_simulated, facts_of, faults_told, from_disk
 from .workers import Workers, distributed_strategy
 
 TEST_SAMPLES = 64
@@ -116,7 +117,7 @@ def train(
     """
     if distributed and strategy is None:  # before the problem computes anything
         strategy = distributed_strategy(settings.get("gpus"))
-    problem = as_problem(problem)
+    problem = from_disk(as_problem(problem), settings)
     chosen = Settings(**{**problem.recipe, **settings})
     problem = problem.for_run(chosen.samples * (chosen.epochs if chosen.fresh else 1))
     workers = Workers(strategy or choose_strategy(chosen.gpus))
@@ -129,7 +130,8 @@ def train(
     alone = contextlib.nullcontext()
     lock = alone if folder is None else locked(folder.path, inside=True)
     try:
-        with workers.ending_together(), lock, alone if workers.chief else hidden():
+        quiet = alone if workers.chief else hidden()
+        with workers.ending_together(), lock, quiet, faults_told(problem):
             run = _train(problem, chosen, folder, resume, workers, callbacks)
             workers.any(False)  # the others stay until the chief has written its files
     except (MemoryError, tf.errors.ResourceExhaustedError):
@@ -157,9 +159,7 @@ def _train(
     keras.utils.set_random_seed(settings.seed)
     with workers.strategy.scope():
         model = build_model(network, precision)
-        before = None
-        if settings.start is not None:
-            before = start_from(model, settings.start)
+        before = None if settings.start is None else start_from(model, settings.start)
         optimizer = Adam(schedule(settings))
         optimizer.build(model.trainable_variables)
         adversary = None
@@ -176,7 +176,7 @@ def _train(
     final.set_weights(model.get_weights())
     trainer.judge(final)
     metrics = {"test_samples": len(trainer.test[1]), **trainer.test_metrics()}
-    training = settings.asdict() | {"precision": precision}
+    training = settings.asdict() | {"precision": precision} | facts_of(problem)
     if before is not None:
         training["before"] = before
     final.card = make_card(problem, network, sample, final, training, metrics)
@@ -224,7 +224,9 @@ class Trainer:
         self.history: list[dict[str, Any]] = []
         self.kept = 0  # the step of the last checkpoint
         self.callbacks = Callbacks(callbacks, model, settings, optimizer)
-        samples = min(TEST_SAMPLES, settings.samples)
+        samples = min(
+            TEST_SAMPLES, settings.samples, getattr(problem, "test_samples", TEST_SAMPLES)
+        )
         self.test = fixed_set(problem, "test", samples, settings.image_size, settings.seed)
         self._compiled: dict[tuple[int, int], Any] = {}
         self.judge(model)
@@ -361,8 +363,8 @@ class Trainer:
         """End the run, and note the batch at which it ended."""
         noted = ""
         if self.folder is not None:
-            told = {"reason": why, "step": step, **batch_of(step, self.settings)}
-            self.folder.note_stopped(told)
+            batch = as_simulated(self.problem, batch_of(step, self.settings))
+            self.folder.note_stopped({"reason": why, "step": step, **batch})
             noted = f" (its batch: {self.folder.stopped_path})"
         raise TrainingStopped(f"{why}{noted}; {MEND}")
 

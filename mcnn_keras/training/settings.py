@@ -24,6 +24,7 @@ FIELDS: dict[str, Check] = {
     "batch_size": whole(LOW, 2**20),
     "fresh": flag,
     "mixed_sizes": flag,
+    "dataset": optional(text()),
     "start": optional(text()),
     "preset": text(),
     "filters": optional(several(whole(1, 2**14), most=14)),
@@ -62,6 +63,9 @@ class Settings:
     mixed_sizes : bool
         Every fourth batch has a quarter as many samples with twice the size, so that the network
         also learns larger fields.
+    dataset : str, optional
+        The folder of a training set on disk, whose samples are taken in a shuffled order, again and
+        again, instead of simulated ones; see `mcnn_keras.training.simulated.simulate_set`.
     start : str, optional
         A model file or the name of a shipped model; training starts from its weights.
     preset, filters, branches, cell, normalization, gated :
@@ -102,6 +106,7 @@ class Settings:
     batch_size: int = 8
     fresh: bool = True
     mixed_sizes: bool = False
+    dataset: str | None = None
     start: str | None = None
     preset: str = "light"
     filters: Sequence[int] | None = None

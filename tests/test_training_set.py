@@ -1,0 +1,386 @@
+"""Fail where a training set on disk holds other samples than the simulator makes, or hides it."""
+
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from test_training import Blur, assert_same_weights
+
+from mcnn_keras import InputError, load, train
+from mcnn_keras.cli.info import _training
+from mcnn_keras.files.training_set import PLACES, TrainingSet, read_index, write_index
+from mcnn_keras.problems import Phase
+from mcnn_keras.training import loop, pipeline, simulated
+from mcnn_keras.training.simulated import simulate_set
+from mcnn_keras.training.stored import Stored, as_simulated, from_disk
+
+TOOL = Path(__file__).parents[1] / "data_tools" / "simulate_set.py"
+SIZES = {"image_size": 32, "shard_size": 6, "samples": 20, "test_samples": 7}
+
+PACKAGE = """
+import tensorflow as tf
+from mcnn_keras import Problem
+
+class Speckle(Problem):
+    name = "speckle"
+
+    def targets(self, seed, size, split):
+        return tf.random.stateless_normal((size, size, 1), seed)
+
+    def conditions(self, seed):
+        return {"dose": tf.random.stateless_uniform((), seed, 1.0, 9.0), "defocus": 3.0}
+
+    def observe(self, target, seed, dose, defocus):
+        return tf.nn.avg_pool2d(target[None], 5, 1, "SAME")[0] * dose
+"""
+
+
+@pytest.fixture(scope="module")
+def exact(tmp_path_factory):
+    """A set of the problem Blur, as exact float32."""
+    folder = tmp_path_factory.mktemp("sets") / "exact"
+    simulate_set(Blur(), folder, exact=True, command="SIMULATE AGAIN", **SIZES)
+    return folder
+
+
+@pytest.fixture
+def copied(exact, tmp_path):
+    """A copy that a test may damage."""
+    return Path(shutil.copytree(exact, tmp_path / "copied"))
+
+
+@pytest.fixture
+def speckle(tmp_path, monkeypatch):
+    """A problem that a package offers, also to other processes."""
+    package = tmp_path / "package"
+    (package / "speckle-1.dist-info").mkdir(parents=True)
+    (package / "speckle.py").write_text(PACKAGE)
+    told = {"METADATA": "Metadata-Version: 2.1\nName: speckle\nVersion: 1\n",
+            "entry_points.txt": "[mcnn_keras.problems]\nspeckle = speckle:Speckle\n"}  # fmt: skip
+    for name, text in told.items():
+        (package / "speckle-1.dist-info" / name).write_text(text)
+    path = os.pathsep.join([str(package), os.environ.get("PYTHONPATH", "")])
+    monkeypatch.setenv("PYTHONPATH", path)
+    monkeypatch.syspath_prepend(package)
+    import speckle
+
+    yield speckle.Speckle()
+    del sys.modules["speckle"]
+
+
+@pytest.fixture
+def tool(monkeypatch):
+    """The tool as a module."""
+    spec = importlib.util.spec_from_file_location("simulate_set", TOOL)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    spec.loader.exec_module(module)
+    return module
+
+
+def content(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.set"))}
+
+
+def test_shards_do_not_depend_on_the_processes_and_are_resumed(speckle, tmp_path):
+    """Fails where two processes write other bytes than one, finished shards are written again, or
+    missing, damaged and truncated ones are not.
+    """
+    words = [sys.executable, TOOL, "speckle", "--workers", "2", "--seed", "3"]
+    for name, value in SIZES.items():
+        words += [f"--{name.replace('_', '-')}", str(value)]
+    done = subprocess.run([*words, "--output", tmp_path / "two"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "6 shards written, 0 kept" in done.stdout
+    assert "mcnn-keras train speckle --dataset" in done.stdout
+    assert simulate_set(speckle, tmp_path / "one", seed=3, **SIZES) == (6, 0)
+    expected = content(tmp_path / "one")
+    assert len(expected) == 6
+    assert content(tmp_path / "two") == expected
+
+    shards = sorted((tmp_path / "two").glob("train*.set"))
+    shards[0].unlink()
+    data = bytearray(shards[1].read_bytes())
+    data[len(data) // 2] ^= 1
+    shards[1].write_bytes(data)
+    os.truncate(shards[2], 500)
+    assert simulate_set(speckle, tmp_path / "two", seed=3, **SIZES) == (3, 3)
+    assert content(tmp_path / "two") == expected
+    assert not [p for p in (tmp_path / "two").iterdir() if p.name.startswith(".part")]
+    assert read_index(tmp_path / "two")["complete"]
+
+    stored = TrainingSet(tmp_path / "two")
+    sample = speckle.sample(tf.constant([3, 8], tf.int64), 32)
+    image, target, dose = stored.read("train", 8)
+    for own, made in ((image, sample.image), (target, sample.target)):
+        assert np.abs(own - made).max() <= np.std(made) / 500
+    np.testing.assert_allclose(dose, sample.conditions["dose"], rtol=1e-6)
+    assert stored.index["fixed"] == {"defocus": 3.0}
+
+
+def test_the_workers_of_a_dask_scheduler_write_the_same(exact, tool, tmp_path, monkeypatch):
+    """Fails where shards that Dask's workers write differ from those of this process."""
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr(simulated, "_problem", lambda name, config: Blur())
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0"
+    ) as cluster:
+        run = tool.by_dask(cluster.scheduler_address)
+        simulate_set(Blur(), tmp_path / "set", exact=True, run=run, **SIZES)
+    assert content(tmp_path / "set") == content(exact)
+    monkeypatch.setattr(tool, "ANSWER", 0.5)
+    with pytest.raises(InputError, match="no Dask scheduler answers at"):
+        list(tool.by_dask("tcp://127.0.0.1:1")([]))
+
+
+@pytest.mark.parametrize(
+    "damage", ["missing", "truncated", "sample", "table", "digit", "exchanged"]
+)
+def test_a_damaged_shard_is_told_in_one_line(copied, tiny, damage):
+    """Fails where a damaged shard is trained on, or the message does not name it and the mend."""
+    path = copied / "train-000001.set"
+    index = read_index(copied)
+    if damage == "missing":
+        path.unlink()
+    elif damage == "truncated":
+        os.truncate(path, path.stat().st_size - 1)
+    elif damage == "exchanged":
+        index["arrays"]["image"] = [64, 64, 1]
+        write_index(copied, index)
+    else:
+        data = bytearray(path.read_bytes())
+        table = len(data) - 32 - 4 - 6 * PLACES.itemsize
+        at = {"sample": 400, "table": table + 3, "digit": table}[damage]
+        data[at] ^= 0x55
+        path.write_bytes(data)
+    with pytest.raises(InputError) as error:
+        train(Blur(), dataset=str(copied), **tiny | {"samples": 20})
+    told = str(error.value)
+    assert ".set" in told
+    assert damage == "exchanged" or str(path) in told
+    assert "is damaged or missing" in told
+    assert "run SIMULATE AGAIN (finished shards are checked and kept)" in told
+    assert "\n" not in told
+
+
+class OtherBlur(Blur):
+    """The same under another configuration."""
+
+    def config(self):
+        return {"radius": 7}
+
+
+class Sharpen(Blur):
+    """The same under another name."""
+
+    name = "sharpen"
+
+
+@pytest.mark.parametrize(
+    ("problem", "settings", "words"),
+    [
+        (OtherBlur(), {}, "was simulated with radius None, not 7; train the problem of the set"),
+        (Sharpen(), {}, "was simulated with problem blur, not sharpen"),
+        (Blur(), {"image_size": 64}, "has images of 32 pixels, not 64; leave image_size out"),
+        (Blur(), {"mixed_sizes": True}, "has images of one size; leave mixed_sizes out"),
+    ],
+)
+def test_another_problem_or_size_is_refused(exact, tiny, problem, settings, words):
+    """Fails where a set trains a problem, or a size, that it was not simulated for."""
+    with pytest.raises(InputError, match=words):
+        train(problem, dataset=str(exact), **tiny | settings)
+
+
+def test_other_optics_are_refused(phase_problem, optics, tmp_path, tiny):
+    """Fails where a set of one wavelength or plane trains for another one."""
+    simulate_set(phase_problem, tmp_path, 2, 1, image_size=32)
+    for other, words in (
+        (Phase([-20.0], replace(optics, wavelength=0.5), input="physical"), "wavelength 0.65, not"),
+        (Phase([-30.0], optics, input="physical"), r"defocus \[-20.0\], not \[-30.0\]"),
+    ):
+        with pytest.raises(InputError, match=f"was simulated with .*{words}"):
+            train(other, dataset=str(tmp_path), **tiny)
+
+
+def change(index, **values):
+    index.update(values)
+    return index
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (lambda i: change(i, complete=False), "is not complete; run SIMULATE AGAIN"),
+        (lambda i: change(i, format=99), "was written by a newer mcnn-keras"),
+        (lambda i: change(i, seed="0"), "index.json is damaged"),
+        (lambda i: change(i, shards=i["shards"][1:]), "its shards are not those of its samples"),
+        (lambda i: change(i, shard_size=5), "its shards are not those of its samples"),
+        (lambda i: [], "index.json is damaged"),
+    ],
+)
+def test_a_set_that_is_none_is_refused(copied, changed, words):
+    """Fails where an index that does not fit its shards, or of another format, is taken."""
+    (copied / "index.json").write_text(json.dumps(changed(read_index(copied))))
+    with pytest.raises(InputError, match=words):
+        TrainingSet(copied)
+
+
+def test_a_folder_without_a_set_is_refused(tmp_path):
+    """Fails where the folder, or what is expected in it, is not named."""
+    with pytest.raises(InputError, match=r"holds no training set .*simulate_set\.py has written"):
+        TrainingSet(tmp_path / "nothing")
+
+
+class ChangedBlur(Blur):
+    """Other samples under the same configuration: another version of the simulator."""
+
+    def observe(self, target, seed):
+        return super().observe(target, seed) + 0.1
+
+
+@pytest.mark.parametrize(
+    ("problem", "changes", "words"),
+    [
+        (Blur(), {"seed": 1}, "holds a training set with seed 0, not 1"),
+        (Blur(), {"samples": 21}, "holds a training set with samples train 20, not 21"),
+        (Blur(), {"exact": False}, "holds a training set with rounded False, not True"),
+        (ChangedBlur(), {}, "is simulated differently now"),
+        (Blur(), {"samples": 0}, "samples is 0; it must be at least 1"),
+        (Blur(), {"seed": -1}, "seed -1 must be in"),
+    ],
+)
+def test_a_set_is_not_continued_as_another_one(copied, problem, changes, words):
+    """Fails where samples of two kinds come into one set."""
+    before = content(copied)
+    with pytest.raises(InputError, match=words):
+        simulate_set(problem, copied, **{"exact": True, **SIZES, **changes})
+    assert content(copied) == before
+
+
+def test_a_folder_of_other_files_is_left_alone(tmp_path):
+    """Fails where a set is written between the user's own files."""
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"holds other files \(notes.txt\); name a new folder"):
+        simulate_set(Blur(), tmp_path, **SIZES)
+    assert [p.name for p in tmp_path.iterdir() if not p.name.startswith(".")] == ["notes.txt"]
+
+
+def test_training_from_disk_is_training_from_simulation(exact, tiny, monkeypatch):
+    """Fails where a sample is not the one that is simulated, in one pass in the same order."""
+    monkeypatch.setattr(Stored, "number_of", lambda self, seed, number: number)
+    settings = tiny | {"samples": 20, "epochs": 1}
+    own, read = train(Blur(), **settings), train(Blur(), dataset=str(exact), **settings)
+    for name in ("loss", "mae"):
+        assert read.history[0][name] == pytest.approx(own.history[0][name], rel=1e-5)
+    assert_same_weights(own, read)
+    # The test split, too.
+    images, targets = loop.fixed_set(Blur(), "test", 7, 32, 0)
+    found = loop.fixed_set(from_disk(Blur(), {"dataset": str(exact)}), "test", 7, 32, 5)
+    np.testing.assert_array_equal(found[0], images)
+    np.testing.assert_array_equal(found[1], targets)
+    assert read.model.card.metrics["test_samples"] == 7
+
+
+def numbers_read(monkeypatch):
+    """The numbers of the training samples that are read from disk, as they come."""
+    seen, read = [], TrainingSet.read
+
+    def noted(self, split, number):
+        seen.append(number)
+        return read(self, split, number)
+
+    monkeypatch.setattr(TrainingSet, "read", noted)
+    return seen
+
+
+def test_each_pass_has_every_sample_once_in_an_order_of_its_own(exact, monkeypatch):
+    """Fails where samples come twice in a pass, orders repeat, or more is read than is needed."""
+    problem = Stored(Blur(), exact)
+    orders = []
+    for seed in (0, 1):
+        numbers = [
+            [int(problem.number_of(tf.constant(seed), tf.constant(n, tf.int64))) for n in a_pass]
+            for a_pass in (range(20), range(20, 40))
+        ]
+        assert all(sorted(order) == list(range(20)) for order in numbers)
+        orders += numbers
+    orders.append(list(range(20)))
+    assert len(set(map(tuple, orders))) == 5
+    seen = numbers_read(monkeypatch)
+    batches = iter(pipeline.stream(problem, "train", 1, 32, 0))
+    next(batches)
+    # Only what runs ahead: batches that wait, and the samples under way.
+    assert len(seen) <= 5 + 2 * (os.cpu_count() or 1) + 2
+    # The batch that stopped a run is told by the numbers with which it is simulated again.
+    step = pipeline.batch_of(3, loop.Settings(samples=20, batch_size=4, image_size=32))
+    again = as_simulated(problem, step)
+    inputs, _ = next(iter(pipeline.stream(problem, "train", 4, 32, 0, start=12)))
+    for i, number in enumerate(again["samples"]):
+        made = Blur().sample(tf.constant([again["seed"], number], tf.int64), 32)
+        np.testing.assert_array_equal(inputs[i], Blur().network_pair(made)[0])
+
+
+def test_workers_read_their_parts_of_each_batch(exact):
+    """Fails where two workers together read other samples, or another order, than one."""
+    problem = Stored(Blur(), exact)
+    sizes = ("train", 8, 32, 0)
+    whole = iter(pipeline.stream(problem, *sizes, start=8))
+    parts = [
+        iter(pipeline.stream(problem, *sizes, start=8, share=pipeline.Share(i, 2, 1)))
+        for i in (0, 1)
+    ]
+    for _ in range(4):  # also over the end of a pass
+        pairs = zip(next(whole), next(parts[0]), next(parts[1]), strict=True)
+        for both, first, second in pairs:
+            np.testing.assert_array_equal(both, np.concatenate([first, second]))
+
+
+def test_a_resumed_run_ends_as_one_never_stopped(copied, tiny, tmp_path, monkeypatch):
+    """Fails where a run from a set, which has moved in between, does not go on at its batch, or
+    goes on with another set.
+    """
+    options = tiny | {"samples": 16, "fresh": True}
+    whole = train(Blur(), dataset=str(copied), **options)
+    advance = loop.Trainer._advance
+
+    def interrupted(self, batch):
+        advance(self, batch)
+        if self.step == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(loop.Trainer, "_advance", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(Blur(), output=tmp_path / "run", dataset=str(copied), **options)
+    monkeypatch.undo()
+    moved = copied.rename(tmp_path / "moved")
+    options |= {"output": tmp_path / "run", "resume": True}
+    simulate_set(Blur(), tmp_path / "other", seed=1, exact=True, **SIZES)
+    for dataset, words in ((str(tmp_path / "other"), "seed 1"), (None, "dataset|training set")):
+        with pytest.raises(InputError, match=words):
+            train(Blur(), dataset=dataset, **options)
+    resumed = train(Blur(), dataset=str(moved), **options)
+    assert_same_weights(resumed, whole)
+    assert resumed.history[-1]["loss"] == whole.history[-1]["loss"]
+
+
+def test_the_card_tells_of_the_set(exact, tiny, tmp_path):
+    """Fails where a model, or `info`, does not tell which samples it was trained on."""
+    run = train(Blur(), dataset=str(exact), output=tmp_path / "run", **tiny)
+    told = run.model.card.training["set"]
+    assert told == {
+        "name": "exact", "samples": 20, "seed": 0, "rounded": False,
+        "identity": told["identity"],
+    }  # fmt: skip
+    card = load(tmp_path / "run" / "model.h5").card
+    assert card.training["set"] == told
+    words = "\n".join(_training(card))
+    assert "8 an epoch, of a training set on disk (exact: 20 samples, seed 0); 2 epochs" in words
