@@ -171,14 +171,15 @@ def measured_frames(repeats):
     model = mcnn.load("denoise")
     engine, channels = engine_of(model), model.card.network["input_channels"]
     frames = np.random.default_rng(0).poisson(2.0, (64, FRAME, FRAME, 1)).astype(np.float32)
-    ready = np.repeat(frames[:16], channels, axis=-1)
+    ready, rates = np.repeat(frames[:16], channels, axis=-1), [convolution_rate()]
     whole = seconds(lambda: predict_stack(model, frames), repeats) / len(frames)
     alone = seconds(lambda: engine.compute(ready), 4 * repeats) / len(ready)
+    rates.append(convolution_rate())
     operations = profiled(lambda images: model(images), (1, FRAME, FRAME, channels))
     return {
         "operations": operations, "network, s a frame": alone,
         "preparing, s a frame": max(whole - alone, 0.0),
-        SHARE: operations / alone / convolution_rate(),
+        SHARE: operations / alone / np.mean(rates),
     }  # fmt: skip
 
 
@@ -255,8 +256,7 @@ def worker(rounds, steps):
         batches = iter(batches * steps)
         return seconds(lambda: run._advance(next(batches)), steps, warm=1)
 
-    small, large = (seconds(sums(size), 15) for size in (SMALL, LARGE))
-    found = {"bandwidth": 4 * (LARGE - SMALL) / (large - small), "latency": small / 2}
+    found, small, large = {}, sums(SMALL), sums(LARGE)
     for preset, batch in CHECKED.items():
         problem, core = problem_of("phase"), tf.distribute.OneDeviceStrategy("/cpu:0")
         alone = trainer(core, problem, batch, 128, preset)
@@ -264,8 +264,8 @@ def worker(rounds, steps):
         ready = [[next(batches) for _ in range(2)]
                  for batches in (iter(alone._batches()), iter(together._batches()))]  # fmt: skip
         weights = sum(int(np.prod(v.shape)) for v in alone.model.trainable_variables)
-        reduce = sums(weights)
-        times = {"alone": [], "at once": [], "together": [], "all-reduce": []}
+        own = sums(weights)
+        times = {n: [] for n in ("alone", "at once", "together", "all-reduce", "small", "large")}
         for _ in range(rounds + 1):
             both.any(False)  # waits for the other worker, here and below
             times["alone"].append(block(alone, ready[0]) if both.chief else 0.0)
@@ -273,7 +273,8 @@ def worker(rounds, steps):
             times["at once"].append(block(alone, ready[0]))
             both.any(False)
             times["together"].append(block(together, ready[1]))
-            times["all-reduce"].append(seconds(reduce, 5))
+            for name, add in {"all-reduce": own, "small": small, "large": large}.items():
+                times[name].append(seconds(add, 5))
         found[preset] = {name: each[1:] for name, each in times.items()}
         found[preset]["bytes"] = 4 * weights
     both.any(False)
@@ -286,7 +287,8 @@ def compared(checked):
     for preset in CHECKED:
         size = checked[preset]["bytes"]
         times = {n: np.array(t) for n, t in checked[preset].items() if n != "bytes"}
-        times["formula"] = all_reduce(size, 2, checked["bandwidth"], checked["latency"])
+        bandwidth = 4 * (LARGE - SMALL) / (times["large"] - times["small"])
+        times["formula"] = all_reduce(size, 2, bandwidth, times["small"] / 2)
         times["predicted"] = times["alone"] + times["formula"]
         off = times["together"] / times["predicted"] - 1
         rest = times["together"] / (times["at once"] + times["all-reduce"]) - 1
@@ -353,17 +355,16 @@ def show_all(rows, frames, checked):
     show("Times as long on 64, if an assumption is twice too good",
          ("assumption", "value", *rows, "frames"), changed)  # fmt: skip
     show("Two processes, each on one core", (
-        "network", "gradients", "step of one alone", "all-reduce, formula", "measured",
+        "network", "gradients", "GB/s", "step of one alone", "all-reduce, formula", "measured",
         "step of two, predicted", "measured", "off (quartiles)", "step of one, the other one "
         "working alone, too", "off from this and the measured all-reduce",
     ), [(
         f"`{name}`", f"{row['bytes'] / 1e6:.0f} MB",
-        *(f"{1e3 * row[f'{part}, s']:.0f} ms" for part in
+        f"{row['bytes'] / row['all-reduce, s'] / 1e9:.2f}", *(f"{1e3 * row[f'{part}, s']:.0f} ms" for part in
           ("alone", "formula", "all-reduce", "predicted", "together")),
         "{:+.0%} ({:+.0%} to {:+.0%})".format(*row["off"]), f"{1e3 * row['at once, s']:.0f} ms",
         f"{row['off, both at once and measured all-reduce']:+.0%}",
     ) for name, row in compared(checked).items()])  # fmt: skip
-    print(f"\nLoopback: {checked['bandwidth'] / 1e9:.2f} GB/s, {1e3 * checked['latency']:.2f} ms")
 
 
 def main():
