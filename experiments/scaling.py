@@ -275,8 +275,7 @@ def worker(rounds, steps):
             times["together"].append(block(together, ready[1]))
             for name, add in {"all-reduce": own, "small": small, "large": large}.items():
                 times[name].append(seconds(add, 5))
-        found[preset] = {name: each[1:] for name, each in times.items()}
-        found[preset]["bytes"] = 4 * weights
+        found[preset] = {"bytes": 4 * weights, **{name: t[1:] for name, t in times.items()}}
     both.any(False)
     print(json.dumps(found))
 
@@ -359,8 +358,8 @@ def show_all(rows, frames, checked):
         "step of two, predicted", "measured", "off (quartiles)", "step of one, the other one "
         "working alone, too", "off from this and the measured all-reduce",
     ), [(
-        f"`{name}`", f"{row['bytes'] / 1e6:.0f} MB",
-        f"{row['bytes'] / row['all-reduce, s'] / 1e9:.2f}", *(f"{1e3 * row[f'{part}, s']:.0f} ms" for part in
+        name, f"{row['bytes'] / 1e6:.0f} MB", f"{row['bytes'] / row['all-reduce, s'] / 1e9:.2f}",
+        *(f"{1e3 * row[f'{part}, s']:.0f} ms" for part in
           ("alone", "formula", "all-reduce", "predicted", "together")),
         "{:+.0%} ({:+.0%} to {:+.0%})".format(*row["off"]), f"{1e3 * row['at once, s']:.0f} ms",
         f"{row['off, both at once and measured all-reduce']:+.0%}",
