@@ -340,7 +340,7 @@ def show_all(rows, frames, checked):
     for name, row in rows.items():
         steps = [parts_of_step(name, row, n, ASSUMED) for n in COUNTS]
         for part in steps[0]:
-            marks = ["**" * (each[part] == max(each.values())) for each in steps]
+            marks = ["**" if each[part] == max(each.values()) else "" for each in steps]
             cells = [f"{m}{1e3 * each[part]:.3g}{m}" for m, each in zip(marks, steps, strict=True)]
             lines.append((name, part, *cells))
     show("Where the time goes, ms a step", ("training", "", *map(str, COUNTS)), lines)
@@ -383,7 +383,6 @@ def main():
     checked = start_workers(given.rounds, given.steps)
     rows = {name: measured(name, given.repeats) for name in TRAININGS}
     frames = measured_frames(given.repeats)
-    show_all(rows, frames, checked)
     given.output.mkdir(parents=True, exist_ok=True)
     found = {
         "assumed": ASSUMED, "cores": HERE, "measured": rows, "frames": frames,
@@ -392,6 +391,7 @@ def main():
     }  # fmt: skip
     with replacing(given.output / "metrics.json") as part:
         part.write_text(json.dumps(found, indent=2))
+    show_all(rows, frames, checked)
 
 
 if __name__ == "__main__":
