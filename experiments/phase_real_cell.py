@@ -37,11 +37,11 @@ from mcnn_keras.focal_series import (
     tie,
     variational_phase,
 )
-from mcnn_keras.focal_series.agreement import agreement
 from mcnn_keras.focal_series.network import network_answer
 from mcnn_keras.focal_series.refinement import refined_wave
 from mcnn_keras.focal_series.registration import registered
 from mcnn_keras.focal_series.tie import lowest_cutoff
+from mcnn_keras.physics.agreement import agreement
 from mcnn_keras.problems import Phase
 from mcnn_keras.training.checkpoints import RunFolder
 

@@ -31,7 +31,6 @@ from trust_sets import SHIFTS, phase_shifts
 
 import mcnn_keras as mcnn
 from mcnn_keras.files import open_recording, replacing
-from mcnn_keras.focal_series.agreement import agreement
 from mcnn_keras.inference.predict import computed
 from mcnn_keras.inference.range_check import RangeCheck
 from mcnn_keras.inference.stack import prepared
@@ -39,6 +38,7 @@ from mcnn_keras.inference.statistics import image_statistics
 from mcnn_keras.inference.uncertain import UncertainEngine
 from mcnn_keras.models import AnyPlanes
 from mcnn_keras.physics import contrast_transfer as transfer
+from mcnn_keras.physics.agreement import agreement
 from mcnn_keras.problems import from_card
 from mcnn_keras.problems.any_phase import instrument_of
 from mcnn_keras.training.pipeline import measurements

@@ -11,11 +11,11 @@ import tifffile
 from mcnn_keras import InputError, Optics, cli, evaluate, load, predict, save, train
 from mcnn_keras.channels.wave import COUNT, PHASE_SCALE, wave_estimates
 from mcnn_keras.cli.problems import PhaseOptions
-from mcnn_keras.focal_series.agreement import agreement
 from mcnn_keras.focal_series.network import at_any_planes, enlarged, halved, with_slow
 from mcnn_keras.inference.any_planes import outside
 from mcnn_keras.models import AnyPlanes
 from mcnn_keras.physics import contrast_transfer as transfer
+from mcnn_keras.physics.agreement import agreement
 from mcnn_keras.physics.waves import defocus_stack
 from mcnn_keras.problems import Phase, kind
 from mcnn_keras.problems.any_phase import RANGES, AnyPhase, drawn_instrument

@@ -13,6 +13,7 @@ from mcnn_keras.inference.stream import predict_files
 from mcnn_keras.models import Fixed
 from mcnn_keras.models.calibration import COVERAGE, Interval
 from mcnn_keras.models.card import card_from
+from mcnn_keras.problems import forward_of
 
 LOW, HIGH = 0.03, 0.5
 # A few in a hundred images of the training are called unusual, too.
@@ -201,6 +202,30 @@ class TestFiles:
                 np.testing.assert_allclose(recording.read(0, 3), values, rtol=1e-4, atol=1e-4)
         with pytest.raises(InputError, match=r"out_uncertainty\.tif|out\.tif"):
             predict_files(file, [str(tmp_path / "in.tif")], tmp_path / "out.tif", uncertainty=True)
+
+    def test_the_agreement_to_expect_is_learned(self, model, samples):
+        """Fails where it is not what all but a few results reach, by the known forward model."""
+        answers = mcnn.predict(model, samples[0])
+        inner = (slice(None), slice(1, -1), slice(1, -1))
+        scores = [
+            np.corrcoef(((a - 10) / 4)[inner[1:]].ravel(), i[..., 0][inner[1:]].ravel())[0, 1]
+            for a, i in zip(answers, samples[0], strict=True)
+        ]
+        least = model.card.calibration["least agreement"]
+        assert min(scores) - 0.1 < least < np.quantile(scores, 0.1)
+
+    def test_results_with_uncertainty_are_checked_too(self, file, samples, tmp_path):
+        """Fails where half-widths are taken for results, or nothing is simulated."""
+        np.save(tmp_path / "in.npy", samples[0][:4, ..., 0])
+        told = []
+        predict_files(
+            file, [str(tmp_path / "in.npy")], tmp_path / "out.npy", uncertainty=True,
+            say=told.append, forward_of=lambda card: forward_of(card, problem=Noisy()),
+        )  # fmt: skip
+        (line,) = (line for line in told if "agreement with the images" in line)
+        assert "the worst of 4" in line
+        least = mcnn.load(file).card.calibration["least agreement"]
+        assert float(line.split("images ")[1].split()[0]) > least - 0.1
 
     def test_a_report_shows_it_at_once_and_later(self, file, samples, tmp_path):
         """Fails where the uncertainty is missing in a report, or is that of another image."""

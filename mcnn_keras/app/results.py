@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import InputError
 from ..files import open_recording, output_types
 from ..files.formats import FOLDERS, WRITABLE, write_recording
+from ..inference.consistency import Consistency
 from ..inference.planning import plan
 from ..inference.reporting import Report
 from ..models.saving import read_card
@@ -57,7 +58,7 @@ def image_page(job: Job, file: int, number: int, path: Path) -> None:
     made = next((p for p in planned if p.output == _file_of(job, file)), None)
     if made is None:
         raise InputError("there is no such result")
-    report = Report(path, [made], [number])
+    report = Report(path, [made], [number], Consistency(card))
     report.show_finished(made, card, bool(order.values.get("uncertainty")))
     write_prediction_report(path, f"mcnn-keras: image {number}", report.views)
 

@@ -133,9 +133,8 @@ def _described(model: Any, problem: Any, size: int, samples: int) -> dict[str, A
     failure = fitted(usual.statistics, usual.errors, unlike.statistics, unlike.errors)
     if failure is not None:
         found["failure"] = failure.asdict()
-    if "agreement" in usual.statistics[0]:
-        scores = [one["agreement"] for one in usual.statistics]
-        found["least agreement"] = float(np.quantile(scores, UNUSUAL))
+    if usual.agreements:
+        found["least agreement"] = float(np.quantile(usual.agreements, UNUSUAL))
     if len(usual.refined) >= 8:
         width, error = (np.stack(arrays) for arrays in zip(*usual.refined, strict=True))
         interval = Interval.fitted(width[::2], error[::2], bins=REFINED_BINS)

@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from ..errors import NotFinite
 from ..files import Axis
-from ..focal_series.agreement import agreement
 from ..focal_series.refinement import refined_wave
 from ..focal_series.series import FocalSeries
+from ..inference.consistency import Consistency
 from ..inference.predict import computed
 from ..inference.stack import prepared
 from ..inference.statistics import OF_CAMERAS, statistics
@@ -21,7 +21,9 @@ from ..inference.uncertain import UncertainEngine
 from ..models import AnyPlanes, Frames
 from ..models.calibration import SMALLEST
 from ..models.normalization import Contrast
+from ..physics.agreement import agreement
 from ..physics.disturbances import disturbed
+from ..problems import forward_of
 from ..problems.any_phase import instrument_of
 from ..problems.base import Problem, Sample
 from ..training.pipeline import measurements
@@ -67,6 +69,8 @@ class Looks:
     ----------
     statistics : list of dict
         Of images and results; of phases also the agreement with their images.
+    agreements : list of float
+        Of results with their images, of problems with a forward model.
     uncertainties : list of float
         Mean uncertainty of each, as a statistic.
     errors : numpy.ndarray
@@ -77,6 +81,7 @@ class Looks:
     """
 
     statistics: list[dict[str, float]] = field(default_factory=list)
+    agreements: list[float] = field(default_factory=list)
     uncertainties: list[float] = field(default_factory=list)
     errors: np.ndarray = field(default_factory=lambda: np.zeros(0))
     refined: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
@@ -100,6 +105,8 @@ def looks_of(
     engine, found, scales = UncertainEngine(model), Looks(), []
     rng, errors = np.random.default_rng(seed), []
     card, role = model.card, model.card.outputs[0].role
+    own_forward = isinstance(problem, Problem) and role != "phase"
+    known = Consistency(card, lambda c: forward_of(c, problem=problem) if own_forward else None)
     for sample in measurements(problem, "test", size, seed).take(samples):
         image = sample["image"].numpy()
         told = {name: value.numpy() for name, value in sample["conditions"].items()}
@@ -123,16 +130,20 @@ def looks_of(
         frame, truth = image[..., middle], sample["target"].numpy()[..., 0]
         look = statistics(frame, answer[..., 0], answer[..., own], role == "image")
         if role == "phase":
-            known = {n: v for n, v in {**card.conditions, **told}.items() if v is not None}
-            planes, optics = instrument_of(known)
+            both = {n: v for n, v in {**card.conditions, **told}.items() if v is not None}
+            planes, optics = instrument_of(both)
             amplitude = answer[..., 1] if own > 1 else None
-            score = np.mean(agreement(answer[..., 0], amplitude, image, planes, optics))
-            look = look and {**look, "agreement": float(score)}
+            scores = agreement(answer[..., 0], amplitude, image, planes, optics)
+            look = look and {**look, "agreement": float(np.mean(scores))}
             if len(planes) > 1 and len(found.refined) < REFINED and not wrong:
                 target = sample["target"].numpy()
                 found.refined.append(_refined(image, planes, optics, answer, target, card, rng))
+        else:
+            scores = known.scores(np.moveaxis(answer[..., :own], -1, 0), image)
         if not look:
             continue
+        if scores:
+            found.agreements.append(float(np.mean(scores)))
         found.uncertainties.append(look.pop("uncertainty"))
         look.pop("greatest uncertainty")
         if role != "image":

@@ -13,9 +13,6 @@ from .reconstruct import measured, progress, require_wave_free, write_uncertaint
 from .reporting import reporting, write_report
 from .telling import telling
 
-# What an agreement does not tell.
-UNPROVED = "it does not prove the optics, nor the sign of the defocus"
-
 
 @click.command()
 @click.argument("inputs", type=click.Path(), nargs=-1, required=True, metavar="INPUT...")
@@ -68,6 +65,7 @@ def phase(
     from ..files import output_types
     from ..inference.any_planes import outside
     from ..inference.assumptions import compare_optics
+    from ..inference.consistency import UNPROVED
     from ..inference.finished import uncertainty_of
     from ..inference.planes import require_out_of_focus
     from ..models import AnyPlanes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -235,8 +236,14 @@ def run_prediction(
     jobs = plan(model, card, inputs, options.output, frames, defocus, options.force, say)
     tell.facts(model=model, files=[])
     execute(model, jobs, precision=precision, engine=options.engine, start=import_tensorflow,
-            say=say, wrote=lambda path: tell.facts(files=[path]),
+            forward_of=_forward_of, say=say, wrote=lambda path: tell.facts(files=[path]),
             **options.of_results())  # fmt: skip
+
+
+def _forward_of(card: Any) -> Any:
+    from ..problems import forward_of
+
+    return forward_of(card, import_tensorflow)
 
 
 def _watch(
@@ -261,6 +268,9 @@ def _watch(
     tell = telling()
     engine = engine_for(model, options.engine, precision, tell.say, start=import_tensorflow)
     tell.done(f"watching {inputs[0]}; stop with Ctrl-C", err=True, model=model, files=[])
+    # Made once, and not for each image.
+    forward = functools.cache(lambda: _forward_of(engine.card))
     watch(model, card, Path(inputs[0]), Path(options.output), frames, defocus, options.force,
           say=tell.say, wrote=lambda path: tell.facts(files=[path]), engine=engine,
-          precision=engine.precision, **options.of_results())  # fmt: skip
+          forward_of=lambda card: forward(), precision=engine.precision,
+          **options.of_results())  # fmt: skip

@@ -19,8 +19,8 @@ import numpy as np
 from ..errors import InputError
 from ..metrics import mean_absolute_error
 from ..models import AnyPlanes
+from ..physics.agreement import agreement
 from ..physics.optics import Optics
-from .agreement import agreement
 from .network import load_network, network_answer
 from .reconstruct import METHODS, reconstruct
 from .refinement import refined_wave

@@ -10,7 +10,7 @@ from scipy import fft
 
 from ..errors import InputError
 from ..physics.optics import Optics
-from ..physics.waves import coherence_envelope, imaging_kernels, spread
+from ..physics.waves import coherence_envelope, imaging_kernels, margins_of, spread
 from .tie import is_reflecting, unit_intensities
 
 
@@ -113,13 +113,7 @@ def surroundings(
     """
     planes = np.asarray(defocus, np.float64).tolist()
     reach = spread(planes, optics) if is_reflecting(boundary) else 0
-    margins = []
-    for n in shape:
-        before = min(reach, n // 2)
-        # The size after padding has a fast transform.
-        margins.append((before, fft.next_fast_len(n + 2 * before) - n - before if before else 0))
-    inner = tuple(slice(m[0], m[0] + n) for m, n in zip(margins, shape, strict=True))
-    return tuple(margins), inner
+    return margins_of(shape, reach)
 
 
 def projected(

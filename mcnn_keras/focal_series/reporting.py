@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..inference.consistency import SCORE, compared
 from ..inference.reporting import EACH, HALF_WIDTH, evenly
 from ..metrics import correlation
+from ..physics.agreement import resimulated, within_borders
 from ..physics.optics import Optics
 from ..report import Layer, View
-from .agreement import BORDER, resimulated
 from .series import FocalSeries
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def wave_views(
     at = f"at {series.defocus[nearest]:g} {optics.unit}"
     layers.insert(0, Layer(f"Input {at}", within(image / image.mean()), RELATIVE))
     views = [View(name, layers, **pixel)]
-    inner = tuple(slice(int(BORDER * n), n - int(BORDER * n)) for n in phase.shape)
+    inner = within_borders(phase.shape)
     for number in evenly(len(series.defocus), EACH):
         z = series.defocus[number]
         found = resimulated(phase, amplitude, [z], optics)[..., 0]
@@ -80,19 +81,11 @@ def wave_views(
         # In units of their means inside of the border, where the simulation holds.
         image, found = image / image[inner].mean(), found / found[inner].mean()
         measured = Layer("Input", within(image), RELATIVE)
-        low, high = measured.limits
-        simulated = Layer(
-            "Simulated from the result", within(found), RELATIVE, low, high,
-            note="on the scale of the input",
-        )  # fmt: skip
-        apart = within(image - found)
-        spread = float(np.nanstd(apart[inner]))
-        note = f"input - simulated; standard deviation {spread:.3g}"
-        residual = Layer("Residual", apart, RELATIVE, diverging=True, note=note)
+        apart = compared(within(image), within(found), measured.limits, RELATIVE)
         views.append(
             View(
-                f"Image at {z:g} {optics.unit}", [measured, simulated, residual],
-                facts=[("correlation of input and simulation, without borders", f"{score:.3f}")],
+                f"Image at {z:g} {optics.unit}", [measured, *apart],
+                facts=[(SCORE, f"{score:.3f}")],
                 **pixel,
             )
         )  # fmt: skip

@@ -17,20 +17,17 @@ from ..files.precision import narrowed
 from ..inference.any_planes import outside
 from ..inference.assumptions import compare_optics
 from ..inference.axes import LEAST
+from ..inference.consistency import POOR, doubt
 from ..inference.planes import counted, require_out_of_focus
 from ..inference.range_check import RangeCheck
 from ..inference.uncertain import of_refined
 from ..models import AnyPlanes, ModelCard
+from ..physics.agreement import agreement
 from ..physics.optics import Optics
-from .agreement import agreement
 from .field_stop import within_stop
 from .network import frames_of, with_uncertainty
 from .refinement import refined_wave
 from .series import FocalSeries
-
-# Below this mean correlation the wave does not explain its own images, unless the model knows the
-# least one of its training: noise cannot be explained.
-POOR = 0.5
 
 
 class Retrieved(NamedTuple):
@@ -71,10 +68,7 @@ class Retrieved(NamedTuple):
         """A warning if the images contradict the wave, else None."""
         if self.agreement >= self.least:
             return None
-        return (
-            f"images simulated from this result correlate with yours by {self.agreement:.2f} only; "
-            "check planes, their sign, wavelength and pixel size"
-        )
+        return doubt(self.agreement)
 
     @property
     def guess(self) -> str | None:

@@ -19,6 +19,7 @@ from ..files.converted import Shifted
 from ..models import Frames, ModelCard, Planes
 from ..report import Layer, View, write_prediction_report
 from ..report.layers import PIXELS
+from .consistency import SCORE, Consistency, compared, correlations
 from .finished import uncertainty_of
 from .measurements import Measurements
 from .planes import counted
@@ -66,12 +67,19 @@ class Report:
         All results of the run.
     numbers : sequence of int, optional
         The images to show of each recording, counted from 0; by default some at even distances.
+    consistency : Consistency, optional
+        Simulates the images of results, which are shown, too.
     """
 
     def __init__(
-        self, path: str | Path | None, jobs: Sequence[Job], numbers: Sequence[int] | None = None
+        self,
+        path: str | Path | None,
+        jobs: Sequence[Job],
+        numbers: Sequence[int] | None = None,
+        consistency: Consistency | None = None,
     ) -> None:
         self.path = None if path is None else Path(path)
+        self.consistency = consistency
         self.views: list[View] = []
         self._jobs, self._began, self._images = jobs, time.monotonic(), 0
         self._numbers = numbers
@@ -120,12 +128,34 @@ class Report:
             if len(measurements) > 1:
                 name += f", image {number} (counted from 0)"
             layers = layers_of(card, measurements, number, np.asarray(answers))
+            simulated, facts = self._simulated(card, measurements, number, answers)
+            layers += simulated
             if uncertainties is not None:
                 halves = uncertainties[outputs * number : outputs * (number + 1)]
                 layers += uncertain(card, np.asarray(halves))
-            view = _view(name, layers, pixel, unit, job)
+            view = _view(name, layers, pixel, unit, [*facts, ("result", job.output.name)])
             # Small enough for a page at once: of long runs, little is held.
             self.views.append(view.within(PIXELS / (len(self._shown) * len(numbers))))
+
+    def _simulated(
+        self, card: ModelCard, measurements: Measurements, number: int, answers: Any
+    ) -> tuple[list[Layer], list[tuple[str, object]]]:
+        """The pictures of the images simulated from a result, and their agreement, if known."""
+        if self.consistency is None or self.consistency.forward is None:
+            return [], []
+        image = measurements.read(number, number + 1)[0]
+        found = self.consistency.images(answers, image)
+        if found is None:
+            return [], []
+        scores = ", ".join(f"{score:.3f}" for score in correlations(found, image))
+        facts: list[tuple[str, object]] = [(SCORE, scores)]
+        layers = []
+        inputs = _inputs(card, measurements, number)
+        for c, shown in enumerate(inputs):
+            own, simulated = (image, found) if shown.colour else (image[..., c], found[..., c])
+            at = shown.title.removeprefix("Input")
+            layers += compared(own, simulated, shown.limits, shown.unit, at)
+        return layers, facts
 
     def show_finished(self, job: Job, card: ModelCard, uncertainty: bool) -> None:
         """Keep some images of a job whose result is there already, from its files.
@@ -295,9 +325,15 @@ def _spread(apart: np.ndarray) -> str:
     return f"mean {seen.mean():.4g}, standard deviation {seen.std():.4g}"
 
 
-def _view(name: str, layers: Sequence[Layer], pixel: float | None, unit: str, job: Job) -> View:
+def _view(
+    name: str,
+    layers: Sequence[Layer],
+    pixel: float | None,
+    unit: str,
+    further: Sequence[tuple[str, object]],
+) -> View:
     height, width = layers[0].array.shape[:2]
     facts: list[tuple[str, object]] = [("size", f"{width} x {height} pixels")]
     if pixel:
         facts.append(("pixel size", f"{pixel:.6g} {unit}"))
-    return View(name, layers, pixel, unit, [*facts, ("result", job.output.name)])
+    return View(name, layers, pixel, unit, [*facts, *further])

@@ -26,6 +26,7 @@ from ..models.saving import model_path, read_card
 from .asked import Options, check, check_truth, places_of
 from .assumptions import compare_pixels, compare_sizes, compare_text
 from .cluster import Cluster
+from .consistency import Consistency
 from .engines import Averaged
 from .fastest import engine_for
 from .filling import Kept, Unchanged, fill, first_try
@@ -85,6 +86,7 @@ def execute(
     engine: Any = "auto",
     start: Callable[[], Any] = lambda: None,
     wrote: Callable[[Path], Any] = lambda path: None,
+    forward_of: Callable[[Any], Any] | None = None,
     **options: Any,
 ) -> list[Path]:
     """Make the results of jobs, one after the other.
@@ -103,6 +105,10 @@ def execute(
         Called before TensorFlow is imported.
     wrote : callable
         Called with each written file, also if other jobs fail.
+    forward_of : callable, optional
+        Takes the model's card and returns its forward model, as `mcnn_keras.problems.forward_of`:
+        it simulates the images of results, see `mcnn_keras.inference.consistency`. Phase models for
+        given planes need none.
     **options
         See `Options`.
 
@@ -120,9 +126,9 @@ def execute(
     check(how, jobs, model)
     say = Said.of(say)
     if how.scheduler is None:
-        return _executed(model, jobs, say, engine, start, wrote, how)
+        return _executed(model, jobs, say, engine, start, wrote, forward_of, how)
     with Cluster(how.scheduler, say) as cluster:
-        return _executed(model, jobs, say, engine, start, wrote, how, cluster)
+        return _executed(model, jobs, say, engine, start, wrote, forward_of, how, cluster)
 
 
 def _executed(
@@ -132,6 +138,7 @@ def _executed(
     engine: Any,
     start: Callable[[], Any],
     wrote: Callable[[Path], Any],
+    forward_of: Callable[[Any], Any] | None,
     how: Options,
     cluster: Cluster | None = None,
 ) -> list[Path]:
@@ -150,6 +157,9 @@ def _executed(
     if not cluster:
         engine = UncertainEngine(engine.model) if how.uncertainty else engine
         engine = Averaged(engine) if how.average else engine
+    report.consistency = Consistency(getattr(engine, "answers", engine.card), forward_of)
+    for line in report.consistency.left_out:
+        say(line)
     fingerprint = digest(model_path(model))
     written: list[Path] = []
     failed: list[str] = []
@@ -274,6 +284,9 @@ def _result(
                 facts = {"engine": engine.name, "precision": options.precision}
                 text = note(output, finished, made, inputs=job.names, **facts)
                 write_preview(picture, results[:outputs], card, measurements, text)
+                if report.consistency is not None:
+                    for line in report.consistency.lines(measurements, results, job.source):
+                        say(line)
                 report.show(job, card, measurements, results, half)
             except BaseException:  # e.g. a full disk: the finished frames are kept
                 spool.leave()

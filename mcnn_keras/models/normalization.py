@@ -37,9 +37,12 @@ class Normalization:
         Whether targets have a mean of zero, so that zero is the best constant answer.
     per_frame : bool
         Whether each frame has its own scale; then each tile of a large frame has one, too.
+    lost : {'', 'gain', 'gain and offset'}
+        What it removes of the scale of measurements, see `mcnn_keras.physics.agreement.Forward`.
     """
 
     kind: ClassVar[str] = "none"
+    lost: ClassVar[str] = ""
     mean_free: ClassVar[bool] = False
     per_frame: ClassVar[bool] = False
 
@@ -108,6 +111,7 @@ class Contrast(Normalization):
     """
 
     kind = "contrast"
+    lost = "gain"
     mean_free = True
 
     def __init__(self, roles: Sequence[str] = ("phase",)) -> None:
@@ -203,6 +207,7 @@ class FrameScale(Normalization):
     """
 
     kind = "frame"
+    lost = "gain and offset"
     mean_free = True
     per_frame = True
 

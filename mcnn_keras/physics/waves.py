@@ -285,6 +285,35 @@ def spread(defocus: Sequence[float], optics: Optics) -> int:
     return math.ceil(reach / optics.pixel_size)
 
 
+def margins_of(
+    shape: Sequence[int], reach: int
+) -> tuple[tuple[tuple[int, int], ...], tuple[slice, ...]]:
+    """Margins to add around a field before propagation, and the place of the field within them.
+
+    Parameters
+    ----------
+    shape : (height, width)
+    reach : int
+        The distance that light travels sideways, in pixels, see `spread`; at most half of the field
+        is added on each side.
+
+    Returns
+    -------
+    margins : tuple
+        (before, after) for height and width, in pixels. The size after padding has a fast
+        transform; with a reach of zero nothing is added.
+    inner : tuple of slice
+    """
+    from scipy.fft import next_fast_len
+
+    margins = []
+    for n in shape:
+        before = min(reach, n // 2)
+        margins.append((before, next_fast_len(n + 2 * before) - n - before if before else 0))
+    inner = tuple(slice(m[0], m[0] + n) for m, n in zip(margins, shape, strict=True))
+    return tuple(margins), inner
+
+
 def extended(fields: Array, margin: int) -> tuple[Array, tuple[slice, slice]]:
     """Fields with a mirrored margin that fades to zero, and the place of the field within them."""
     height, width = fields.shape[-2:]

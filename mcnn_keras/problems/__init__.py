@@ -15,11 +15,16 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError, reason
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..models import ModelCard
+    from ..physics.agreement import Forward
     from .base import Problem
 
 # Files here that are not problems.
 OTHERS = ("base", "ranges", "recipes")
+# Problems of this package whose results simulate no images, or by other means.
+WITHOUT_FORWARD = ("any_phase", "denoise", "paired", "phase")
 # The entry-point group for problems of other packages.
 ENTRY_POINTS = "mcnn_keras.problems"
 _CLASSES = {
@@ -29,7 +34,7 @@ _CLASSES = {
 
 __all__ = [
     "Denoise", "Laplacian", "Paired", "Phase", "Problem", "Reflection", "Sample", "as_problem",
-    "from_card", "from_config", "kind", "make", "names", "offered",
+    "forward_of", "from_card", "from_config", "kind", "make", "names", "offered",
 ]  # fmt: skip
 
 
@@ -116,6 +121,56 @@ def from_card(card: ModelCard) -> Problem:
         If it is the user's own problem, which only the user's code defines.
     """
     return from_config(card.problem, card.config)
+
+
+def forward_of(
+    card: ModelCard,
+    start: Callable[[], Any] = lambda: None,
+    problem: Problem | None = None,
+) -> Forward | None:
+    """The forward model of the problem that a model solves: it simulates the images of results.
+
+    Parameters
+    ----------
+    card : ModelCard
+    start : callable
+        Called before TensorFlow is imported.
+    problem : Problem, optional
+        For problems that this package does not know by name.
+
+    Returns
+    -------
+    Forward or None
+        None for denoising and for measured pairs, and for phases, of which `mcnn_keras.inference`
+        knows it.
+
+    Raises
+    ------
+    InputError
+        If the problem is not known, or does not say how its samples are made.
+    """
+    from ..physics.agreement import Forward
+
+    name, own = card.problem, card.problem in names()
+    if problem is None and (
+        name in WITHOUT_FORWARD or any(o.role == "image" for o in card.outputs)
+    ):
+        return None
+    if problem is None and not own and name not in offered():
+        raise InputError(
+            f"the problem {name!r} is not installed here, as an entry point of {ENTRY_POINTS}"
+        )
+    start()
+    from .base import as_problem, simulates, simulator
+
+    problem = from_card(card) if problem is None else as_problem(problem)
+    if not simulates(problem):
+        raise InputError(
+            f"the problem {name!r} has its own sample or answer; it may define "
+            "noise_free(target, **conditions)"
+        )
+    lost = card.normalization.lost if problem.lost is None else problem.lost
+    return Forward(simulator(problem, card.scale, card.measured_conditions()), lost)
 
 
 def _made(name: str, maker: Any, arguments: dict[str, Any]) -> Problem:

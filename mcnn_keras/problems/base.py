@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from ..channels import network_input
@@ -20,6 +21,10 @@ from ..targets.pictures import SPLITS
 # Results to compare a network's with: (images, targets), normalised, of a whole set -> results in
 # the scale of the targets, and the settings that were chosen for them.
 Baseline = Callable[..., tuple[Any, dict[str, Any]]]
+
+
+# Images of one target whose mean is taken as free of noise.
+AVERAGED = 16
 
 
 class Sample(NamedTuple):
@@ -69,6 +74,9 @@ class Problem:
         The kind of measurement; None for an image with the channels of the samples.
     pixel_size : float or None
         Pixel size of the images in um, if the model depends on it.
+    lost : {'', 'gain', 'gain and offset'} or None
+        What an image does not keep of the scale of `noise_free`; None for what the normalisation
+        removes.
     recipe : dict
         Default settings of a training run, see `mcnn_keras.Settings`.
     baselines : dict
@@ -84,6 +92,7 @@ class Problem:
     scaled_by: Any = None
     inputs: Any = None
     pixel_size: float | None = None
+    lost: str | None = None
     recipe: Any = {}  # noqa: RUF012 - replaced, never changed
     baselines: Any = {}  # noqa: RUF012 - replaced, never changed
 
@@ -133,6 +142,32 @@ class Problem:
     def detect(self, image: Array, seed: Array) -> Array:
         """The detector's noise, added after the margins are cut off; none by default."""
         return image
+
+    def noise_free(self, target: Array, **conditions: Array) -> Array:
+        """The image of a target without noise, which checks results: those of `predict`.
+
+        By default this is the mean of several observed and detected images. Define it where the
+        image is known exactly, which is also faster; or where `sample` or `answer` are defined.
+
+        Parameters
+        ----------
+        target : (height, width, channels) tensor
+            A result of the network, of any size, with the margins mirrored.
+        **conditions
+            The acquisition parameters.
+
+        Returns
+        -------
+        tf.Tensor
+            (height, width, channels), including the margins.
+        """
+        images: list[Array] = []
+        for number in range(AVERAGED):
+            seeds = tf.unstack(tf.random.split(tf.constant([0, number]), 2))
+            images.append(self.detect(self.observe(target, seeds[0], **conditions), seeds[1]))
+            if number == 1 and bool(tf.reduce_all(images[0] == images[1])):
+                return images[0]
+        return tf.add_n(images) / len(images)
 
     def answer(self, target: Array) -> Array:
         """The part of a target that the network learns; all of it by default."""
@@ -255,6 +290,43 @@ def as_problem(thing: Any) -> Problem:
             "FrameScale, Fixed"
         )
     return thing if isinstance(thing, Problem) else _Adapted(thing)
+
+
+def simulates(problem: Problem) -> bool:
+    """Whether the images of results can be simulated with a problem's `noise_free`.
+
+    That of `Problem` cannot be used if samples, or the part of the target that the network learns,
+    are made in a way of their own.
+    """
+
+    def own(name: str) -> bool:
+        return getattr(getattr(problem, name), "__func__", None) is not getattr(Problem, name)
+
+    return own("noise_free") or not (own("sample") or own("answer"))
+
+
+def simulator(
+    problem: Problem, scale: int, conditions: Mapping[str, Any]
+) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from results, (height, width, outputs), to their images without noise.
+
+    Parameters
+    ----------
+    problem : Problem
+    scale : int
+        Size of a result relative to its image.
+    conditions : dict
+        The acquisition parameters.
+    """
+
+    def simulate(result: np.ndarray) -> np.ndarray:
+        m = scale * problem.margin
+        target = np.pad(result, ((m, m), (m, m), (0, 0)), mode="symmetric")
+        image = problem.noise_free(tf.constant(target, tf.float32), **conditions)
+        inner = slice(problem.margin, -problem.margin or None)
+        return np.asarray(image)[inner, inner]
+
+    return simulate
 
 
 def inputs_of(problem: Problem, channels: int) -> Any:

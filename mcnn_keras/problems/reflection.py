@@ -66,6 +66,7 @@ class Reflection(Problem):
     outputs = COLOURS
     inputs = Channels(3)
     normalization = Normalization(limits=(0.0, 1.0))
+    lost = "gain"  # the exposure varies
 
     def __init__(
         self,
@@ -149,35 +150,52 @@ class Reflection(Problem):
 
     def observe(self, target: Array, seed: Array, **conditions: Array) -> Array:
         """The wall's light at the camera, half the target's size, with a mean of about one."""
-        height, width = target.shape[0] // 2, target.shape[1] // 2
+        width = target.shape[1] // 2
         draws = tf.random.stateless_uniform((4,), seed, -1.0)
         # The film moves between the two shots, and the camera shakes.
-        moved = _shifted(
-            target, between(tf.abs(draws[0]), *self.ranges["delay"]) * 2 * width * draws[1:3]
-        )
-        cells = tf.image.resize(moved**GAMMA, self._cells, "area")
+        delay = between(tf.abs(draws[0]), *self.ranges["delay"]) * 2 * width * draws[1:3]
+        vibration = between(tf.abs(draws[3]), *self.ranges["vibration"]) * draws[1:3]
+        return _vignetted(_shifted(self._light(_shifted(target, delay)), vibration))
+
+    def _light(self, target: Array) -> Array:
+        """The light on the wall, half the target's size."""
+        cells = tf.image.resize(target**GAMMA, self._cells, "area")
         light = tf.matmul(self._transport, tf.reshape(cells, (-1, 3)))
         light = tf.reshape(light, (*self._cells, 3))
-        light = tf.image.resize(light, (height, width), "bicubic")
-        light = _shifted(light, between(tf.abs(draws[3]), *self.ranges["vibration"]) * draws[1:3])
-        y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
-        return light * vignetting(y, x, VIGNETTING)[..., None]
+        return tf.image.resize(light, (target.shape[0] // 2, target.shape[1] // 2), "bicubic")
+
+    def noise_free(self, target: Array, **conditions: Array) -> Array:
+        """The photograph at the automatic exposure, still and without noise.
+
+        Of a target that is higher than 9/16 of its width, the middle rows are the screen, as
+        `mcnn_keras.channels.screen_estimate` takes it; the others are mirrored.
+        """
+        height, width = (n // 2 for n in target.shape[:2])
+        inner = min(height, even_height(width))
+        above = (height - inner) // 2
+        light = _vignetted(self._light(target[2 * above : 2 * (above + inner)]))
+        image = _developed(self._exposed(light, np.mean(self.ranges["exposure"])))
+        below = height - inner - above
+        return tf.pad(image, ((above, below), (0, 0), (0, 0)), mode="SYMMETRIC")
 
     def detect(self, image: Array, seed: Array) -> Array:
         """Automatic exposure, counting and read-out noise, clipping, and 8-bit levels."""
         seeds = tf.unstack(tf.random.split(seed, 3))
         u = tf.random.stateless_uniform((3,), seeds[0])
-        # A fixed exposure would be set for a white screen.
-        white = tf.reduce_mean(tf.reduce_sum(self._transport, axis=1))
-        mean = tf.maximum(tf.reduce_mean(image), 1e-6)
-        level = AIM * (mean / white) ** (1.0 - AUTOMATIC) * between(u[0], *self.ranges["exposure"])
-        image = tf.maximum(image / mean * level, 0.0)
+        image = self._exposed(image, between(u[0], *self.ranges["exposure"]))
         counts = between(u[1], *self.ranges["counts"], logarithmic=True)
         read_out = between(u[2], *self.ranges["read_out"])
         deviation = tf.sqrt(image / counts + read_out**2)
         image += deviation * tf.random.stateless_normal(tf.shape(image), seeds[1])
-        image = tf.clip_by_value(image, 0.0, 1.0) ** (1 / GAMMA)
-        return tf.round(255.0 * image) / 255.0
+        return tf.round(255.0 * _developed(image)) / 255.0
+
+    def _exposed(self, image: Array, exposure: Array) -> Array:
+        """The wall's light relative to full exposure."""
+        # A fixed exposure would be set for a white screen.
+        white = tf.reduce_mean(tf.reduce_sum(self._transport, axis=1))
+        mean = tf.maximum(tf.reduce_mean(image), 1e-6)
+        level = AIM * (mean / white) ** (1.0 - AUTOMATIC) * exposure
+        return tf.maximum(image / mean * level, 0.0)
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON values."""
@@ -192,6 +210,17 @@ class Reflection(Problem):
 def even_height(width: int) -> int:
     """The height of a picture of 16:9, an even number of pixels."""
     return int(width * 9 / 16 / 2) * 2
+
+
+def _vignetted(light: Array) -> Array:
+    """The light that the camera receives."""
+    y, x = np.mgrid[-1 : 1 : light.shape[0] * 1j, -1 : 1 : light.shape[1] * 1j].astype(np.float32)
+    return light * vignetting(y, x, VIGNETTING)[..., None]
+
+
+def _developed(image: Array) -> Array:
+    """The values of a photograph, 0..1, for light relative to full exposure."""
+    return tf.clip_by_value(image, 0.0, 1.0) ** (1 / GAMMA)
 
 
 def _shifted(image: Array, shift: Array) -> Array:
