@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tifffile
+from test_training import Blur
 
 from mcnn_keras import InputError, Optics, predict, save, train
 from mcnn_keras.cli import main
 from mcnn_keras.files import open_recording, write_png
 from mcnn_keras.inference.stream import predict_files
+from mcnn_keras.models import Fixed, Normalization
 from mcnn_keras.problems import Phase
 
 
@@ -297,3 +299,18 @@ def test_progress_counts_images_and_tiles(trained, rng):
 
     with pytest.raises(RuntimeError, match="enough"):
         predict(trained.model, frames, axes="tyx", batch_size=1, progress=stop)
+
+
+@pytest.mark.parametrize("normalization", [Normalization(), Fixed(0.5, 0.3)])
+def test_an_image_in_another_unit_is_refused(normalization, tiny, rng, monkeypatch):
+    """Fails where a network that was trained on 0..1 takes other units, or refuses its own."""
+    monkeypatch.setattr(Blur, "normalization", normalization)
+    model = train(Blur(), **tiny).model
+    low, high = model.card.training["deviations"]
+    assert 0 < low <= high
+    image = Blur().sample(tf.constant([0, 5]), 32).image.numpy()
+    for factor in (0.5, 1.0, 2.0):
+        assert predict(model, factor * image[..., 0]).shape == image.shape[:2]
+    for factor in (1000.0, 1e-3):
+        with pytest.raises(InputError, match="times as much as those of the training"):
+            predict(model, factor * image[..., 0])

@@ -22,6 +22,11 @@ from .frames import FrameWindows, Series
 from .memory import with_less
 
 ALONE = Series()
+# An image varies at most so many times more, or less, than those of the training; a wrong unit,
+# such as 0..255 for 0..1, is farther off.
+MORE, LESS = 16.0, 64.0
+# Of models whose cards do not tell the deviations of their images.
+OLDER = {"reflection": (0.0, 0.5)}
 
 
 def predict_stack(
@@ -202,3 +207,21 @@ def check(image: np.ndarray, card: ModelCard) -> None:
     # In a frame, NaN and infinite pixels count as missing.
     if not isinstance(card.inputs, Frames) and not np.isfinite(image).all():
         raise InputError("the image has pixels that are NaN or infinite; fill or cut them first")
+    _require_scale(image, card)
+
+
+def _require_scale(image: np.ndarray, card: ModelCard) -> None:
+    """Raise InputError for an image in another unit, if the network's input depends on the unit."""
+    low, high = card.training.get("deviations") or OLDER.get(card.problem, (0.0, np.inf))
+    if card.normalization.lost or not np.isfinite(high):
+        return
+    deviation = float(np.std(card.normalization.apply(image)[0], dtype=np.float64))
+    unit = float(np.std(image, dtype=np.float64)) / deviation if deviation > 0 else 0.0
+    # A flat image is no fault; one whose greatest value is small, too, has another unit.
+    if LESS * float(np.abs(image).max()) < low * unit or deviation > MORE * high:
+        nearest = min(max(deviation, low), high)
+        raise InputError(
+            f"the image's values vary {deviation / nearest:.2g} times as much as those of the "
+            f"training (they are {image.min():.4g} to {image.max():.4g}); give it in the unit of "
+            "the training, for example 8-bit values divided by 255 if that was 0 to 1"
+        )

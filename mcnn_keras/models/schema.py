@@ -152,7 +152,8 @@ CARD = fields(
         "normalization": anything,
         "network": NETWORK,
         "training": fields(
-            {"image_size": SIZES, "mixed_sizes": flag}, ("image_size",), others=anything
+            {"image_size": SIZES, "mixed_sizes": flag, "deviations": several(number(0.0), 2, 2)},
+            ("image_size",), others=anything,
         ),
         "channels": anything,
         "conditions": fields(CONDITIONS, others=anything),
