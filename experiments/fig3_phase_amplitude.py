@@ -24,8 +24,8 @@ import mcnn_keras as mcnn
 from mcnn_keras.channels import network_input
 from mcnn_keras.files import replacing, to_grey, write_png
 from mcnn_keras.focal_series import exponential_planes, iterative_phase, multi_focus_tie
+from mcnn_keras.focal_series.retrieval import wave_of
 from mcnn_keras.inference.engines import engine_of
-from mcnn_keras.inference.predict import computed
 from mcnn_keras.metrics import mean_absolute_error
 from mcnn_keras.problems import Phase
 from mcnn_keras.training.checkpoints import RunFolder
@@ -81,19 +81,19 @@ def simulated(count):
     return problem, inputs[..., :count], targets  # without the fixed channels
 
 
-general = engine_of(mcnn.load("phase"))
 for count in COUNTS:
     problem, images, targets = simulated(count)
-    began = time.perf_counter()
-    answers = np.stack([
-        computed(general, image + 1, axes="yxz", defocus=problem.defocus,
-                 conditions=OPTICS.conditions()) for image in images
-    ])  # fmt: skip
-    took = (time.perf_counter() - began) / len(images)
-    answers[..., 0] -= answers[..., 0].mean((1, 2), keepdims=True)
-    note(
-        f"the model of any planes, {count} planes", answers[..., 0], answers[..., 1], targets, took
-    )
+    for refine in (False, True):
+        began = time.perf_counter()
+        found = [
+            wave_of(image + 1, problem.defocus, OPTICS, refine=refine, say=print)
+            for image in images
+        ]
+        took = (time.perf_counter() - began) / len(images)
+        phases, amplitudes = (np.stack([f[i] for f in found]) for i in (0, 1))
+        name = f"the model of any planes, {count} planes{', refined' * refine}"
+        phases -= phases.mean((1, 2), keepdims=True)
+        note(name, phases, amplitudes, targets, took)
 
 for count in arguments.counts:
     problem, images, targets = simulated(count)
