@@ -13,7 +13,7 @@ from ..errors import reason
 # the error is 0.11 % of the deviation (root mean square), and 0.2 % at most.
 LEVELS = 256
 # Pixels that the deviation is estimated from, in addition to the standard deviation.
-PROBES = 2048
+PROBES = 1024
 MISSING, HIGHEST = 65535, 65534  # NaN, and the highest rounded value
 RAW, ROUNDED = 0, 1
 
@@ -41,7 +41,7 @@ def packed(arrays: Sequence[np.ndarray], rounded: bool) -> bytes:
         blocks.append(head + (array.tobytes() if levels is None else levels))
     # Numbers of two bytes compress better with their high bytes together, and floats no worse.
     block = imagecodecs.blosc_encode(
-        b"".join(blocks), level=1, compressor="zstd", shuffle=1, typesize=2 if rounded else 4
+        b"".join(blocks), level=5, compressor="lz4", shuffle=1, typesize=2 if rounded else 4
     )
     return bytes(block)
 
