@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+import tifffile
 from pages import Page
 
 from mcnn_keras import InputError, Optics, predict_files
@@ -52,8 +53,6 @@ def test_input_result_and_residual_are_those_of_the_files(movie, tmp_path, capfd
     command("--json", "predict", MODEL, path, "--output", tmp_path / "out.tif", "--report", report)
     told = json.loads(capfd.readouterr().out)
     assert told["result"]["files"][-1] == str(report)
-    import tifffile
-
     results = tifffile.imread(tmp_path / "out.tif")
     page = Page(report)
     numbers = [round(i * 19 / 7) for i in range(8)]
@@ -162,13 +161,11 @@ def test_models_of_every_kind_have_a_report(name, size, titles, tmp_path, rng):
     card = read_card(MODELS / name)
     if size is None:
         size = (card.image_channels, 64, 64) if card.image_channels != 3 else (64, 64, 3)
-    images = (rng.random(size) * 200 + 20).astype(np.uint8 if size[-1] == 3 else np.float32)
-    np.save(tmp_path / "in.npy", images)
+    images = rng.random(size).astype(np.float32)
+    np.save(tmp_path / "in.npy", 200 * images + 20)
     if size[-1] == 3:
-        import imageio.v3 as iio
-
-        iio.imwrite(tmp_path / "in.png", images)
-    source = str(tmp_path / ("in.png" if size[-1] == 3 else "in.npy"))
+        tifffile.imwrite(tmp_path / "in.tif", images, photometric="rgb")  # in 0..1
+    source = str(tmp_path / ("in.tif" if size[-1] == 3 else "in.npy"))
     options = {"report": tmp_path / "r.html", "engine": "tensorflow"}
     frames = {"defocus": card.inputs.defocus} if hasattr(card.inputs, "defocus") else {}
     predict_files(MODELS / name, [source], tmp_path / "o.tif", **frames, **options)
