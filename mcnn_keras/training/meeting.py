@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from ..errors import InputError, reason
 
 GREETING = "mcnn-keras"
+# The chief's last question before all go on, and the answer of a worker that still runs.
+ASKED, ANSWERED = "still there", "yes"
 RETRY = 0.5
 # How much longer than the chief the others wait for its word, in seconds.
 GRACE = 10.0
@@ -67,7 +69,11 @@ def _gather(listener: socket.socket, addresses: Sequence[str], wait: float) -> N
             listener.settimeout(min(left, 1.0))
             with contextlib.suppress(OSError):  # also a time-out
                 _greet(listener.accept()[0], here, addresses)
-            for worker in [w for w, other in here.items() if _gone(other)]:
+            gone = [w for w, other in here.items() if _gone(other)]
+            if len(here) - len(gone) == len(addresses) - 1:
+                # One that has just ended may not show it yet, but it does not answer.
+                gone = [w for w, other in here.items() if not _answers(other)]
+            for worker in gone:
                 here.pop(worker).close()
         for other in here.values():
             _send(other, "go")
@@ -103,7 +109,8 @@ def _join(addresses: Sequence[str], index: int, wait: float) -> None:
             continue
         with chief:
             _send(chief, f"{GREETING} {index} {len(addresses)}")
-            told = _line(chief, wait + GRACE)
+            while (told := _line(chief, wait + GRACE)) == ASKED:
+                _send(chief, ANSWERED)
         if told == "go":
             return
         if told:
@@ -141,6 +148,12 @@ def _line(other: socket.socket, seconds: float) -> str:
                 return ""
             data += more
     return data.decode(errors="replace").strip() if data.endswith(b"\n") else ""
+
+
+def _answers(other: socket.socket) -> bool:
+    """Whether a worker still runs."""
+    _send(other, ASKED)
+    return _line(other, GRACE) == ANSWERED
 
 
 def _gone(other: socket.socket) -> bool:
