@@ -65,7 +65,7 @@ def note(name, phases, amplitudes, targets, seconds):
         row[f"phase, {low:.2g} to {high:.2g}"] = float(np.sqrt(power[inside].sum()))
     results[name] = {**row, "seconds": seconds}
     pictures[name] = phases[:3]
-    print(f"{name:<38}" + "  ".join(f"{k} {v:.3g}" for k, v in results[name].items()), flush=True)
+    print(f"{name:<46}" + "  ".join(f"{k} {v:.3g}" for k, v in results[name].items()), flush=True)
 
 
 def answered(engine, contrasts):
