@@ -1,7 +1,7 @@
 """Figure 3 of the paper: phase and amplitude from 4, 8, 10 and 32 planes.
 
     python experiments/fig3_phase_amplitude.py --counts 8 32          # 75 minutes a network
-    python experiments/fig3_phase_amplitude.py --counts               # the shipped model: 6 minutes
+    python experiments/fig3_phase_amplitude.py --counts          # without them: 15 to 45 minutes
 
 The shipped model for any planes, at the paper's exponential planes and with the optics of its HeLa
 cells (0.525 um in oil of 1.518, aperture 1.35, 0.1625 um pixels); and networks for --counts of
