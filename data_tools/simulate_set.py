@@ -30,8 +30,8 @@ from mcnn_keras.cli.problems import OPTIONS, AnyOptions, described, others
 from mcnn_keras.cli.quiet import import_tensorflow
 from mcnn_keras.cli.sections import SectionedCommand
 from mcnn_keras.errors import InputError
+from mcnn_keras.files.training_set import SHARD_SIZE
 
-SHARD_SIZE = 1000
 ANSWER = 20  # seconds for a scheduler
 
 

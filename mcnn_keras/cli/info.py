@@ -191,7 +191,7 @@ def _training(card: Any) -> Iterator[str]:
             which = f"{'new ones' if training.get('fresh') else 'the same ones'} in each"
         yield (f"- Samples: {training['samples']} an epoch, {which}; {training['epochs']} "
                "epochs" + (" in the last run." if len(runs) > 1 else "."))  # fmt: skip
-    if "deviations" in training and not card.normalization.lost:
+    if "deviations" in training:
         low, high = map(_number, training["deviations"])
         yield (f"- Images: standard deviations of {low} to {high}; images that vary many times as "
                "much are refused.")  # fmt: skip

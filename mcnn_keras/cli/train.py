@@ -170,9 +170,9 @@ def run_training(
     problem = described(name, options, started)
     for line in getattr(problem, "report", ()):
         tell.done(line)
-    trained = from_disk(problem, settings)
-    if trained is not problem:
-        tell.done(_taken(trained, settings))
+    if settings.get("dataset") is not None:
+        problem = from_disk(problem, settings)
+        tell.done(_taken(problem, settings))
     output = Path(run.output) if run.output else Path("runs") / problem.label
     try:
         result = run_train(
@@ -184,7 +184,7 @@ def run_training(
         go_on = f"Resume with: {context.command_path} --output {shlex.quote(str(output))} --resume"
         raise KeyboardInterrupt(go_on if written else "") from None
     if chief:
-        _tell(result.model, trained, RunFolder(output))
+        _tell(result.model, problem, RunFolder(output))
 
 
 def _workers(context: click.Context, run: RunOptions) -> tuple[Any, bool]:

@@ -37,7 +37,8 @@ def packed(arrays: Sequence[np.ndarray], rounded: bool) -> bytes:
     for array in arrays:
         array = np.asarray(array, "<f4", order="C")
         levels = _levels(array) if rounded and array.ndim == 3 and array.size else None
-        head = struct.pack(f"<BB{array.ndim}I", levels is not None, array.ndim, *array.shape)
+        kind = RAW if levels is None else ROUNDED
+        head = struct.pack(f"<BB{array.ndim}I", kind, array.ndim, *array.shape)
         blocks.append(head + (array.tobytes() if levels is None else levels))
     # Numbers of two bytes compress better with their high bytes together, and floats no worse.
     block = imagecodecs.blosc_encode(

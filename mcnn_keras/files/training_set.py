@@ -25,6 +25,7 @@ from .whole import replacing
 
 INDEX = "index.json"
 FORMAT = 1
+SHARD_SIZE = 1000  # samples of a file, by default
 SPLITS = ("train", "test")
 MAGIC = b"mcnnset1"
 DIGEST = 32  # bytes at the end of a shard

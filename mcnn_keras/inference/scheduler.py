@@ -133,7 +133,7 @@ class Connection:
 def connected(address: str) -> Any:
     """A client of the scheduler, which no other code of this process uses by default."""
     try:
-        import distributed  # noqa: F401
+        from distributed import Client
     except ImportError:
         raise InputError(
             "--scheduler needs dask and distributed; run pip install 'mcnn-keras[dask]'"
@@ -142,7 +142,7 @@ def connected(address: str) -> Any:
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         try:
-            client = _client(place)
+            client = _opened(Client, place)
         except Exception as error:  # of any kind, by what is wrong with the address
             raise InputError(
                 f"no scheduler can be reached at {address} ({reason(error)}); start one with dask "
@@ -161,15 +161,14 @@ def connected(address: str) -> Any:
     return client
 
 
-def _client(place: str) -> Any:
-    from distributed import Client
-
+def _opened(kind: Any, place: str) -> Any:
+    """A client; kind is its class."""
     for _ in range(TRIES - 1):
         # The client asserts that the scheduler's first message comes alone. It need not: another
         # message of the same millisecond is sent together with it.
         with contextlib.suppress(AssertionError):
-            return Client(place, timeout=PATIENCE, set_as_default=False)
-    return Client(place, timeout=PATIENCE, set_as_default=False)
+            return kind(place, timeout=PATIENCE, set_as_default=False)
+    return kind(place, timeout=PATIENCE, set_as_default=False)
 
 
 def _of_file(path: str) -> str:

@@ -212,9 +212,10 @@ def check(image: np.ndarray, card: ModelCard) -> None:
 
 def _require_scale(image: np.ndarray, card: ModelCard) -> None:
     """Raise InputError for an image in another unit, if the network's input depends on the unit."""
-    low, high = card.training.get("deviations") or OLDER.get(card.problem, (0.0, np.inf))
-    if card.normalization.lost or not np.isfinite(high):
+    known = card.training.get("deviations") or OLDER.get(card.problem)
+    if known is None:
         return
+    low, high = known
     deviation = float(np.std(card.normalization.apply(image)[0], dtype=np.float64))
     unit = float(np.std(image, dtype=np.float64)) / deviation if deviation > 0 else 0.0
     # A flat image is no fault; one whose greatest value is small, too, has another unit.

@@ -176,9 +176,10 @@ def _train(
     final.set_weights(model.get_weights())
     trainer.judge(final)
     metrics = {"test_samples": len(trainer.test[1]), **trainer.test_metrics()}
-    images = trainer.test[0][..., : sample.image.shape[-1]].std((1, 2, 3), dtype=np.float64)
     training = settings.asdict() | {"precision": precision} | facts_of(problem)
-    training["deviations"] = [float(images.min()), float(images.max())]
+    if not problem.normalization.lost:  # the result depends on the unit of the images
+        images = trainer.test[0][..., : sample.image.shape[-1]].std((1, 2, 3), dtype=np.float64)
+        training["deviations"] = [float(images.min()), float(images.max())]
     if before is not None:
         training["before"] = before
     final.card = make_card(problem, network, sample, final, training, metrics)

@@ -22,6 +22,7 @@ from ..files.packing import packed, unpacked
 from ..files.training_set import (
     FORMAT,
     INDEX,
+    SHARD_SIZE,
     SPLITS,
     difference,
     first_sample_of,
@@ -35,7 +36,6 @@ from ..files.training_set import (
 )
 from ..progress import FrameProgress
 
-SHARD_SIZE = 1000
 # A kept sample and the same one simulated again: the mean difference that is allowed, in mean
 # magnitudes. Another processor changes the last digits; other pictures or another version, more.
 SAME = 0.01

@@ -130,7 +130,7 @@ def from_disk(problem: Problem, settings: Mapping[str, Any]) -> Problem:
         If the set does not fit the problem or the settings.
     """
     folder = settings.get("dataset")
-    if folder is None:
+    if folder is None or isinstance(problem, Stored):
         return problem
     stored = Stored(problem, folder)
     own, asked = stored.recipe["image_size"], settings.get("image_size")
