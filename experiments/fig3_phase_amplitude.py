@@ -81,20 +81,6 @@ def simulated(count):
     return problem, inputs[..., :count], targets  # without the fixed channels
 
 
-for count in COUNTS:
-    problem, images, targets = simulated(count)
-    for refine in (False, True):
-        began = time.perf_counter()
-        found = [
-            wave_of(image + 1, problem.defocus, OPTICS, refine=refine, say=print)
-            for image in images
-        ]
-        took = (time.perf_counter() - began) / len(images)
-        phases, amplitudes = (np.stack([f[i] for f in found]) for i in (0, 1))
-        name = f"the model of any planes, {count} planes{', refined' * refine}"
-        phases -= phases.mean((1, 2), keepdims=True)
-        note(name, phases, amplitudes, targets, took)
-
 for count in arguments.counts:
     problem, images, targets = simulated(count)
     folder = RunFolder(arguments.runs / f"hela_{count}_planes")
@@ -108,6 +94,20 @@ for count in arguments.counts:
     took = (time.perf_counter() - began) / len(images)
     answers[..., 0] -= answers[..., 0].mean((1, 2), keepdims=True)
     note(f"network, {count} planes", answers[..., 0], answers[..., 1], targets, took)
+
+for count in COUNTS:
+    problem, images, targets = simulated(count)
+    for refine in (False, True):
+        began = time.perf_counter()
+        found = [
+            wave_of(image + 1, problem.defocus, OPTICS, refine=refine, say=print)
+            for image in images
+        ]
+        took = (time.perf_counter() - began) / len(images)
+        phases, amplitudes = (np.stack([f[i] for f in found]) for i in (0, 1))
+        name = f"the model of any planes, {count} planes{', refined' * refine}"
+        phases -= phases.mean((1, 2), keepdims=True)
+        note(name, phases, amplitudes, targets, took)
 pictures = {"truth": targets[:3, ..., 0], **pictures}
 note("zero and one", 0 * targets[..., 0], 0 * targets[..., 1] + 1, targets, 0.0)
 
