@@ -10,6 +10,8 @@ Finished shards are kept and checked when the same command is run again.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import multiprocessing
 import os
 import shlex
@@ -31,8 +33,6 @@ from mcnn_keras.cli.quiet import import_tensorflow
 from mcnn_keras.cli.sections import SectionedCommand
 from mcnn_keras.errors import InputError
 from mcnn_keras.files.training_set import SHARD_SIZE
-
-ANSWER = 20  # seconds for a scheduler
 
 
 @dataclass
@@ -56,8 +56,8 @@ class SetOptions(SampleOptions):
     )
     scheduler: str | None = option(
         "--scheduler", metavar="ADDRESS",
-        help="A Dask scheduler, tcp://HOST:8786 say, whose workers simulate instead. They need "
-        "this package, and the folder under the same path.",
+        help="A Dask scheduler, tcp://HOST:8786 say, or its scheduler file: its workers simulate "
+        "instead. They need this package, and the folder under the same path.",
     )  # fmt: skip
     output: str = option("--output", type=click.Path(), required=True, metavar="FOLDER")
 
@@ -151,25 +151,19 @@ def begin_process():
 
 def by_dask(address):
     """Tasks are done by the workers of a Dask scheduler."""
-    try:
-        import distributed
-    except ImportError:
-        raise InputError("--scheduler needs packages; run pip install '.[dask]'") from None
-    from mcnn_keras.training.simulated import make_shard
 
     def run(tasks):
-        try:
-            client = distributed.Client(address, timeout=ANSWER)
-        except OSError as error:
-            raise InputError(
-                f"no Dask scheduler answers at {address} ({error}); start one, or leave "
-                "--scheduler out"
-            ) from None
-        with client:
-            futures = [client.submit(make_shard, *task, pure=False) for task in tasks]
-            for done in distributed.as_completed(futures):
-                yield done.result()
-                done.release()
+        from mcnn_keras.inference.scheduler import Connection
+        from mcnn_keras.training.simulated import make_shard
+
+        connection = Connection(address, functools.partial(print, file=sys.stderr))
+        with contextlib.closing(connection):
+            connection.require_workers()
+            for future in [connection.submit(make_shard, *task) for task in tasks]:
+                yield connection.waited(
+                    future, "a shard", "begin a new set with a smaller --shard-size"
+                )
+                future.release()
 
     return run
 

@@ -1,18 +1,27 @@
 """Fail where the tool that writes training sets loses an option, or files depend on the writer."""
 
 import hashlib
+import importlib.util
+import os
 import subprocess
 import sys
+import time
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
+from test_training import Blur
+from test_training_set import SIZES, content
 
+from mcnn_keras import InputError
 from mcnn_keras.cli import main
-from mcnn_keras.files.training_set import read_index
+from mcnn_keras.files.training_set import TrainingSet, read_index
+from mcnn_keras.inference import scheduler
 from mcnn_keras.models.saving import read_card
 from mcnn_keras.problems.any_phase import AnyPhase
+from mcnn_keras.training import simulated
 from mcnn_keras.training.pipeline import fixed_set
 from mcnn_keras.training.simulated import simulate_set
 from mcnn_keras.training.stored import Stored
@@ -20,6 +29,121 @@ from mcnn_keras.training.stored import Stored
 TOOL = Path(__file__).parents[1] / "data_tools" / "simulate_set.py"
 WORDS = ["laplacian", "--noise", "0.02", "--samples", "12", "--test-samples", "4",
          "--image-size", "64", "--shard-size", "5", "--output"]  # fmt: skip
+
+PACKAGE = """
+import tensorflow as tf
+from mcnn_keras import Problem
+
+class Speckle(Problem):
+    name = "speckle"
+
+    def targets(self, seed, size, split):
+        return tf.random.stateless_normal((size, size, 1), seed)
+
+    def conditions(self, seed):
+        return {"dose": tf.random.stateless_uniform((), seed, 1.0, 9.0), "defocus": 3.0}
+
+    def observe(self, target, seed, dose, defocus):
+        return tf.nn.avg_pool2d(target[None], 5, 1, "SAME")[0] * dose
+"""
+
+
+@pytest.fixture
+def speckle(tmp_path, monkeypatch):
+    """A problem that a package offers, also to other processes."""
+    package = tmp_path / "package"
+    (package / "speckle-1.dist-info").mkdir(parents=True)
+    (package / "speckle.py").write_text(PACKAGE)
+    told = {"METADATA": "Metadata-Version: 2.1\nName: speckle\nVersion: 1\n",
+            "entry_points.txt": "[mcnn_keras.problems]\nspeckle = speckle:Speckle\n"}  # fmt: skip
+    for name, text in told.items():
+        (package / "speckle-1.dist-info" / name).write_text(text)
+    path = os.pathsep.join([str(package), os.environ.get("PYTHONPATH", "")])
+    monkeypatch.setenv("PYTHONPATH", path)
+    monkeypatch.syspath_prepend(package)
+    import speckle
+
+    yield speckle.Speckle()
+    del sys.modules["speckle"]
+
+
+@pytest.fixture
+def tool(monkeypatch):
+    """The tool as a module."""
+    spec = importlib.util.spec_from_file_location("simulate_set", TOOL)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_shards_do_not_depend_on_the_processes_and_are_resumed(speckle, tmp_path):
+    """Fails where two processes write other bytes than one, finished shards are written again, or
+    missing, damaged and truncated ones are not.
+    """
+    words = [sys.executable, TOOL, "speckle", "--workers", "2", "--seed", "3"]
+    for name, value in SIZES.items():
+        words += [f"--{name.replace('_', '-')}", str(value)]
+    done = subprocess.run([*words, "--output", tmp_path / "two"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "6 shards written, 0 kept" in done.stdout
+    assert "mcnn-keras train speckle --dataset" in done.stdout
+    assert simulate_set(speckle, tmp_path / "one", seed=3, **SIZES) == (6, 0)
+    expected = content(tmp_path / "one")
+    assert len(expected) == 6
+    assert content(tmp_path / "two") == expected
+
+    shards = sorted((tmp_path / "two").glob("train*.set"))
+    shards[0].unlink()
+    data = bytearray(shards[1].read_bytes())
+    data[len(data) // 2] ^= 1
+    shards[1].write_bytes(data)
+    os.truncate(shards[2], 500)
+    assert simulate_set(speckle, tmp_path / "two", seed=3, **SIZES) == (3, 3)
+    assert content(tmp_path / "two") == expected
+    assert not [p for p in (tmp_path / "two").iterdir() if p.name.startswith(".part")]
+    assert read_index(tmp_path / "two")["complete"]
+
+    stored = TrainingSet(tmp_path / "two")
+    sample = speckle.sample(tf.constant([3, 8], tf.int64), 32)
+    image, target, dose = stored.read("train", 8)
+    for own, made in ((image, sample.image), (target, sample.target)):
+        assert np.abs(own - made).max() <= np.std(made) / 500
+    np.testing.assert_allclose(dose, sample.conditions["dose"], rtol=1e-6)
+    assert stored.index["fixed"] == {"defocus": 3.0}
+
+
+@pytest.fixture
+def cluster():
+    """A Dask scheduler with a worker of two threads, in this process."""
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0"
+    ) as cluster:
+        yield cluster
+
+
+def test_the_workers_of_a_dask_scheduler_write_the_same(tool, tmp_path, cluster, monkeypatch):
+    """Fails where shards that Dask's workers write differ from those of this process."""
+    monkeypatch.setattr(simulated, "_problem", lambda name, config: Blur())
+    run = tool.by_dask(cluster.scheduler_address)
+    simulate_set(Blur(), tmp_path / "set", exact=True, run=run, **SIZES)
+    simulate_set(Blur(), tmp_path / "one", exact=True, **SIZES)
+    assert content(tmp_path / "set") == content(tmp_path / "one")
+
+
+def test_a_dask_scheduler_that_is_lost_is_told_in_one_line(tool, cluster, monkeypatch):
+    """Fails where a scheduler that ends, or is not there, gives Dask's traceback."""
+    address = cluster.scheduler_address
+    monkeypatch.setattr(simulated, "make_shard", time.sleep)
+    done = tool.by_dask(address)([(0,), (2,)])
+    next(done)
+    cluster.close()
+    with pytest.raises(InputError, match=f"the scheduler at {address} is gone"):
+        next(done)
+    monkeypatch.setattr(scheduler, "PATIENCE", 0.5)
+    with pytest.raises(InputError, match=f"no scheduler can be reached at {address}"):
+        next(tool.by_dask(address)([]))
 
 
 def test_conditions_and_shapes_may_vary(tmp_path):

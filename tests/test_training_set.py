@@ -1,12 +1,9 @@
 """Fail where a training set on disk holds other samples than the simulator makes, or hides it."""
 
-import importlib.util
 import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,29 +16,11 @@ from mcnn_keras import InputError, load, train
 from mcnn_keras.cli.info import _training
 from mcnn_keras.files.training_set import PLACES, TrainingSet, read_index, write_index
 from mcnn_keras.problems import Phase
-from mcnn_keras.training import loop, pipeline, simulated
+from mcnn_keras.training import loop, pipeline
 from mcnn_keras.training.simulated import simulate_set
 from mcnn_keras.training.stored import Stored, as_simulated, from_disk
 
-TOOL = Path(__file__).parents[1] / "data_tools" / "simulate_set.py"
 SIZES = {"image_size": 32, "shard_size": 6, "samples": 20, "test_samples": 7}
-
-PACKAGE = """
-import tensorflow as tf
-from mcnn_keras import Problem
-
-class Speckle(Problem):
-    name = "speckle"
-
-    def targets(self, seed, size, split):
-        return tf.random.stateless_normal((size, size, 1), seed)
-
-    def conditions(self, seed):
-        return {"dose": tf.random.stateless_uniform((), seed, 1.0, 9.0), "defocus": 3.0}
-
-    def observe(self, target, seed, dose, defocus):
-        return tf.nn.avg_pool2d(target[None], 5, 1, "SAME")[0] * dose
-"""
 
 
 @pytest.fixture(scope="module")
@@ -58,88 +37,8 @@ def copied(exact, tmp_path):
     return Path(shutil.copytree(exact, tmp_path / "copied"))
 
 
-@pytest.fixture
-def speckle(tmp_path, monkeypatch):
-    """A problem that a package offers, also to other processes."""
-    package = tmp_path / "package"
-    (package / "speckle-1.dist-info").mkdir(parents=True)
-    (package / "speckle.py").write_text(PACKAGE)
-    told = {"METADATA": "Metadata-Version: 2.1\nName: speckle\nVersion: 1\n",
-            "entry_points.txt": "[mcnn_keras.problems]\nspeckle = speckle:Speckle\n"}  # fmt: skip
-    for name, text in told.items():
-        (package / "speckle-1.dist-info" / name).write_text(text)
-    path = os.pathsep.join([str(package), os.environ.get("PYTHONPATH", "")])
-    monkeypatch.setenv("PYTHONPATH", path)
-    monkeypatch.syspath_prepend(package)
-    import speckle
-
-    yield speckle.Speckle()
-    del sys.modules["speckle"]
-
-
-@pytest.fixture
-def tool(monkeypatch):
-    """The tool as a module."""
-    spec = importlib.util.spec_from_file_location("simulate_set", TOOL)
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, module)
-    spec.loader.exec_module(module)
-    return module
-
-
 def content(folder):
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.set"))}
-
-
-def test_shards_do_not_depend_on_the_processes_and_are_resumed(speckle, tmp_path):
-    """Fails where two processes write other bytes than one, finished shards are written again, or
-    missing, damaged and truncated ones are not.
-    """
-    words = [sys.executable, TOOL, "speckle", "--workers", "2", "--seed", "3"]
-    for name, value in SIZES.items():
-        words += [f"--{name.replace('_', '-')}", str(value)]
-    done = subprocess.run([*words, "--output", tmp_path / "two"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "6 shards written, 0 kept" in done.stdout
-    assert "mcnn-keras train speckle --dataset" in done.stdout
-    assert simulate_set(speckle, tmp_path / "one", seed=3, **SIZES) == (6, 0)
-    expected = content(tmp_path / "one")
-    assert len(expected) == 6
-    assert content(tmp_path / "two") == expected
-
-    shards = sorted((tmp_path / "two").glob("train*.set"))
-    shards[0].unlink()
-    data = bytearray(shards[1].read_bytes())
-    data[len(data) // 2] ^= 1
-    shards[1].write_bytes(data)
-    os.truncate(shards[2], 500)
-    assert simulate_set(speckle, tmp_path / "two", seed=3, **SIZES) == (3, 3)
-    assert content(tmp_path / "two") == expected
-    assert not [p for p in (tmp_path / "two").iterdir() if p.name.startswith(".part")]
-    assert read_index(tmp_path / "two")["complete"]
-
-    stored = TrainingSet(tmp_path / "two")
-    sample = speckle.sample(tf.constant([3, 8], tf.int64), 32)
-    image, target, dose = stored.read("train", 8)
-    for own, made in ((image, sample.image), (target, sample.target)):
-        assert np.abs(own - made).max() <= np.std(made) / 500
-    np.testing.assert_allclose(dose, sample.conditions["dose"], rtol=1e-6)
-    assert stored.index["fixed"] == {"defocus": 3.0}
-
-
-def test_the_workers_of_a_dask_scheduler_write_the_same(exact, tool, tmp_path, monkeypatch):
-    """Fails where shards that Dask's workers write differ from those of this process."""
-    distributed = pytest.importorskip("distributed")
-    monkeypatch.setattr(simulated, "_problem", lambda name, config: Blur())
-    with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0"
-    ) as cluster:
-        run = tool.by_dask(cluster.scheduler_address)
-        simulate_set(Blur(), tmp_path / "set", exact=True, run=run, **SIZES)
-    assert content(tmp_path / "set") == content(exact)
-    monkeypatch.setattr(tool, "ANSWER", 0.5)
-    with pytest.raises(InputError, match="no Dask scheduler answers at"):
-        list(tool.by_dask("tcp://127.0.0.1:1")([]))
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,8 @@ from .filling import Kept
 PATIENCE, LOOK = 10.0, 2.0
 # Attempts to connect.
 TRIES = 3
+# What makes the parts of a recording smaller.
+PARTS = "add --batch-size 1 or a smaller --tile-size"
 
 
 class Connection:
@@ -72,8 +74,22 @@ class Connection:
             warnings.filterwarnings("ignore", "Sending large graph")
             return self.client.submit(work, *arguments, pure=False)
 
-    def waited(self, future: Any, what: str) -> Any:
-        """What a task returns, however long it takes."""
+    def waited(self, future: Any, what: str, mend: str = PARTS) -> Any:
+        """What a task returns, however long it takes.
+
+        Parameters
+        ----------
+        future : distributed.Future
+        what : str
+            What it computes, in words.
+        mend : str
+            What makes it need less memory.
+
+        Raises
+        ------
+        Kept
+            If the workers or the scheduler end, or run another version.
+        """
         from distributed import CancelledError, KilledWorker, TimeoutError
         from distributed.comm import CommClosedError
 
@@ -87,7 +103,7 @@ class Connection:
             except KilledWorker:
                 raise Kept(
                     f"the workers end while they compute {what}; if their memory does not suffice, "
-                    "give them more, or add --batch-size 1 or a smaller --tile-size"
+                    f"give them more, or {mend}"
                 ) from None
             except (CancelledError, CommClosedError):
                 raise Kept(f"the scheduler at {self.address} is gone") from None
