@@ -73,6 +73,10 @@ CHANGES = {
     "annealed weights": {"loss_weights": "annealed"},
     "growing": {"growing": True},
     "squared error": {"loss": "squared"},
+    "squared error, rate 0.003": {"loss": "squared", "learning_rate": 3e-3},
+    "as the authors": {
+        "schedule": "constant", "sigmoid": True, "clipping": False, "start": "normal",
+    },
 }  # fmt: skip
 # In the order of the trainings.
 VARIANTS = [
@@ -95,6 +99,10 @@ VARIANTS = [
     "laplacian/light/rate 0.03", "laplacian/plain/rate 0.03", "laplacian/paper/growing",
     "phase/paper", "denoise/paper", "phase/plain/growing", "denoise/plain/growing",
     "phase/plain/rate 0.003", "denoise/plain/rate 0.003",
+    "laplacian/light/squared error", "denoise/light/squared error", "denoise/plain/squared error",
+    "phase/plain/squared error", "laplacian/plain/squared error, rate 0.003",
+    "laplacian/plain/as the authors", "laplacian/paper/squared error",
+    "laplacian/paper/as the authors",
 ]  # fmt: skip
 NETWORKS = ("MCNN", "U-Net")
 
