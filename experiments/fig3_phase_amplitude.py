@@ -1,6 +1,6 @@
 """Figure 3 of the paper: phase and amplitude from 4, 8, 10 and 32 planes.
 
-    python experiments/fig3_phase_amplitude.py --counts 8 32          # 75 minutes a network
+    python experiments/fig3_phase_amplitude.py --counts 8 32          # an hour a network
     python experiments/fig3_phase_amplitude.py --counts          # without them: 15 to 45 minutes
 
 The shipped model for any planes, at the paper's exponential planes and with the optics of its HeLa
