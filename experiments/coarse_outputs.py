@@ -101,6 +101,7 @@ VARIANTS = [
     "phase/plain/rate 0.003", "denoise/plain/rate 0.003",
     "laplacian/light/squared error", "denoise/light/squared error", "denoise/plain/squared error",
     "phase/plain/squared error", "laplacian/plain/squared error, rate 0.003",
+    "laplacian/light/squared error, rate 0.003",
     "laplacian/plain/as the authors", "laplacian/paper/squared error",
     "laplacian/paper/as the authors",
 ]  # fmt: skip
