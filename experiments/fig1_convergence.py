@@ -2,6 +2,7 @@
 
     pip install ".[pictures]"
     python experiments/fig1_convergence.py          # 1 h 45 min on two busy cores
+    python experiments/fig1_convergence.py --schedules cosine constant          # twice as long
     python experiments/fig1_convergence.py --preset light --output runs/fig1_light
 
 Both networks start from the same seeds, with the same fresh pictures of 128x128, optimiser and
