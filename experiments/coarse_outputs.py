@@ -192,7 +192,7 @@ def told(values):
 
 folder = arguments.output / "runs"
 folder.mkdir(parents=True, exist_ok=True)
-places = (arguments.steps // 4 // EVERY * EVERY, arguments.steps)
+places = (max(arguments.steps // 4 // EVERY, 1) * EVERY, arguments.steps)
 rows = {}
 print(f"{'':<54}" + "".join(f"{f'after {p} steps: MCNN, U-Net; ratio':<44}" for p in places))
 for name in arguments.only:
