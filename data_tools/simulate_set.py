@@ -150,13 +150,13 @@ def begin_process():
 
 
 def by_dask(address):
-    """Tasks are done by the workers of a Dask scheduler."""
+    """Tasks are done by the workers of a Dask scheduler, which is reached before a set is begun."""
+    from mcnn_keras.inference.scheduler import Connection
+    from mcnn_keras.training.simulated import make_shard
+
+    connection = Connection(address, functools.partial(print, file=sys.stderr))
 
     def run(tasks):
-        from mcnn_keras.inference.scheduler import Connection
-        from mcnn_keras.training.simulated import make_shard
-
-        connection = Connection(address, functools.partial(print, file=sys.stderr))
         with contextlib.closing(connection):
             connection.require_workers()
             for future in [connection.submit(make_shard, *task) for task in tasks]:
