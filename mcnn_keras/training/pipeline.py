@@ -113,7 +113,11 @@ def _batches(
             number = _again(number, samples, seed)
         return problem.network_pair(_sample(problem, number, seed, image_size, split))
 
-    return _mapped(numbers, pair).batch(batch_size, drop_remainder=True).prefetch(4)
+    batches = _mapped(numbers, pair).batch(batch_size, drop_remainder=True).prefetch(4)
+    # Fused, the two stages would make up to 16 batches more ahead: with large ones, gigabytes.
+    options = tf.data.Options()
+    options.experimental_optimization.map_and_batch_fusion = False
+    return batches.with_options(options)
 
 
 def _again(number: Any, samples: int, seed: int) -> Any:
