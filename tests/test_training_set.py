@@ -16,6 +16,7 @@ from test_training import Blur, assert_same_weights
 from mcnn_keras import InputError, load, train
 from mcnn_keras.cli.info import _training
 from mcnn_keras.files.training_set import PLACES, TrainingSet, read_index, write_index
+from mcnn_keras.models.onnx import usable_cores
 from mcnn_keras.problems import Phase
 from mcnn_keras.training import loop, pipeline
 from mcnn_keras.training.simulated import simulate_set
@@ -235,8 +236,19 @@ def test_only_a_few_batches_are_made_ahead(exact, monkeypatch, batch_size):
         next(batches)
         time.sleep(0.05)
         # One was taken, four wait, one is being made; two samples for each thread.
-        assert len(seen) <= 6 * batch_size + 2 * (os.cpu_count() or 1)
+        assert len(seen) <= 6 * batch_size + 2 * usable_cores()
         del batches
+
+
+@pytest.mark.parametrize("cores", [1, 96])
+def test_a_sample_for_each_usable_core_is_made_at_once(exact, monkeypatch, cores):
+    """Fails where a process that may use few of a machine's cores makes samples for all of them."""
+    monkeypatch.setattr(pipeline, "usable_cores", lambda: cores)
+    seen = numbers_read(monkeypatch)
+    batches = iter(pipeline.stream(Stored(Blur(), exact), "train", 1, 32, 0))
+    next(batches)
+    time.sleep(0.5)
+    assert (len(seen) > 96) == (cores == 96)
 
 
 def test_workers_read_their_parts_of_each_batch(exact):

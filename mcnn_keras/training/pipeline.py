@@ -14,7 +14,6 @@ Nothing is cached, as simulating a sample again costs less than the memory to st
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from ..models.onnx import usable_cores
 from ..problems.base import Problem, Sample
 from .settings import Settings
 
@@ -149,7 +149,7 @@ def batch_of(step: int, settings: Settings) -> dict[str, Any]:
 
 def _mapped(numbers: tf.data.Dataset, function: Callable[[Any], Any]) -> tf.data.Dataset:
     plain = tf.autograph.experimental.do_not_convert(function)
-    return numbers.map(plain, num_parallel_calls=os.cpu_count(), deterministic=True)
+    return numbers.map(plain, num_parallel_calls=usable_cores(), deterministic=True)
 
 
 def _sample(problem: Problem, number: Any, seed: int, image_size: int, split: str) -> Sample:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime
 import functools
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ from ..files.training_set import (
     write_index,
     write_shard,
 )
+from ..models.onnx import usable_cores
 from ..progress import FrameProgress
 
 # A kept sample and the same one simulated again: the mean difference that is allowed, in mean
@@ -196,7 +196,7 @@ def _samples(
 
     names = tuple(index["arrays"]["conditions"])
     sample = _traced(problem, split, index["image_size"], index["seed"], names)
-    threads = THREADS or os.cpu_count() or 1
+    threads = THREADS or usable_cores()
     numbers = tf.data.Dataset.range(first, first + count)
     stream = numbers.map(sample, num_parallel_calls=threads, deterministic=True).prefetch(2)
     options = tf.data.Options()
