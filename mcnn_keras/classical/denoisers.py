@@ -134,7 +134,7 @@ def best_strength(
 
 
 def _deviation(frame: np.ndarray) -> float:
-    return max(float(frame.std()), 1e-12)
+    return float(frame.std()) or 1.0
 
 
 def _bm3d(frame: np.ndarray, sigma: float) -> np.ndarray:

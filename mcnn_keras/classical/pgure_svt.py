@@ -104,7 +104,7 @@ def noise_line(frames: np.ndarray) -> tuple[float, float]:
     order = np.array_split(np.argsort(values), min(16, len(values)))
     x = np.array([values[i].mean() for i in order])
     y = np.array([np.median(variances[i]) for i in order])
-    if np.ptp(x) < 1e-12:
+    if np.ptp(x) <= 1e-12 * np.abs(x).max():
         return 0.0, float(y.mean())
     gain, offset = np.polyfit(x, y, 1)
     return (float(gain), float(offset)) if gain > 0 else (0.0, float(y.mean()))
@@ -197,7 +197,7 @@ class _Shrinkage:
         self.weights = np.bincount(self.index.ravel(), minlength=frames.size)
 
     def at(self, strength: float) -> np.ndarray:
-        kept = np.maximum(1 - strength / np.maximum(self.values, 1e-12), 0.0)
+        kept = np.maximum(1 - strength / np.maximum(self.values, 1e-300), 0.0)
         projector = (self.vectors * kept[:, None, :]) @ self.vectors.swapaxes(1, 2)
         answers = projector @ self.matrices + self.means
         total = np.bincount(self.index.ravel(), answers.ravel(), minlength=self.weights.size)

@@ -238,6 +238,9 @@ def default_type(
     if dtype.name not in types:
         say(f"{path.name} is written as {other}, since its format cannot hold {dtype.name}")
         return other
+    if dtype.name == "float32" and other == "float64":
+        say(f"{path.name} is written as {other}: the input's {dtype.name} would lose detail")
+        return other
     if dtype.name in ("float32", "float64"):
         return dtype.name
     low, high, spread = np.inf, -np.inf, 0.0
@@ -260,11 +263,24 @@ def default_type(
     return dtype.name
 
 
-def widest_type(output: Path, dtype: str | None, offset: float) -> str:
-    """The type that holds results in any case; float64 where they lie far from zero."""
-    if not offset:
+def widest_type(output: Path, dtype: str | None, offset: float, source: Any = "float64") -> str:
+    """The type that holds results in any case; float64 where they lie far from zero.
+
+    Parameters
+    ----------
+    output : Path
+    dtype : str, optional
+        That is asked for.
+    offset : float
+        What was taken out of the measurements, and is added to results.
+    source : numpy.dtype
+        Of the measurements. As float32, it holds results as it held these.
+    """
+    holds = "float64" in output_types(output)
+    as_it_was = dtype == "float32" or (dtype is None and not holds)
+    if not offset or (as_it_was and np.dtype(source).newbyteorder("=") == np.float32):
         return "float32"
-    if dtype in ("float16", "float32") or (dtype is None and "float64" not in output_types(output)):
+    if dtype in ("float16", "float32") or (dtype is None and not holds):
         raise InputError(
             f"{output} would lose what the images show: their values lie about {offset:.6g}, and "
             "only float64 keeps the digits; write a .tif or .h5 file, without --dtype"

@@ -143,7 +143,7 @@ def to_grey(image: np.ndarray, low: float | None = None, high: float | None = No
     """
     low = np.percentile(image, 0.2) if low is None else low
     high = np.percentile(image, 99.8) if high is None else high
-    scaled = (np.asarray(image, np.float64) - low) / max(high - low, 1e-12)
+    scaled = (np.asarray(image, np.float64) - low) / max(high - low, 1e-45)
     return np.round(255 * np.clip(scaled, 0, 1)).astype(np.uint8)
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import InputError, reason
-from .precision import narrowed, offset_of
+from .precision import less_offset, narrowed, offset_of
 from .units import LENGTHS, spelled
 
 # A frame of more pixels is refused before memory is taken: a damaged header can announce any.
@@ -213,7 +213,7 @@ class Recording:
         stop = len(self) if stop is None else stop
         try:
             frames = np.asarray(self.data[start:stop])
-            frames = frames - np.float64(self.offset) if self.offset else frames
+            frames = less_offset(frames, self.offset)
         except MemoryError:
             raise
         except Exception as error:  # readers raise errors of any type for damaged data

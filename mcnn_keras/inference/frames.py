@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..models import Frames, ModelCard
+from ..models.moments import moderate
 from ..physics.motion import interpolated
 from .faults import Faults, find_faults
 
@@ -293,6 +294,7 @@ def _spectrum(frame: np.ndarray, missing: np.ndarray) -> tuple[np.ndarray, np.nd
     """
     from scipy import fft
 
+    frame, _ = moderate(frame, frame)
     there = frame[~missing] if missing.any() else frame
     mean = np.float32(there.mean() if there.size else 0)
     contrast = np.where(missing, 0, frame - mean)

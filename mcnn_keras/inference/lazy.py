@@ -15,7 +15,7 @@ from ..models import AnyPlanes
 from ..models.saving import card_of, load_once, model_path
 from .axes import frame_axes
 from .engines import Averaged, engine_of
-from .stack import predict_stack
+from .stack import near_zero, predict_stack, shifted
 from .uncertain import ONNX, require_interval, uncertain_engine
 
 _lock = threading.Lock()
@@ -114,8 +114,10 @@ def _frames(
     block, own = np.asarray(block), dict(options)
     engine = (uncertain_engine if uncertainty else engine_of)(loaded(model))
     engine = Averaged(engine) if own.pop("average", False) else engine
-    stack = narrowed(block.reshape(-1, *block.shape[-2:], 1), "the array")
-    answers = predict_stack(engine, stack, conditions=conditions, **own)
+    stack = block.reshape(-1, *block.shape[-2:], 1)
+    kept = narrowed(stack, "the array", engine.card.normalization.per_frame)
+    seen, offset = near_zero(engine.card, stack, kept)
+    answers = shifted(engine, predict_stack(engine, seen, conditions=conditions, **own), offset)
     return answers.reshape(*block.shape[:-2], *answers.shape[1:])
 
 

@@ -20,7 +20,7 @@ from .frames import series_of
 from .lazy import predict_lazily
 from .planes import match_planes
 from .range_check import unusual_in
-from .stack import predict_stack
+from .stack import near_zero, predict_stack, shifted
 from .uncertain import uncertain_engine
 
 
@@ -163,12 +163,13 @@ def inverted(
     elif defocus is not None:
         image, axes = _in_order(image, engine.card, axes, defocus)
     layout = arranged(image, getattr(engine, "answers", engine.card), axes)
-    stack = narrowed(layout.stack, "the array")
+    stack = narrowed(layout.stack, "the array", engine.card.normalization.per_frame)
+    seen, offset = near_zero(engine.card, layout.stack, stack)
     answers = predict_stack(
-        Averaged(engine) if average else engine, stack, conditions=conditions,
+        Averaged(engine) if average else engine, seen, conditions=conditions,
         series=series_of(layout.names, layout.outer), **options,
     )  # fmt: skip
-    return layout, stack, answers
+    return layout, stack, shifted(engine, answers, offset)
 
 
 def computed(model: Any, image: np.ndarray, axes: str, **options: Any) -> np.ndarray:

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..channels import network_input
 from ..errors import InputError
+from ..files.precision import less_offset, narrowed, offset_of
 from ..models import Frames, ModelCard
 from . import tiles
 from .axes import LEAST
@@ -90,6 +91,29 @@ def predict_stack(
     shape = stack.shape[1:3]
     each = min(batch_size or max(1, tiles.PIXELS // stack[0, ..., 0].size), len(stack))
     return with_less(work, engine, shape, each, tiles.choose_size(engine, shape, tile_size), say)
+
+
+def near_zero(card: ModelCard, values: np.ndarray, stack: np.ndarray) -> tuple[np.ndarray, float]:
+    """A stack less an offset that would cost digits, and this offset.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Of the model: of one that takes out each frame's mean itself, but in float32.
+    values, stack : (images, height, width, channels) array
+        As they are, and as float32.
+    """
+    offset = offset_of(values) if card.normalization.per_frame else 0.0
+    return (narrowed(less_offset(values, offset), "the array"), offset) if offset else (stack, 0.0)
+
+
+def shifted(engine: Any, answers: np.ndarray, offset: float) -> np.ndarray:
+    """Answers of `predict_stack`, in place, with an offset added to results, not uncertainties."""
+    if offset:
+        outputs = len(getattr(engine, "answers", engine.card).outputs)
+        results = answers[..., :outputs] if answers.ndim == 4 else answers
+        results[...] = results + np.float64(offset)
+    return answers
 
 
 def _inverted(

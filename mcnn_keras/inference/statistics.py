@@ -20,6 +20,8 @@ OF_CAMERAS = ("values", "at the lower end", "at the upper end")
 # Least power or share that is told from none; and least power of a band, so that an image without
 # noise is as usual as one with little.
 LEAST, QUIET = 1e-6, 1e-3
+# Instead of a deviation of zero.
+NONE = 1e-300
 
 
 def image_statistics(image: np.ndarray) -> dict[str, float]:
@@ -82,16 +84,16 @@ def answer_statistics(image: np.ndarray, answer: np.ndarray) -> dict[str, float]
     seen = np.isfinite(image) & np.isfinite(answer)
     if seen.sum() < 2:
         return {}
-    image = np.where(seen, image, answer[seen].mean() if seen.any() else 0).astype(np.float64)
-    answer = np.where(seen, answer, answer[seen].mean()).astype(np.float64)
+    image = np.where(seen, image, answer[seen].mean(dtype=np.float64)).astype(np.float64)
+    answer = np.where(seen, answer, answer[seen].mean(dtype=np.float64)).astype(np.float64)
     deviation = image.std()
     residual = np.where(seen, image - answer, 0.0)
     size = residual.std()
     told = {
-        "removed": _log(size / max(deviation, 1e-30), 1e-4),
-        "answer": _log(answer.std() / max(deviation, 1e-30), 1e-4),
+        "removed": _log(size / max(deviation, NONE), 1e-4),
+        "answer": _log(answer.std() / max(deviation, NONE), 1e-4),
     }
-    if size <= 1e-9 * max(deviation, 1e-30) or answer.std() <= 1e-9 * max(deviation, 1e-30):
+    if size <= 1e-9 * max(deviation, NONE) or answer.std() <= 1e-9 * max(deviation, NONE):
         return told
     r, a = _standard(residual), _standard(answer)
     power, radius, _, _ = _power(r)
@@ -139,10 +141,10 @@ def statistics(
     else:
         told.update({f"answer {k}": v for k, v in image_statistics(answer).items()})
     if width is not None:
-        within = width[np.isfinite(width)]
-        scale = float(np.nanstd(image if residual else answer))
-        told["uncertainty"] = _log(within.mean() / max(scale, 1e-30), 1e-4)
-        told["greatest uncertainty"] = _log(np.quantile(within, 0.99) / max(scale, 1e-30), 1e-4)
+        within = width[np.isfinite(width)].astype(np.float64)
+        scale = float(np.nanstd((image if residual else answer).astype(np.float64)))
+        told["uncertainty"] = _log(within.mean() / max(scale, NONE), 1e-4)
+        told["greatest uncertainty"] = _log(np.quantile(within, 0.99) / max(scale, NONE), 1e-4)
     return told
 
 
@@ -178,7 +180,7 @@ def _bands(
 
 def _standard(values: np.ndarray) -> np.ndarray:
     away = values.astype(np.float64) - values.mean(dtype=np.float64)
-    return away / max(away.std(), 1e-30)
+    return away / max(away.std(), NONE)
 
 
 def _window(shape: tuple[int, ...]) -> np.ndarray:

@@ -248,13 +248,14 @@ def _result(
         shape = (int(np.prod([a.size for a in axes[:-2]])), *(a.size for a in axes[-2:]))
         if options.truth is not None:
             check_truth(options.truth, shape, outputs)
-        other = widest_type(output, options.dtype, measurements.offset)
+        other = widest_type(output, options.dtype, measurements.offset, measurements.dtype)
         try:
             place = place if len(measurements) == 1 else None
             check_range = RangeCheck(card, len(measurements), job.source)
+            less = {"offset": measurements.offset} if measurements.offset else {}
             spool = _computed(
                 job, (shape[0] * (1 + options.uncertainty), *shape[1:]),
-                {**told, "engine": engine.name}, measurements, unchanged, place,
+                {**told, **less, "engine": engine.name}, measurements, unchanged, place,
                 engine, cluster, options, say, check_range,
             )  # fmt: skip
             for line in check_range.lines():

@@ -20,6 +20,7 @@ from ..physics import arrays
 from ..physics.arrays import Array
 from ..physics.contrast_transfer import contrast_scale
 from .finite import finite
+from .moments import moderate, moments, seen_of
 
 PIXELS = (-3, -2)
 
@@ -220,8 +221,11 @@ class FrameScale(Normalization):
         xp = arrays.of(image)
         image = xp.cast(image, "float32")
         middle_of = int(image.shape[-1]) // 2
+        power = 0
+        if xp is arrays.Numbers:
+            image, power = moderate(image, image[..., middle_of])
         order = [middle_of, *(k for k in range(int(image.shape[-1])) if k != middle_of)]
-        channels = [_seen(image[..., k : k + 1]) for k in order]
+        channels = [seen_of(image[..., k : k + 1]) for k in order]
         frame, seen = channels[0]
         # A frame without valid pixels is treated like a constant frame.
         share = xp.maximum(xp.mean(seen), 1e-12)
@@ -231,19 +235,20 @@ class FrameScale(Normalization):
         values = xp.reshape(frame, [-1])
         count = max(1, int(self.outliers * int(values.shape[0])))
         low, high = xp.extremes(values, count)
-        middle, deviation = _moments(xp.clip(values, low, high))
-        whole = _moments(values)[1]
+        middle, deviation = moments(xp.clip(values, low, high))
+        whole = moments(values)[1]
         reach = [xp.maximum(abs(q - middle), 3 * deviation) for q in (low, high)]
         ends = middle - 2 * reach[0], middle + 2 * reach[1]
         # If nearly all pixels are empty, the few counts are the signal, not outliers.
         sparse = deviation <= 1e-6 * whole
         frame = xp.where(sparse, frame, xp.clip(frame, *ends))
         deviation = xp.where(sparse, whole, deviation)
-        mean = _moments(xp.reshape(frame, [-1]))[0]
+        mean = moments(xp.reshape(frame, [-1]))[0]
         deviation = deviation / xp.sqrt(share)
-        # A constant frame contains no information and becomes zero.
-        varies = deviation > 1e-6 * abs(mean)
-        factor = xp.where(varies, 1.0 / xp.maximum(deviation, 1e-12), 0.0)
+        # A constant frame contains no information and becomes zero. Tensors' means are rounded.
+        least = 1e-6 * abs(mean) if xp is arrays.Tensors else 0.5 * np.spacing(np.float32(mean))
+        varies = deviation > abs(least)
+        factor = xp.where(varies, 1.0 / xp.where(varies, deviation, 1.0), 0.0)
         scaled = xp.cast((frame - mean) * factor, "float32")
         parts = [scaled]
         for neighbour, there in channels[1:]:
@@ -257,8 +262,12 @@ class FrameScale(Normalization):
             parts.append(xp.cast(drawn * factor, "float32") * there)
         if self.missing:
             parts.append(1.0 - seen)
+        deviation = xp.where(varies, deviation, 0.0)
+        if power:
+            mean, deviation = np.ldexp(mean, -power), np.ldexp(deviation, -power)
+            factor = np.ldexp(factor, power)
         return parts[0] if len(parts) == 1 else xp.concat(parts, axis=-1), {
-            "mean": mean, "factor": factor, "deviation": xp.where(varies, deviation, 0.0),
+            "mean": mean, "factor": factor, "deviation": deviation,
             "scaled": scaled, "seen": seen / xp.cast(share, "float32"),
         }  # fmt: skip
 
@@ -370,26 +379,6 @@ def _require_light(image: np.ndarray, mean: np.ndarray) -> None:
             )
         if np.ptp(image[..., channel]) == 0:
             raise InputError(f"image {channel + 1} is constant ({value:.4g}); it shows no object")
-
-
-def _seen(frame: Array) -> tuple[Array, Array]:
-    """A frame with zero in pixels that are not finite, and a mask with one in finite pixels."""
-    xp = arrays.of(frame)
-    seen = xp.cast(xp.isfinite(frame), "float32")
-    return xp.where(seen > 0, frame, xp.zeros_like(frame)), seen
-
-
-def _moments(values: Array) -> tuple[Array, Array]:
-    """Mean and standard deviation of one-dimensional values."""
-    xp = arrays.of(values)
-    if arrays.is_tensor(values):
-        mean = xp.mean(values)
-        return mean, xp.sqrt(xp.mean((values - mean) ** 2))
-    mean = values.mean(dtype=np.float64)
-    centred = values - np.float32(mean)
-    # The sum of squares by one product, without a copy in float64.
-    square = float(np.dot(centred, centred)) / centred.size
-    return float(mean), square**0.5
 
 
 def _f32(values: Sequence[float]) -> np.ndarray:

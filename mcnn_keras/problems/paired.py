@@ -280,7 +280,7 @@ def _statistics(arrays: Sequence[np.ndarray]) -> tuple[list[float], list[float]]
     deviation = np.sqrt(variance)
     # A constant channel is not scaled.
     deviation[deviation <= 1e-6 * np.abs(mean)] = 1.0
-    return mean.tolist(), np.maximum(deviation, 1e-12).tolist()
+    return mean.tolist(), deviation.tolist()
 
 
 def _held(arrays: Sequence[np.ndarray]) -> tuple[Any, Any, Any]:
