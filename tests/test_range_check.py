@@ -193,3 +193,36 @@ class TestDisturbances:
         changes = [np.nanstd(one - image) / np.nanstd(image) for one in drawn]
         assert min(changes) > 0.005
         assert max(changes) > 1
+
+
+class TestNothingToCompare:
+    @pytest.mark.parametrize(("change", "why"), [
+        (lambda image, answer: (0 * image + 3, answer), "it is constant"),
+        (lambda image, answer: (np.nan * image, answer), "it has no pixel that can be read"),
+        (lambda image, answer: (image, 0 * answer), "its result is constant"),
+        (lambda image, answer: (image[:20, :30], answer[:20, :30]), "20x30 pixels are too few"),
+        (lambda image, answer: (image, image), "or its result is the image itself"),
+    ])  # fmt: skip
+    def test_it_is_not_called_usual(self, reference, change, why):
+        image, answer = change(*measured(np.random.default_rng(8)))
+        check = RangeCheck(Card(reference), 1, "a.tif")
+        check.see(0, image, answer)
+        (line,) = check.lines()
+        assert line.startswith("a.tif cannot be compared with the images of the training: ")
+        assert line.endswith(why)
+        assert check.warnings() == []
+        # Among others, it is named, and does not count.
+        rng, check = np.random.default_rng(9), RangeCheck(Card(reference), 4, "a.tif")
+        for number in range(4):
+            check.see(number, *(measured(rng) if number % 2 else (image, answer)))
+        usual, line = check.lines()
+        assert "are like those of the training (distance 0." in usual
+        assert line.startswith("2 of 4 frames in a.tif (0, 2) cannot be compared with the images")
+        assert line.endswith(why)
+
+    def test_an_uncertainty_without_numbers_is_no_number(self, reference):
+        image, answer = measured(np.random.default_rng(8))
+        check = RangeCheck(Card(reference), 1, "a.tif")
+        with np.errstate(all="ignore"):
+            check.see(0, image * np.nan, answer, np.full_like(image, np.nan))
+        assert "nan" not in check.lines()[0]

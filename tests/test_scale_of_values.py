@@ -173,3 +173,18 @@ def test_other_methods_take_any_unit(unit, counts):
     own = statistics(image, answer, answer / 9, residual=True)
     wanted = statistics(counts[0], counts.mean(0), counts.mean(0) / 9, residual=True)
     np.testing.assert_allclose(list(own.values()), list(wanted.values()), atol=1e-3)
+
+
+def test_frames_without_pixels_are_told_as_such(counts, denoised):
+    """Fails where a frame that stays empty is said to be filled in, with others or alone."""
+    empty = "has no pixel that can be read"
+    found, told = denoised(np.full((40, 48), np.nan, np.float32))
+    assert np.isnan(found).all()
+    assert f"frame 0 {empty}: left out, results are empty" in told
+    counts[0, 5, 6] = np.nan
+    movie = np.concatenate([counts, np.full((2, 40, 48), np.nan)]).astype(np.float32)
+    found, told = denoised(movie)
+    assert np.isfinite(found[:3]).all() and np.isnan(found[3:]).all()  # noqa: PT018
+    more = "; frames without pixels: 2 in all (3, 4): left out, results are empty"
+    assert f"frame 3 {empty}{more}" in told
+    assert any(t.startswith("frame 0 has 1") and t.endswith("filled in") for t in told)

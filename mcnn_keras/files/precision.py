@@ -108,13 +108,16 @@ def _require_range(values: np.ndarray, kept: np.ndarray, name: Any) -> None:
         large = seen & ~np.isfinite(other)
         some = value[seen]
         if large.sum() > OUTLIERS * some.size:
-            peak, what = float(np.abs(some).max()), "larger than float32 can hold; divide them"
-        elif some.size and 0 < (peak := float(np.abs(some).max())) < LEAST:
-            what = "smaller than float32 can hold; multiply them"
-        else:
-            continue
-        power = 10.0 ** abs(np.floor(np.log10(peak)))
-        raise InputError(f"{name}: values up to {peak:.3g} are {what} by {power:.0e} first")
+            peak = float(np.abs(some).max())
+            raise InputError(
+                f"{name}: values up to {peak:.3g} are larger than float32 can hold; divide them by "
+                f"{10.0 ** np.floor(np.log10(peak)):.0e} first"
+            )
+        if some.size and 0 < (peak := float(np.abs(some).max())) < LEAST:
+            raise InputError(
+                f"{name}: values up to {peak:.3g} are smaller than float32 can hold; multiply them "
+                f"by {10.0 ** -np.floor(np.log10(peak)):.0e} first"
+            )
 
 
 def _lost(values: np.ndarray, strict: bool = False) -> tuple[float, float, float]:

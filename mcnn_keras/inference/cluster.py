@@ -169,6 +169,7 @@ class Cluster:
     ) -> None:
         own = computed.check_range
         check_range.seen += own.seen
+        check_range.left_out |= own.left_out
         check_range.found += own.found
         check_range.distances += own.distances
         if computed.windows is not None:

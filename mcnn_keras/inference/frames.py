@@ -20,6 +20,8 @@ from ..models.moments import moderate
 from ..physics.motion import interpolated
 from .faults import Faults, find_faults
 
+# What is told of a frame of which nothing is left.
+EMPTY = "no pixel that can be read"
 # Treatment of faulty pixels, and of neighbours in time.
 FAULTS = ("mend", "keep")
 TEMPORAL = ("auto", "off")
@@ -140,8 +142,7 @@ class FrameWindows:
             windows[place] = self._window(number)
             frame = self._frame(number)
             if frame.faults.any:
-                empty = "no pixel that can be read"
-                self.told[number] = empty if frame.faults.missing.all() else frame.faults.told
+                self.told[number] = EMPTY if frame.faults.missing.all() else frame.faults.told
                 where = self._not_mended(frame.faults.missing)
                 kept.append((place, where, frame.raw[where]))
 
@@ -184,20 +185,23 @@ class FrameWindows:
 
         return distance_transform_edt(missing) > MENDED
 
-    @property
-    def mended(self) -> str:
-        """The treatment of faulty pixels, in words."""
+    def treatment(self, told: str) -> str:
+        """The treatment of faulty pixels, in words, by those that `told` has."""
+        if told == EMPTY:
+            return "left out, results are empty"
         return "left out, raw values kept" if self._keep else "left out and filled in"
 
     def summary(self) -> list[str]:
         """Lines for the user about faults and neighbours."""
         lines = []
-        if self.told:
-            numbers = list(self.told)
-            shown = ", ".join(map(str, numbers[:5])) + ", ..." * (len(numbers) > 5)
-            what = f"frame {numbers[0]} has {self.told[numbers[0]]}"
-            more = f"; frames with faults: {len(numbers)} in all ({shown})" * (len(numbers) > 1)
-            lines.append(f"{what}{more}: {self.mended}")
+        empty = [n for n, told in self.told.items() if told == EMPTY]
+        faulty = [n for n, told in self.told.items() if told != EMPTY]
+        for numbers, kind in ((faulty, "with faults"), (empty, "without pixels")):
+            if numbers:
+                shown = ", ".join(map(str, numbers[:5])) + ", ..." * (len(numbers) > 5)
+                told = self.told[numbers[0]]
+                more = f"; frames {kind}: {len(numbers)} in all ({shown})" * (len(numbers) > 1)
+                lines.append(f"frame {numbers[0]} has {told}{more}: {self.treatment(told)}")
         return lines + self.neighbours_told()
 
     def neighbours_told(self, name: Callable[[int], str] = str) -> list[str]:

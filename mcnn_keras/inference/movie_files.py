@@ -79,7 +79,7 @@ class FileOfMovie(NamedTuple):
         windows = self.movie.windows
         told = windows.told.get(self.number)
         source = self.movie.jobs[self.number].source
-        return [f"{source} has {told}: {windows.mended}"] if told else []
+        return [f"{source} has {told}: {windows.treatment(told)}"] if told else []
 
 
 def movies_of(

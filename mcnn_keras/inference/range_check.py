@@ -17,7 +17,7 @@ import numpy as np
 from ..models import ModelCard
 from ..models.failure import Failure
 from ..models.reference import Reference
-from .statistics import statistics, windows
+from .statistics import BANDS, statistics, windows
 
 WARNING = "Warning: "
 # Up to so many images, one that is unusual is worth a warning; of more, if it is this far off, or
@@ -29,6 +29,8 @@ TOLD = 0.05
 # detector counts as saturated.
 SATURATED = 0.05
 AGREEMENT = "agreement"
+# The limit of the band of lowest frequencies, in cycles per pixel.
+LOWEST = BANDS[1]
 # Of a long recording, about this many frames are looked at.
 MOST = 256
 # Names of statistics that are no logarithms of base 10.
@@ -87,11 +89,13 @@ class RangeCheck:
     Attributes
     ----------
     seen : int
-        Images that were looked at.
+        Images that were compared.
+    left_out : dict of int to str
+        Why images could not be compared, by their numbers.
     found : list of Found
         Those that are unlike the training's.
     distances : list of float
-        Of all that were looked at, in the unit of `Found.distance`.
+        Of all that were compared, in the unit of `Found.distance`.
     """
 
     def __init__(self, card: ModelCard, count: int, source: str | Path = "the image") -> None:
@@ -105,6 +109,7 @@ class RangeCheck:
         self.step = max(1, -(-count // MOST))
         self.source, self.count = source, count
         self.seen, self.found, self.distances = 0, list[Found](), list[float]()
+        self.left_out: dict[int, str] = {}
 
     def see(
         self,
@@ -120,21 +125,22 @@ class RangeCheck:
         """
         if self.reference is None or number % self.step:
             return
-        self.seen += 1
-        looks = []
+        names, looks = self.reference.names, []
         for window in windows(image.shape, self.size):
             scale = len(answer) // len(image)
             there = tuple(slice(scale * w.start, scale * w.stop) for w in window)
             own = None if width is None else width[there]
             told = statistics(image[window], answer[there], own, self.residual)
-            if AGREEMENT in self.reference.names:  # not known, it counts as usual
+            if AGREEMENT in names:  # not known, it counts as usual
                 told[AGREEMENT] = (
                     self.reference.usual(AGREEMENT) if agreement is None else agreement
                 )
-            if all(name in told for name in self.reference.names):
+            if all(np.isfinite(told.get(name, np.nan)) for name in names):
                 looks.append(told)
         if not looks:
+            self.left_out[number] = _reason(image, answer)
             return
+        self.seen += 1
         away = [self.reference.distance(told) for told in looks]
         # The middle window decides: a part of an image may be empty.
         middle = int(np.argsort(away)[len(away) // 2])
@@ -181,12 +187,14 @@ class RangeCheck:
 
     def lines(self, name: Callable[[int], str] = str) -> list[str]:
         """What to tell the user; `name` returns the name of a frame."""
+        found = self._left_out(name)
         if not self.seen:
-            return []
+            return found
         if not self.unusual:
             return [
                 f"{self.source}: input, result and difference are like those of the training "
-                f"(distance {np.median(self.distances):.2f}; above 1 is unusual)"
+                f"(distance {np.median(self.distances):.2f}; above 1 is unusual)",
+                *found,
             ]
         worst = max(self.found, key=lambda f: f.distance)
         numbers = [f.number for f in self.found]
@@ -198,12 +206,42 @@ class RangeCheck:
         why = "; ".join(worst.why) or "no number far"
         return [
             f"{WARNING}{which} unlike the images of the training, and the result may be wrong; "
-            f"farthest off: {why}; compare the result with the input, or train on images like yours"
+            f"farthest off: {why}; compare the result with the input, or train on images like "
+            "yours",
+            *found,
+        ]
+
+    def _left_out(self, name: Callable[[int], str]) -> list[str]:
+        """A line about images that could not be compared, if there are any."""
+        if not self.left_out:
+            return []
+        numbers = sorted(self.left_out)
+        why = self.left_out[numbers[0]]
+        if self.count == 1:
+            return [f"{self.source} cannot be compared with the images of the training: {why}"]
+        shown = ", ".join(map(name, numbers[:5])) + ", ..." * (len(numbers) > 5)
+        which = f"{len(numbers)} of {self.seen + len(numbers)} frames in {self.source} ({shown})"
+        return [
+            f"{which} cannot be compared with the images of the training; {name(numbers[0])}: {why}"
         ]
 
     def warnings(self) -> list[str]:
         """The lines about unusual images alone, without the word that marks them."""
-        return [line.removeprefix(WARNING) for line in self.lines() if self.unusual]
+        return [line.removeprefix(WARNING) for line in self.lines()[:1] if self.unusual]
+
+
+def _reason(image: np.ndarray, answer: np.ndarray) -> str:
+    """Why an image cannot be compared, in words."""
+    seen, result = (a[np.isfinite(a)] for a in (image, answer))
+    if not seen.size:
+        return "it has no pixel that can be read"
+    if np.ptp(seen) == 0:
+        return "it is constant"
+    if not result.size or np.ptp(result) == 0:
+        return "its result is constant"
+    if max(image.shape) * LOWEST < 1:
+        return f"{image.shape[0]}x{image.shape[1]} pixels are too few"
+    return "it has too little in it, or its result is the image itself"
 
 
 def unusual_in(
