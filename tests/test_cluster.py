@@ -146,7 +146,8 @@ def test_the_files_of_a_folder_are_spread(frame_model, movie, tmp_path, address,
     """Fails where files wait for one another, or a movie of files loses its neighbours."""
     (tmp_path / "in").mkdir()
     for i, frame in enumerate(movie[6:14]):
-        np.save(tmp_path / "in" / f"a_{i}.npy", frame)
+        brighter = 1 + (i in (1, 2))  # neighbours lie farther off, then
+        np.save(tmp_path / "in" / f"a_{i}.npy", brighter * frame)
     np.save(tmp_path / "in" / "several.npy", movie[:3])
     (tmp_path / "in" / "broken.npy").write_bytes(b"nothing")
     most, submit = [], spread.Cluster._submit
@@ -166,6 +167,7 @@ def test_the_files_of_a_folder_are_spread(frame_model, movie, tmp_path, address,
         told.append([li.replace(place, "") for li in lines if not li.startswith("computed by")])
     assert told[0] == told[1]
     assert any("a_0.npy to a_7.npy: 8 of 8 frames" in line for line in told[0])
+    assert any("near 5 of 8 frames, by a factor of up to 2" in line for line in told[0])
     for one in sorted((tmp_path / "alone").glob("*.npy")):
         other = np.load(tmp_path / "shared" / one.name)
         np.testing.assert_allclose(other, np.load(one), rtol=1e-5, atol=1e-6)

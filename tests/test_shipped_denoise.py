@@ -99,3 +99,16 @@ def test_noise_alone_holds_no_atoms(model):
             noise = gaussian_filter(rng.normal(size=(128, 128)), sigma)
             answer = predict(model, noise)
             assert np.ptp(answer) < 1.0 * noise.std()
+
+
+@pytest.mark.parametrize("factor", [1.5, 10.0])
+def test_a_movie_of_changing_brightness_keeps_its_contrast(model, factor):
+    """Fails where the contrast of dim frames grows, and that of bright ones fades."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:96, :96]
+    truth = 20 * (0.2 + np.exp(-((x % 9 - 4.5) ** 2 + (y % 9 - 4.5) ** 2) / (2 * 1.8**2)))
+    for bright in ([1, factor] * 3, [1] * 3 + [factor] * 3):
+        movie = np.stack([rng.poisson(truth) * f for f in bright]).astype(np.float32)
+        for answer, f in zip(predict(model, movie, axes="tyx"), bright, strict=True):
+            slope = np.cov(answer.ravel(), f * truth.ravel())[0, 1] / np.var(f * truth, ddof=1)
+            assert 0.93 < slope < 1.05

@@ -173,12 +173,13 @@ class Cluster:
         check_range.found += own.found
         check_range.distances += own.distances
         if computed.windows is not None:
-            frames, with_neighbours, told, cuts = computed.windows
-            shift = max(0, place.number - windows.window // 2) if place else 0
+            frames, with_neighbours, told, cuts, unlike = computed.windows
+            shift = max(0, place.number - windows.reach) if place else 0
             windows.frames += frames
             windows.with_neighbours += with_neighbours
             windows.told.update({shift + i: text for i, text in told.items()})
             windows.cuts.update(shift + i for i in cuts)
+            windows.unlike.update({shift + i: ratio for i, ratio in unlike.items()})
         here = worker.versions()
         for package in worker.ALIKE:
             if computed.versions[package] != here[package]:
@@ -269,7 +270,7 @@ def _absolute(name: str) -> str:
 
 def _around(place: FileOfMovie) -> tuple[tuple[tuple[str, int], ...], int]:
     """The files whose frames are in a file's window, with their sizes; and its place there."""
-    jobs, reach = place.movie.jobs, place.movie.windows.window // 2
+    jobs, reach = place.movie.jobs, place.movie.windows.reach
     first = max(0, place.number - reach)
     found = []
     for job in jobs[first : place.number + reach + 1]:

@@ -17,8 +17,8 @@ import numpy as np
 from ..errors import InputError
 from ..models import Frames, ModelCard
 from ..models.moments import moderate
-from ..physics.motion import interpolated
 from .faults import Faults, find_faults
+from .neighbours import brightness_ratio, moved
 
 # What is told of a frame of which nothing is left.
 EMPTY = "no pixel that can be read"
@@ -29,11 +29,8 @@ TEMPORAL = ("auto", "off")
 MENDED = 12
 # Neighbours that moved farther than this, in pixels per frame, are not used.
 FARTHEST = 3
-# The standard deviation, in pixels, of the smoothing of a correlation before its peak is found; and
-# the largest shift, in pixels, that is not interpolated.
-SMOOTH, NOTHING = 1.5, 0.03
-# The width, in pixels, of the box whose mean replaces a missing pixel in interpolation.
-BOX = 4
+# The standard deviation, in pixels, of the smoothing of a correlation before its peak is found.
+SMOOTH = 1.5
 # Lags, in pixels, within which noise is correlated with itself.
 NEAR = 4
 # Least correlation of neighbours: in deviations above chance, and relative to that of equal frames.
@@ -96,6 +93,10 @@ class FrameWindows:
         The faults of each frame that has any.
     cuts : set of int
         Frames that do not show the field of the frame before.
+    reach : int
+        How far a neighbour may be, where nearer frames are of other brightness.
+    unlike : dict of int to float
+        How many times brighter or darker a near frame is that is not used, by the frame.
     """
 
     def __init__(
@@ -121,6 +122,9 @@ class FrameWindows:
         self.frames = self.with_neighbours = 0
         self.told: dict[int, str] = {}
         self.cuts: set[int] = set()
+        self.unlike: dict[int, float] = {}
+        self.reach = 2 * (own // 2)
+        self._kept = own + 1
 
     def batch(self, start: int, stop: int) -> Batch:
         """Windows of the frames start..stop, and a function that completes the network's results.
@@ -164,16 +168,24 @@ class FrameWindows:
         window[middle] = own.seen
         used = False
         for direction in (-1, 1) if self._uses else ():
-            before, drift = number, np.zeros(2)
-            for away in range(1, middle + 1):
+            before, drift, place = number, np.zeros(2), middle + direction
+            # Where frames of other brightness lie between, those beyond may be like this one.
+            for away in range(1, self.reach + 1):
                 found = self._series.neighbour(number, direction * away)
                 step = None if found is None else self._drift(*sorted((before, found)))
                 if found is None or step is None:
                     break
-                drift += direction * step
-                place = middle + direction * away
-                window[place] = _moved(self._frame(found).seen, -drift)
-                before, used = found, True
+                drift, before = drift + direction * step, found
+                other = self._frame(found).seen
+                ratio = brightness_ratio(own.seen, other, -drift)
+                if ratio > 1:
+                    self.unlike[number] = max(ratio, self.unlike.get(number, 1.0))
+                    self._kept = 2 * self.reach + 2
+                    continue
+                window[place] = moved(other, -drift)
+                place, used = place + direction, True
+                if not 0 <= place < self.window:
+                    break
         self.frames += 1
         self.with_neighbours += used
         return np.moveaxis(window, 0, -1)
@@ -209,7 +221,8 @@ class FrameWindows:
         lines = []
         if self._uses and self.frames > 1:
             if self.with_neighbours == 0:
-                lines.append("the frames show no common field: each is denoised by itself")
+                why = "are of unlike brightness" if self.unlike else "show no common field"
+                lines.append(f"the frames {why}: each is denoised by itself")
             else:
                 lines.append(
                     f"{self.with_neighbours} of {self.frames} frames are denoised with their "
@@ -219,6 +232,12 @@ class FrameWindows:
             if cuts and self.with_neighbours:
                 shown = ", ".join(map(name, cuts[:5])) + ", ..." * (len(cuts) > 5)
                 lines.append(f"the field changes before frame {shown}: neighbours stop there")
+            if self.unlike:
+                lines.append(
+                    f"the brightness changes, near {len(self.unlike)} of {self.frames} frames, by "
+                    f"a factor of up to {max(self.unlike.values()):.3g}: frames of other "
+                    "brightness are no neighbours"
+                )
         return lines
 
     def _frame(self, number: int) -> _Frame:
@@ -231,7 +250,7 @@ class FrameWindows:
             spectrum = _spectrum(seen, faults.missing) if self._uses else None
             self._cache[number] = _Frame(raw, seen, faults, spectrum)
             # Windows that follow each other share frames.
-            while len(self._cache) > (self.window + 1) * self._series.step + 1:
+            while len(self._cache) > self._kept * self._series.step + 1:
                 self._cache.popitem(last=False)
         return self._cache[number]
 
@@ -357,39 +376,3 @@ def _top(values: np.ndarray) -> float:
 def _around(lags: np.ndarray, reach: int) -> np.ndarray:
     """The values at lags of up to `reach` pixels."""
     return np.roll(lags, (reach, reach), (0, 1))[: 2 * reach + 1, : 2 * reach + 1]
-
-
-def _moved(frame: np.ndarray, away: np.ndarray) -> np.ndarray:
-    """A frame moved down and to the right; pixels from outside of it are NaN."""
-    whole = np.rint(away).astype(int)
-    parts = away - whole
-    if np.abs(parts).max() > NOTHING:
-        missing = np.isnan(frame)
-        if missing.any():
-            frame = np.where(missing, np.nan, interpolated(_filled(frame, missing), *parts))
-        else:
-            frame = interpolated(frame, *parts)
-    return _moved_by_pixels(frame, whole) if whole.any() else frame
-
-
-def _filled(frame: np.ndarray, missing: np.ndarray) -> np.ndarray:
-    """A frame whose missing pixels are the mean of near ones, or else of the whole frame."""
-    if missing.all():
-        return np.zeros_like(frame)
-    from scipy.ndimage import uniform_filter
-
-    near = uniform_filter((~missing).astype(np.float32), BOX)
-    values = uniform_filter(np.where(missing, 0, frame), BOX) / np.maximum(near, 1e-3)
-    values = np.where(near > 1e-3, values, frame[~missing].mean())
-    return np.where(missing, values, frame).astype(np.float32)
-
-
-def _moved_by_pixels(frame: np.ndarray, away: np.ndarray) -> np.ndarray:
-    moved = np.full_like(frame, np.nan)
-    steps = list(zip(away, frame.shape, strict=True))
-    there, here = (
-        tuple(slice(max(d, 0), n + min(d, 0)) for d, n in ((sign * d, n) for d, n in steps))
-        for sign in (1, -1)
-    )
-    moved[there] = frame[here]
-    return moved

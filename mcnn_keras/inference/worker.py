@@ -80,7 +80,7 @@ class Computed(NamedTuple):
 
     frames: np.ndarray
     check_range: RangeCheck
-    windows: tuple[int, int, dict[int, str], set[int]] | None
+    windows: tuple[int, int, dict[int, str], set[int], dict[int, float]] | None
     versions: dict[str, str]
 
 
@@ -159,9 +159,9 @@ def _computed(engine: Any, unchanged: Unchanged, part: Part, own: dict[str, str]
             frames.append,
         )  # fmt: skip
     unchanged.check()
-    told = None
-    if windows is not None:
-        told = windows.frames, windows.with_neighbours, windows.told, windows.cuts
+    told, w = None, windows
+    if w is not None:
+        told = w.frames, w.with_neighbours, w.told, w.cuts, w.unlike
     return Computed(np.concatenate(frames), check_range, told, own)
 
 
