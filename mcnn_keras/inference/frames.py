@@ -18,7 +18,7 @@ from ..errors import InputError
 from ..models import Frames, ModelCard
 from ..models.moments import moderate
 from .faults import Faults, find_faults
-from .neighbours import brightness_ratio, moved
+from .neighbours import Brightness, brightness, brightness_ratio, moved, ratio_of
 
 # What is told of a frame of which nothing is left.
 EMPTY = "no pixel that can be read"
@@ -61,12 +61,13 @@ class Series(NamedTuple):
 
 
 class _Frame(NamedTuple):
-    """A raw frame, the frame with NaN in its faulty pixels, and its spectrum for comparisons."""
+    """A raw frame, the frame with NaN in its faulty pixels, and what it is compared by."""
 
     raw: np.ndarray
     seen: np.ndarray
     faults: Faults
     spectrum: tuple[np.ndarray, np.ndarray] | None
+    brightness: Brightness | None
 
 
 class FrameWindows:
@@ -177,7 +178,7 @@ class FrameWindows:
                     break
                 drift, before = drift + direction * step, found
                 other = self._frame(found).seen
-                ratio = brightness_ratio(own.seen, other, -drift)
+                ratio = self._brightness_ratio(number, found, -drift)
                 if ratio > 1:
                     self.unlike[number] = max(ratio, self.unlike.get(number, 1.0))
                     self._kept = 2 * self.reach + 2
@@ -189,6 +190,15 @@ class FrameWindows:
         self.frames += 1
         self.with_neighbours += used
         return np.moveaxis(window, 0, -1)
+
+    def _brightness_ratio(self, number: int, other: int, away: np.ndarray) -> float:
+        """How many times brighter one of two frames is; 1 for frames of like brightness."""
+        first, second = self._frame(number), self._frame(other)
+        if first.brightness is None or second.brightness is None:
+            return 1.0
+        # What drifts into one of them is no change; this takes longer to tell.
+        whole = ratio_of(first.brightness, second.brightness)
+        return 1.0 if whole == 1 else brightness_ratio(first.seen, second.seen, away)
 
     def _not_mended(self, missing: np.ndarray) -> np.ndarray:
         if self._keep or missing.all():
@@ -248,7 +258,8 @@ class FrameWindows:
             if faults.any:
                 seen = np.where(faults.missing, np.float32(np.nan), raw)
             spectrum = _spectrum(seen, faults.missing) if self._uses else None
-            self._cache[number] = _Frame(raw, seen, faults, spectrum)
+            level = brightness(seen) if self._uses else None
+            self._cache[number] = _Frame(raw, seen, faults, spectrum, level)
             # Windows that follow each other share frames.
             while len(self._cache) > self._kept * self._series.step + 1:
                 self._cache.popitem(last=False)

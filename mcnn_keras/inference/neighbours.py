@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ..physics.motion import interpolated
@@ -16,6 +18,14 @@ UNLIKE, SURE = 1.06, 5.0
 # The share of the highest and of the lowest pixels that tell nothing of it, and about how many
 # pixels tell it.
 OUTLIERS, ENOUGH = 1e-3, 2**16
+
+
+class Brightness(NamedTuple):
+    """The least value of a frame but outliers; mean and deviation, each with its relative error."""
+
+    low: float
+    mean: tuple[float, float]
+    deviation: tuple[float, float]
 
 
 def brightness_ratio(frame: np.ndarray, other: np.ndarray, away: np.ndarray) -> float:
@@ -35,20 +45,28 @@ def brightness_ratio(frame: np.ndarray, other: np.ndarray, away: np.ndarray) -> 
         an offset leaves as it is; or of their means, where no values are negative.
     """
     there, here = _overlap(np.rint(away).astype(int), frame.shape)
+    both = np.isfinite(frame[there]) & np.isfinite(other[here])
+    first, second = (
+        brightness(np.where(both, part, np.nan)) for part in (frame[there], other[here])
+    )
+    return ratio_of(first, second)
+
+
+def ratio_of(first: Brightness, second: Brightness) -> float:
+    """As `brightness_ratio`, by the frames as a whole."""
+    found = _far(first.deviation, second.deviation)
+    if min(first.low, second.low) >= 0:
+        found = max(found, _far(first.mean, second.mean))
+    return found
+
+
+def brightness(frame: np.ndarray) -> Brightness:
+    """The brightness of a frame, (height, width), NaN where pixels are missing."""
     each = max(1, int((frame.size / ENOUGH) ** 0.5))
-    pair = [part[::each, ::each].astype(np.float64) for part in (frame[there], other[here])]
-    seen = np.isfinite(pair[0]) & np.isfinite(pair[1])
-    if seen.sum() < 2:
-        return 1.0
-    (low, mean, first), (lower, other_mean, second) = (_told(values[seen]) for values in pair)
-    found = [_far(first, second)]
-    if min(low, lower) >= 0:
-        found.append(_far(mean, other_mean))
-    return max(found)
-
-
-def _told(values: np.ndarray) -> tuple[float, tuple[float, float], tuple[float, float]]:
-    """The least of values but outliers; mean and deviation, each with its relative error."""
+    values = frame[::each, ::each]
+    values = values[np.isfinite(values)].astype(np.float64)
+    if not values.size:
+        return Brightness(0.0, (0.0, 0.0), (0.0, 0.0))
     count = max(1, int(OUTLIERS * values.size))
     kept = np.partition(values, (count - 1, values.size - count))
     low, high = kept[count - 1], kept[values.size - count]
@@ -56,10 +74,12 @@ def _told(values: np.ndarray) -> tuple[float, tuple[float, float], tuple[float, 
         values = values.clip(low, high)
     mean, variance = float(values.mean()), float(values.var())
     if not variance > 0:
-        return float(low), (mean, 0.0), (0.0, 0.0)
-    excess = float(np.mean(((values - mean) / variance**0.5) ** 4)) - 1
+        return Brightness(float(low), (mean, 0.0), (0.0, 0.0))
+    squares = ((values - mean) / variance**0.5) ** 2
+    excess = float(np.mean(squares * squares)) - 1
     error = (variance / values.size) ** 0.5 / abs(mean) if mean else np.inf
-    return float(low), (mean, error), (variance**0.5, (excess / values.size) ** 0.5 / 2)
+    deviation = (variance**0.5, (excess / values.size) ** 0.5 / 2)
+    return Brightness(float(low), (mean, error), deviation)
 
 
 def _far(first: tuple[float, float], second: tuple[float, float]) -> float:
