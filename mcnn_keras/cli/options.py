@@ -272,8 +272,9 @@ class SeriesOptions(Options):
     defocus: tuple[Any, ...] = option(
         "--defocus", type=PlaneList(), multiple=True, metavar="UM",
         help="Signed distances of the images from focus, positive downstream, in the order of the "
-        "images: repeat the option, or give -52,52, or -4:4:0.5 (start, stop, step), or a text "
-        "file.  [default: from the file, or from a text file next to it]",
+        "images, or, with --frames, in its order: repeat the option, or give -52,52, or -4:4:0.5 "
+        "(start, stop, step), or a text file.  [default: from the file, or from a text file next "
+        "to it]",
     )  # fmt: skip
     focus: str | None = option(
         "--focus", metavar="INDEX|auto",
@@ -282,7 +283,9 @@ class SeriesOptions(Options):
     )  # fmt: skip
     frames: str | None = option(
         "--frames", metavar="I,J,...",
-        help="Which images of the input to use, counted from 0.  [default: all]",
+        help="Which images of the input to use, counted from 0. As many values of --defocus are "
+        "the planes of these images in this order; planes from files stay with their images.  "
+        "[default: all]",
     )  # fmt: skip
     flip_defocus: bool = option(
         "--flip-defocus", is_flag=True,
