@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import InputError
 from ..files import Axis, open_recording, pixel_length, split_name
 from ..files.instrument import instrument_of
+from ..inference.names import tell_of_order
 from ..inference.planes import counted, planes_of_chosen
 
 # Exponents k of the planes +-500^(k/24) um of the paper's networks (Fig. 3), by their number.
@@ -152,6 +153,8 @@ def read_focal_series(
             )
         zero = planes[chosen.index(focus)]
         planes = [z - zero for z in planes]
+    if defocus or (len(files) > 1 and len(told[0] or ()) > counts[0]):  # not file by file
+        tell_of_order(files, say)
     for line in _places(files, counts, chosen, planes, unit):
         say(line)
     order = np.argsort(planes)

@@ -18,7 +18,7 @@ from ..files.places import require_not_source
 from ..models import AnyPlanes, ModelCard, Planes
 from ..models.saving import model_path
 from .measurements import Measurements
-from .names import expanded, tell_of_own
+from .names import expanded, tell_of_order, tell_of_own
 from .planes import counted, match_planes, planes_of_chosen
 
 
@@ -128,6 +128,8 @@ def plan(
     tell_of_own(inputs, say)
     found, failed = _measured(names, card, frames, list(defocus or ()), force)
     groups = [group for group, *_ in found]
+    if defocus and any(len(group) > 1 for group in groups):  # files in the order of the planes
+        tell_of_order(names, say)
     output = Path(output)
     is_file = bool(WRITABLE.get(output.suffix.lower())) and (
         not output.is_dir() or output.suffix.lower() in FOLDERS
@@ -196,9 +198,12 @@ def _measured(
         try:
             if isinstance(card.inputs, Planes):
                 group, chosen = _in_order(group, card.inputs, frames, defocus, force)
-                if chosen is not None and chosen != frames and len(chosen) == card.inputs.count:
+                planes = ", ".join(f"{z:g}" for z in card.inputs.defocus)
+                if len(group) > 1:
+                    files = ", ".join(Path(split_name(name)[0]).name for name in group)
+                    note = f"for {planes} {card.inputs.unit}: {files}"
+                elif chosen is not None and chosen != frames and len(chosen) == card.inputs.count:
                     numbers = ", ".join(map(str, chosen))
-                    planes = ", ".join(f"{z:g}" for z in card.inputs.defocus)
                     note = (
                         f"for {planes} {card.inputs.unit}: image {numbers} of {group[0]}, counted "
                         "from 0"
