@@ -31,7 +31,8 @@ def match_planes(planes: Planes, there: Sequence[float], source: str = "") -> li
     Raises
     ------
     InputError
-        If a plane has no image of its own within the focus error of the model's training.
+        If a plane has no image of its own within the focus error of the model's training, or a
+        plane is no finite number.
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -43,6 +44,7 @@ def match_planes(planes: Planes, there: Sequence[float], source: str = "") -> li
             f"{counted(planes.count, 'plane')} ({wanted} {planes.unit}); give at least "
             f"{planes.count}"
         )
+    require_finite(there)
     apart = np.abs(np.asarray(there, np.float64)[None] - np.asarray(planes.defocus)[:, None])
     apart = apart / np.asarray(planes.tolerance)[:, None]
     # The large cost of images outside the tolerance prevents that one is used to improve others.

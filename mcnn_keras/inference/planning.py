@@ -277,8 +277,8 @@ def _in_order(
     chosen = list(range(images)) if frames is None else frames
     if any(not 0 <= i < images for i in chosen):
         return group, frames  # missing images are reported when they are read
-    own = instrument_of(name, planes.unit, strict=False, axes=axes).defocus
-    stated = defocus or list(own or ())
+    own = instrument_of(name, planes.unit, strict=False, axes=axes)
+    stated = defocus or list(own.defocus or ())
     # A recording of focal series in time: the planes are those of each series.
     if len(outer) > 1 and len(stated) == outer[-1] != images:
         if frames is None:
@@ -299,7 +299,7 @@ def _in_order(
         return group, [chosen[i] for i in match_planes(planes, told, name)]
     if planes.count == 1:  # each image is taken to be at the model's plane; a line says so
         return group, frames
-    raise InputError(_not_told(name, planes, len(chosen), len(stated)))
+    raise InputError("; ".join(own.faults) or _not_told(name, planes, len(chosen), len(stated)))
 
 
 def _told_by_each(
@@ -311,7 +311,10 @@ def _told_by_each(
     for place, name in enumerate(group):
         with open_recording(name, force) as recording:
             images, axes = len(recording), recording.axes[:-2]
-        own = instrument_of(name, unit, strict=False, axes=axes).defocus
+        told = instrument_of(name, unit, strict=False, axes=axes)
+        own = told.defocus
+        if own is None and told.faults:
+            raise InputError("; ".join(told.faults))
         if not place and images == 1 and own is not None and len(own) == len(group):
             return list(own)
         if own is not None and (len(own) == 1 or len(own) == images > number >= 0):
