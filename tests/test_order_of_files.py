@@ -1,5 +1,6 @@
 """Fail where files of a focal series are taken in another order than that of their numbers."""
 
+import h5py
 import numpy as np
 import pytest
 
@@ -97,3 +98,12 @@ def test_of_many_files_the_first_and_the_last_are_told(tmp_path):
     assert placed[6] == "... 88 more files ..."
     assert placed[-1] == "f_99.npy: 99 um"
     assert len(placed) == 13
+
+
+def test_images_of_one_file_are_told_apart(tmp_path):
+    """Fails where two images of an HDF5 file have the same name in the output."""
+    path, said = tmp_path / "a.h5", []
+    with h5py.File(path, "w") as file:
+        file["under"] = file["over"] = np.ones((32, 32), np.float32)
+    read_focal_series([f"{path}:/over", f"{path}:/under"], [52, -52], say=said.append)
+    assert said[-2:] == ["a.h5:/over: 52 um", "a.h5:/under: -52 um"]

@@ -268,8 +268,8 @@ def measured(
     except PlanesUnknown as error:  # name all that is missing in one message
         raise InputError("; ".join(filter(None, (str(error), missing)))) from None
     if missing:
-        raise InputError("; ".join((*told.faults, missing)))
-    for line in (*told.faults, *told.notes):
+        raise InputError("; ".join(dict.fromkeys((*told.faults, missing))))
+    for line in dict.fromkeys((*told.faults, *told.notes)):  # files may share a text
         tell.warn(line)
     fields = {
         kind: read_images(name, chosen.force).mean(axis=0)

@@ -216,7 +216,8 @@ def _places(
         start += count
         if own:
             span = ", ".join(_some([f"{z:g}" for z in own], "planes"))
-            lines.append(f"{Path(split_name(name)[0]).name}: {span} {unit}")
+            file, image = split_name(name)
+            lines.append(f"{Path(file).name}{f':{image}' * bool(image)}: {span} {unit}")
     return _some(lines, "files")
 
 
