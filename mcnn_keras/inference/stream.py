@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import InputError, reason
 from ..files import replacing, write_recording
 from ..files.converted import Part, Shifted
-from ..files.formats import default_type, tell_unkept, widest_type
+from ..files.formats import default_type, widest_type
 from ..files.locking import locked
 from ..files.places import spool_folder
 from ..files.whole import remove_left
@@ -267,8 +267,9 @@ def _result(
                 names = [o.name for o in card.outputs]
                 labels = names * (shape[0] // outputs) if outputs > 1 else None
                 with replacing(output) as part:
-                    write_recording(part, whole, axes, measurements.title, dtype, labels)
-                    tell_unkept(part, axes, say, output.name)
+                    write_recording(
+                        part, whole, axes, measurements.title, dtype, labels, say, name=output.name
+                    )
                     spool.announce(output, part)
                 half = Part(every, len(engine.card.outputs), outputs, outputs) if widths else None
                 for path in widths:
@@ -288,8 +289,10 @@ def _result(
                     for line in report.consistency.lines(measurements, results, job.source):
                         say(line)
                 report.show(job, card, measurements, results, half)
-            except BaseException:  # e.g. a full disk: the finished frames are kept
+            except BaseException as error:  # e.g. a full disk: the finished frames are kept
                 spool.leave()
+                if isinstance(error, InputError):  # such as a type that the result does not fit
+                    raise Kept(str(error)) from None
                 raise
             spool.remove()
         except (OSError, ValueError, OverflowError, MemoryError) as error:
