@@ -30,7 +30,7 @@ from .consistency import Consistency
 from .engines import Averaged
 from .fastest import engine_for
 from .filling import Kept, Unchanged, fill, first_try
-from .finished import is_done, note, noted, require_own
+from .finished import clear_beside, is_done, note, noted, origin_of, require_own
 from .memory import with_less
 from .missing import look_for_missing
 from .movie_files import FileOfMovie, movies_of
@@ -282,7 +282,12 @@ def _result(
                             part, measurements, results, outputs, options.truth, options.fps
                         )
                         spool.announce(path, part)
-                facts = {"engine": engine.name, "precision": options.precision}
+                origin = origin_of(told)
+                page = [Path(options.report)] if options.report is not None else []
+                made += clear_beside(output, [*written, *page], say, origin)
+                facts = {
+                    "engine": engine.name, "precision": options.precision, "origin": origin,
+                }  # fmt: skip
                 text = note(output, finished, made, inputs=job.names, **facts)
                 write_preview(picture, results[:outputs], card, measurements, text)
                 if report.consistency is not None:
