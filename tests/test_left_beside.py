@@ -8,9 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mcnn_keras import predict_files
+from mcnn_keras import InputError, predict_files
 from mcnn_keras.cli import main
 from mcnn_keras.files import read_note
+from mcnn_keras.inference.planning import Job
+from mcnn_keras.inference.stream import execute
+from mcnn_keras.inference.watch import watch
+from mcnn_keras.models.saving import read_card
 
 MODEL = Path(__file__).parent / "data" / "models" / "denoise.onnx"
 TIE = ("reconstruct", "tie", "series.npy", "--defocus=-1,0,1", "--wavelength=0.5",
@@ -106,3 +110,44 @@ def test_phases_leave_no_old_uncertainty(folder, capfd):
         assert ("Warning: out_uncertainty.npy beside out.npy is not of this" in told) is kept
         assert width.exists() is kept
         shutil.copy(folder / "copy.npy", width)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_names_that_meet_are_refused_before_anything_is_written(overwrite, folder):
+    """Fails where a result replaces the uncertainty, or preview, of another one of the same run."""
+    (folder / "day").mkdir()
+    for name in ("a", "a_uncertainty"):
+        shutil.copy("in.npy", f"day/{name}.npy")
+    options = {"uncertainty": True, "overwrite": overwrite}
+    with pytest.raises(InputError, match="leave --uncertainty out") as raised:
+        predict_files("denoise", ["day"], "out", **options)
+    line = str(raised.value)
+    for name in ("out/a_uncertainty.npy", "of day/a.npy", "of day/a_uncertainty.npy"):
+        assert name in line
+    assert not (folder / "out").exists()
+    for name in ("b.npy", "b.png", "b.npy.npy"):  # b.npy.npy is the result's name, twice
+        shutil.copy("in.npy", f"day/{name}")
+    with pytest.raises(InputError, match="same name"):
+        predict_files(MODEL, ["day/b.npy", "day/b.png", "day/b.npy.npy"], "out")
+    jobs = [Job((f"{name}.npy",), folder / f"o{ending}")
+            for name, ending in (("in", ".tif"), ("other", ".npy"))]  # fmt: skip
+    with pytest.raises(InputError, match=r"o.png would be the preview of in.npy and .*other"):
+        execute(MODEL, jobs, engine="onnxruntime", overwrite=overwrite)
+
+
+def test_a_watched_folder_tells_of_names_that_meet(folder, monkeypatch):
+    """Fails where a watch replaces the uncertainty of one image by the result of another."""
+    monkeypatch.setattr("mcnn_keras.inference.watch.REST", 0.0)
+    (folder / "day").mkdir()
+    for name in ("a", "a_uncertainty", "c"):
+        shutil.copy("in.npy", f"day/{name}.npy")
+    rounds, told, done = iter(range(4)), [], []
+    monkeypatch.setattr(
+        "mcnn_keras.inference.watch.execute", lambda model, jobs, *_, **__: done.extend(jobs)
+    )
+    watch(
+        MODEL, read_card(MODEL), folder / "day", folder / "out", say=told.append,
+        stop=lambda: next(rounds) > 2, engine=object(), uncertainty=True, overwrite=True,
+    )  # fmt: skip
+    assert [job.output.name for job in done] == ["c.npy"]
+    assert len([line for line in told if "rename one of these, or leave --unc" in line]) == 2

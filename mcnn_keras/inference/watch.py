@@ -17,6 +17,7 @@ from ..files.own import made_here
 from ..files.recording import frames_at_once
 from ..models import ModelCard
 from ..models.saving import load
+from .asked import require_apart
 from .engines import engine_of
 from .finished import noted
 from .names import without_parts
@@ -111,6 +112,11 @@ def _watch(
             done[path] = stamp  # until it changes
             result = output / _name(path, images, output)
             try:
+                near = [p for p in images if p == path or _may_meet(p.stem, path.stem)]
+                require_apart(
+                    [(p, output / _name(p, images, output)) for p in near],
+                    bool(options.get("uncertainty")),
+                )
                 _require_whole(path, force)
                 jobs = plan(model, card, [str(path)], result, frames, defocus, force, tell)
                 # What was finished, or begun, of this very image is not made again.
@@ -121,6 +127,11 @@ def _watch(
                 tell(f"failed: {error}; the next try is when the file changes")
         tell.rest()
         time.sleep(PAUSE)
+
+
+def _may_meet(stem: str, other: str) -> bool:
+    """Whether what is written for files of these names can have the same name."""
+    return stem.startswith(other) or other.startswith(stem)
 
 
 class _Telling:
