@@ -259,7 +259,7 @@ def measured(
     focus = None if chosen.focus in (None, "auto") else int(chosen.focus)
     told = told_beside(names[0], unit, strict=False)
     known, source = dict(told.optics), told.source
-    with open_recording(names[0], chosen.force) as recording:
+    with open_recording(names[0], chosen.force, chosen.axes) as recording:
         own = pixel_length(recording.axes[-2:], unit)
         if recording.colour:
             tell.warn(
@@ -270,7 +270,7 @@ def measured(
         known["pixel_size"], source = own, source or "the file"
     try:
         series = read_focal_series(
-            names, chosen.defocus, frames, unit, focus, tell.say, chosen.force
+            names, chosen.defocus, frames, unit, focus, tell.say, chosen.force, chosen.axes
         )
     except PlanesUnknown as error:  # name all that is missing in one message
         raise InputError("; ".join(filter(None, (str(error), instrument.missing(known))))) from None

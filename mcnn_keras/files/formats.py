@@ -17,6 +17,7 @@ from .converted import Converted
 from .kinds import kind_of
 from .own import SOFTWARE
 from .recording import Axis, Recording, frames_at_once, length
+from .told_axes import with_axes_told
 from .units import LENGTHS
 
 # Results are written as integers only if their standard deviation is at least this many times the
@@ -63,7 +64,7 @@ def split_name(name: str | Path) -> tuple[str, str]:
     return text[:place], text[place + 1 :]
 
 
-def open_recording(name: str | Path, force: bool = False) -> Recording:
+def open_recording(name: str | Path, force: bool = False, axes: str | None = None) -> Recording:
     """Open a file of one image or a stack of images. Its frames are read on demand.
 
     Parameters
@@ -74,6 +75,8 @@ def open_recording(name: str | Path, force: bool = False) -> Recording:
         ``file.h5:/entry/data``, ``scan.emd:HAADF``.
     force : bool
         Treat as images what the file says is none: diffraction patterns, spectra, 4D-STEM.
+    axes : str, optional
+        A letter for each axis of an array whose file states none, see `with_axes_told`.
 
     Returns
     -------
@@ -117,7 +120,13 @@ def open_recording(name: str | Path, force: bool = False) -> Recording:
         )
     if kind:
         recording.notes = (*recording.notes, f"{kind}, treated as images")
-    return recording
+    if axes is None:
+        return recording
+    try:
+        return with_axes_told(recording, axes)
+    except BaseException:
+        recording.__exit__()
+        raise
 
 
 def _missing(path: Path, error: ImportError) -> str:

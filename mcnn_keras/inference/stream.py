@@ -25,6 +25,7 @@ from ..files.whole import remove_left
 from ..models.saving import model_path, read_card
 from .asked import Options, check, check_truth, places_of
 from .assumptions import compare_pixels, compare_sizes, compare_text
+from .axes import doubt_of
 from .cluster import Cluster
 from .consistency import Consistency
 from .engines import Averaged
@@ -53,6 +54,7 @@ def predict_files(
     frames: list[int] | None = None,
     defocus: Sequence[float] | None = None,
     force: bool = False,
+    axes: str | None = None,
     **options: Any,
 ) -> list[Path]:
     """Invert measured images in files; see `plan` and `execute` for the arguments.
@@ -63,6 +65,8 @@ def predict_files(
     ----------
     force : bool
         Treat as images what a file says is none: diffraction patterns, spectra, 4D-STEM.
+    axes : str, optional
+        A letter for each axis of arrays whose files state none, as for `mcnn_keras.predict`.
 
     Returns
     -------
@@ -75,7 +79,7 @@ def predict_files(
         If an input cannot be used; with several inputs, after the others are done.
     """
     say = options["say"] = Said.of(options.get("say", lambda text: None))
-    jobs = plan(model, read_card(model), inputs, output, frames, defocus, force, say)
+    jobs = plan(model, read_card(model), inputs, output, frames, defocus, force, say, axes)
     return execute(model, jobs, **options)
 
 
@@ -237,6 +241,8 @@ def _result(
         for recording in measurements.recordings:
             for line in recording.told(known):
                 say(line)
+            if doubt := doubt_of(recording):
+                say(doubt)
         if job.note:
             say(job.note)
         compare_pixels(card, measurements.field, job.source, say)

@@ -41,6 +41,7 @@ def watch(
     stop: Callable[[], bool] = lambda: False,
     say: Callable[[str], Any] = print,
     engine: Any = None,
+    axes: str | None = None,
     **options: Any,
 ) -> None:
     """Invert the images in a folder, and new images, until interrupted.
@@ -65,6 +66,8 @@ def watch(
         Called with each line for the user.
     engine : engine, optional
         By default TensorFlow.
+    axes : str, optional
+        As for `plan`.
     **options
         Options of `execute`.
     """
@@ -73,7 +76,9 @@ def watch(
             f"the output folder is the folder of the images, {folder}; name another output"
         )
     with locked(output, inside=True):
-        _watch(model, card, folder, output, frames, defocus, force, stop, say, engine, options)
+        _watch(
+            model, card, folder, output, frames, defocus, force, stop, say, engine, axes, options
+        )
 
 
 def _watch(
@@ -87,6 +92,7 @@ def _watch(
     stop: Callable[[], bool],
     say: Callable[[str], Any],
     engine: Any,
+    axes: str | None,
     options: dict[str, Any],
 ) -> None:
     engine = engine or engine_of(load(model, options.get("precision", "float32")))
@@ -118,7 +124,7 @@ def _watch(
                     bool(options.get("uncertainty")),
                 )
                 _require_whole(path, force)
-                jobs = plan(model, card, [str(path)], result, frames, defocus, force, tell)
+                jobs = plan(model, card, [str(path)], result, frames, defocus, force, tell, axes)
                 # What was finished, or begun, of this very image is not made again.
                 execute(model, jobs, tell, engine, **{**options, "resume": True})
                 if _stamp(path) != stamp:  # it has grown since: that result is not the last
