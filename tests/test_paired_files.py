@@ -1,0 +1,228 @@
+"""Fail where a run or a measurement takes pairs, or pictures, for those of its training."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import scipy.ndimage
+
+from mcnn_keras import InputError, evaluate, load, train
+from mcnn_keras.cli import main
+from mcnn_keras.problems import Laplacian, Paired
+
+TINY = {"image_size": 32, "samples": 8, "epochs": 1, "batch_size": 4, "filters": (4, 8)}
+
+
+def add(folder, names, factor=1.0, seed=0):
+    """Blurred pictures and sharp ones, these times a factor."""
+    rng = np.random.default_rng([seed, *map(ord, "".join(names))])
+    for which in ("in", "out"):
+        (folder / which).mkdir(parents=True, exist_ok=True)
+    for name in names:
+        sharp = 100 * scipy.ndimage.gaussian_filter(rng.random((40, 44)), 1)
+        np.save(folder / "in" / f"{name}.npy", scipy.ndimage.gaussian_filter(sharp, 1) + 20)
+        np.save(folder / "out" / f"{name}.npy", factor * sharp)
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    add(tmp_path, [f"p{i}" for i in range(7)])
+    return tmp_path
+
+
+def problem_of(folder):
+    return Paired(folder / "in", folder / "out")
+
+
+def change(folder, how):
+    """Change the pairs of a folder; returns the words that tell it."""
+    if how == "added":
+        add(folder, ["new1", "new2"], 4.0)
+        return r"2 added \(new1, new2\)"
+    if how == "removed":
+        (folder / "in" / "p3.npy").unlink()
+        return r"1 removed \(p3\)"
+    np.save(folder / "out" / "p2.npy", np.full((40, 44), 7.0))
+    return r"1 changed \(p2\)"
+
+
+@pytest.mark.parametrize("how", ["added", "removed", "changed"])
+def test_a_run_is_resumed_with_its_own_pairs_only(pairs, how):
+    """Fails where a run goes on with other pairs, or a good model gets the scale of other ones."""
+    run = pairs / "run"
+    train(problem_of(pairs), output=run, **TINY)
+    before = (run / "model.h5").read_bytes()
+    words = change(pairs, how)
+    with pytest.raises(InputError, match=f"the pairs are others than .*: {words}; restore them"):
+        train(problem_of(pairs), output=run, resume=True, **TINY)
+    assert (run / "model.h5").read_bytes() == before
+
+
+def test_a_finished_run_keeps_its_model(pairs):
+    """Fails where a model is written again without a step, or is missing after its own loss."""
+    run = pairs / "run"
+    train(problem_of(pairs), output=run, **TINY)
+    before = (run / "model.h5").read_bytes(), (run / "model.h5").stat().st_mtime_ns
+    again = train(problem_of(pairs), output=run, resume=True, **TINY)
+    assert ((run / "model.h5").read_bytes(), (run / "model.h5").stat().st_mtime_ns) == before
+    assert again.model.card == load(run / "model.h5").card
+    (run / "model.h5").unlink()
+    train(problem_of(pairs), output=run, resume=True, **TINY)
+    for one, other in zip(
+        load(run / "model.h5").get_weights(), again.model.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_an_old_run_and_moved_pairs_go_on(pairs):
+    """Fails where a run of an earlier version is refused, or one whose folders were moved."""
+    run, new = pairs / "run", pairs / "elsewhere"
+    train(problem_of(pairs), output=run, **TINY)
+    new.mkdir()
+    for which in ("in", "out"):
+        shutil.move(pairs / which, new / which)
+    train(problem_of(new), output=run, resume=True, **TINY)
+    told = json.loads((run / "config.json").read_text())
+    del told["problem"]["files"]
+    told["problem"]["config"] |= {"inputs": str(new / "in"), "targets": str(new / "out")}
+    (run / "config.json").write_text(json.dumps(told))
+    train(problem_of(new), output=run, resume=True, **TINY)
+
+
+def unseen(model, **folders):
+    """The names of the pairs of which a measurement takes its samples."""
+    from mcnn_keras.problems import from_card
+
+    problem = from_card(model.card, **folders)
+    flat, _, starts = problem._held["test"][0]
+    return {float(v) for v in np.asarray(flat)[np.asarray(starts)]}, problem.normalization
+
+
+def first_pixels(folder, names):
+    return {float(np.float32(np.load(folder / "in" / f"{n}.npy")[0, 0])) for n in names}
+
+
+def test_a_model_is_measured_on_pairs_that_it_has_not_learned(pairs):
+    """Fails where added pairs move learned ones into the test, or the scale is that of others."""
+    problem = problem_of(pairs)
+    model = train(problem, **TINY).model
+    learned = set(problem.learned)
+    test = set(problem.files) - learned
+    assert len(test) == 1
+    assert unseen(model)[0] == first_pixels(pairs, test)
+    own = evaluate(model, samples=8)["network"]["mae"]["output"]
+    new = [f"n{i}" for i in range(13)]
+    add(pairs, new, 4.0)
+    with pytest.warns(UserWarning, match="measured on the 14 of 20 that the model has not learned"):
+        found, scale = unseen(model)
+    assert found == first_pixels(pairs, [*test, *new])
+    assert scale == model.card.normalization
+    for name in new:
+        for which in ("in", "out"):
+            (pairs / which / f"{name}.npy").unlink()
+    # A learned image under the same name counts as learned, also with another content.
+    name = min(learned)
+    np.save(pairs / "in" / f"{name}.npy", np.load(pairs / "in" / f"{name}.npy") + 1)
+    assert unseen(model)[0] == first_pixels(pairs, test)
+    assert evaluate(model, samples=8)["network"]["mae"]["output"] == pytest.approx(own)
+
+
+def test_an_old_model_is_not_measured_on_other_pairs(pairs):
+    """Fails where a model that tells no pairs is measured on learned ones, or not on its own."""
+    model = train(problem_of(pairs), **TINY).model
+    del model.card.training["learned"]
+    evaluate(model, samples=4)
+    add(pairs, ["new1", "new2"], 4.0)
+    with pytest.raises(InputError, match="does not tell which it has learned; restore them"):
+        evaluate(model, samples=4)
+
+
+def test_pairs_that_moved_are_named(pairs, tmp_path, capfd, monkeypatch):
+    """Fails where `evaluate` finds no mend for moved pairs, or takes learned ones for unseen."""
+    run, new = pairs / "run", pairs / "elsewhere"
+    monkeypatch.chdir(pairs)
+    train(Paired("in", "out"), output=run, **TINY)
+    new.mkdir()
+    monkeypatch.chdir(new)
+
+    def told(*words):
+        with pytest.raises(SystemExit) as end:
+            main(["evaluate", str(run / "model.h5"), "--samples", "4", *words])
+        out, err = capfd.readouterr()
+        return end.value.code, out, err
+
+    code, _, text = told()
+    assert code == 2
+    assert (
+        f"in is not a folder (looked for in {new}); name the folders of images and targets " in text
+    )
+    assert "--inputs and --targets" in text
+    code, here, _ = told("--inputs", str(pairs / "in"), "--targets", str(pairs / "out"))
+    assert code == 0
+    monkeypatch.chdir(pairs)
+    assert told()[:2] == (0, here)
+    # Of a copy of the learned pairs alone, none is left.
+    problem = Paired("in", "out")
+    for which in ("in", "out"):
+        (new / which).mkdir()
+        for name in problem.learned:
+            shutil.copy(pairs / which / f"{name}.npy", new / which / f"other-{name}.npy")
+    code, _, text = told("--inputs", str(new / "in"), "--targets", str(new / "out"))
+    assert code == 2
+    assert "the model has learned all 6 pairs of" in text
+
+
+def test_other_models_take_no_folders(capfd):
+    """Fails where folders of pairs are passed over by a model that takes none."""
+    with pytest.raises(SystemExit) as end:
+        main(["evaluate", "denoise", "--inputs", "x"])
+    assert end.value.code == 2
+    assert "--inputs is for models of measured pairs" in capfd.readouterr().err
+
+
+def test_a_start_from_learned_pairs_is_told(pairs):
+    """Fails where a model starts from one that has learned its test pairs, without a word."""
+    run = pairs / "run"
+    problem = problem_of(pairs)
+    train(problem, output=run, **TINY)
+    for name in set(problem.files) - set(problem.learned):
+        (pairs / "in" / f"{name}.npy").unlink()  # a learned pair becomes the test
+    problem = problem_of(pairs)
+    again = set(problem.files) - set(problem.learned)
+    known = again & set(load(run / "model.h5").card.training["learned"])
+    assert known
+    with pytest.warns(UserWarning, match=f"has learned {len(known)} of the files"):
+        model = train(problem, start=str(run / "model.h5"), **TINY).model
+    with pytest.raises(InputError, match="the model has learned all 6 pairs"):
+        evaluate(model, samples=4)
+
+
+def test_pictures_of_a_folder_are_the_same_in_a_resumed_run(tmp_path, rng):
+    """Fails where pictures move between the splits as others are added to their folder."""
+    folder, run = tmp_path / "pictures", tmp_path / "run"
+    folder.mkdir()
+    for i in range(12):
+        np.save(folder / f"{i}.npy", rng.random((40, 40)))
+    model = train(Laplacian(pictures=folder), output=run, **TINY).model
+    tests = set(Laplacian(pictures=folder)._pictures["test"].names)
+    for i in range(12, 40):
+        np.save(folder / f"{i}.npy", rng.random((40, 40)))
+    with pytest.raises(InputError, match=r"the pictures are others than .*: 28 added \(12.npy, "):
+        train(Laplacian(pictures=folder), output=run, resume=True, **TINY)
+    from mcnn_keras.problems import from_card
+
+    found = set(from_card(model.card)._pictures["test"].names)
+    assert found.isdisjoint({f"{i}.npy" for i in range(12)} - tests)
+    assert found
+
+
+def test_images_that_are_their_own_targets_are_refused(pairs, tmp_path, capfd):
+    """Fails where a folder, or its copy, is learned from itself, or a single such pair is hidden."""
+    images, copy = pairs / "in", tmp_path / "copy"
+    shutil.copytree(images, copy)
+    for targets in (images, copy, pairs / "out" / ".." / "in"):
+        with pytest.raises(InputError, match=r"identical in all pairs \(7\), .* with --targets"):
+            Paired(images, targets)
+    shutil.copy(images / "p1.npy", pairs / "out" / "p1.npy")
+    assert "1 with an image identical to its target: p1" in problem_of(pairs).report
