@@ -217,8 +217,8 @@ def test_pictures_of_a_folder_are_the_same_in_a_resumed_run(tmp_path, rng):
     assert found
 
 
-def test_images_that_are_their_own_targets_are_refused(pairs, tmp_path, capfd):
-    """Fails where a folder, or its copy, is learned from itself, or a single such pair is hidden."""
+def test_images_that_are_their_own_targets_are_refused(pairs, tmp_path):
+    """Fails where a folder, or its copy, is learned from itself, or one such pair is hidden."""
     images, copy = pairs / "in", tmp_path / "copy"
     shutil.copytree(images, copy)
     for targets in (images, copy, pairs / "out" / ".." / "in"):
@@ -226,3 +226,10 @@ def test_images_that_are_their_own_targets_are_refused(pairs, tmp_path, capfd):
             Paired(images, targets)
     shutil.copy(images / "p1.npy", pairs / "out" / "p1.npy")
     assert "1 with an image identical to its target: p1" in problem_of(pairs).report
+
+
+def test_a_lone_pair_is_told(tmp_path):
+    """Fails where empty brackets end the line about one pair."""
+    add(tmp_path, ["a"])
+    with pytest.raises(InputError, match=r"^1 pair can be used .* for training and testing$"):
+        problem_of(tmp_path)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .base import Problem
 
 # Files here that are not problems.
-OTHERS = ("base", "ranges", "recipes")
+OTHERS = ("base", "pairs", "ranges", "recipes")
 # Problems of this package whose results simulate no images, or by other means.
 WITHOUT_FORWARD = ("any_phase", "denoise", "paired", "phase")
 # The entry-point group for problems of other packages.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,12 @@ import numpy as np
 import tensorflow as tf
 
 from ..errors import InputError
-from ..files import open_recording, split_name
+from ..files import split_name
 from ..files.formats import is_image_file
 from ..models import Fixed, ModelCard, Output
 from ..physics.arrays import Array
 from .base import Baseline, Problem, Sample, learned_by, some
+from .pairs import channels_of, digest_of, held, same_scale, stack_of, statistics
 from .recipes import RECIPES
 
 COLOURS = tuple(Output(name, "", "colour") for name in ("red", "green", "blue"))
@@ -72,17 +73,19 @@ class Paired(Problem):
         self._require_two_sides(pairs)
         names = sorted(pairs, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
         if len(names) < 2:
+            why = f" ({'; '.join(self.report)})" if self.report else ""
             raise InputError(
-                f"{len(names)} pairs can be used of {self.images_from} and {self.targets_from}; at "
-                f"least two are needed, for training and testing ({'; '.join(self.report)})"
+                f"{len(names)} {'pair' if len(names) == 1 else 'pairs'} can be used of "
+                f"{self.images_from} and {self.targets_from}; at least two are needed, for "
+                f"training and testing{why}"
             )
         tests = max(1, len(names) // TEST_SHARE)
         self.report.insert(0, f"{len(names)} pairs: {len(names) - tests} train, {tests} test")
-        self.files = {name: _digest(*pairs[name]) for name in pairs}
-        self.learned = {name: _digest(pairs[name][0]) for name in names[tests:]}
+        self.files = {name: digest_of(*pairs[name]) for name in pairs}
+        self.learned = {name: digest_of(pairs[name][0]) for name in names[tests:]}
         train = [pairs[name] for name in names[tests:]]
         (means, deviations) = zip(
-            *(_statistics([pair[which] for pair in train]) for which in (0, 1)), strict=True
+            *(statistics([pair[which] for pair in train]) for which in (0, 1)), strict=True
         )
         # Pictures of 8 bits have no values outside of these limits.
         limits = (0.0, 255.0) if self._types == {"uint8"} else None
@@ -103,7 +106,7 @@ class Paired(Problem):
         self.smallest = min((min(pairs[name][0].shape[:2]), name) for name in used)
         with tf.init_scope():  # captured by tf.data's functions, rather than copied into them
             self._held = {
-                split: [_held([pairs[name][which] for name in names]) for which in (0, 1)]
+                split: [held([pairs[name][which] for name in names]) for which in (0, 1)]
                 for split, names in chosen.items()
                 if names
             }
@@ -120,7 +123,7 @@ class Paired(Problem):
         learned, (images_from, targets_from) = learned_by(card.training), self._sources
         where = f"{images_from} and {targets_from}"
         if not learned:  # of an earlier version: the scale tells whether pairs have changed
-            if not _near(self.normalization, card.normalization):
+            if not same_scale(self.normalization, card.normalization):
                 raise InputError(
                     f"the pairs of {where} are others than those of the training, and the model "
                     "does not tell which it has learned; restore them, or train again"
@@ -136,14 +139,11 @@ class Paired(Problem):
                 raise InputError(
                     f"the pairs of {where} are {there}; the model was trained on {expected}"
                 )
-            own = {name: _digest(pairs[name][0]) for name in pairs}
+            own = {name: digest_of(pairs[name][0]) for name in pairs}
             # Where some are as they were, the names are those of the training, too.
             same = any(learned.get(name) == digest for name, digest in own.items())
-            out = {
-                name
-                for name, digest in own.items()
-                if digest in learned.values() or (same and name in learned)
-            }
+            known = set(learned.values())
+            out = {n for n, digest in own.items() if digest in known or (same and n in learned)}
             unseen = sorted(set(own) - out)
             if not unseen:
                 raise InputError(
@@ -203,7 +203,7 @@ class Paired(Problem):
         pairs = {}
         for name in sorted(set(images) & set(targets)):
             try:
-                (image, _), (target, stored) = (_channels(f[name]) for f in (images, targets))
+                (image, _), (target, stored) = (channels_of(f[name]) for f in (images, targets))
             except InputError as error:
                 self.report.append(f"{name} left out: {error}")
                 continue
@@ -213,7 +213,7 @@ class Paired(Problem):
 
     def _read_datasets(self) -> dict[str, Any]:
         """Pairs from two datasets, by number."""
-        (images, _), (targets, stored) = (_stack(name) for name in self._sources)
+        (images, _), (targets, stored) = (stack_of(name) for name in self._sources)
         self._types = {stored}
         if len(images) != len(targets):
             raise InputError(
@@ -333,24 +333,6 @@ def filled(image: Array, scale: int = 1) -> Array:
     return tf.pad(image, (*widths, (0, 0)), mode="SYMMETRIC")
 
 
-def _channels(path: Path) -> tuple[np.ndarray, str]:
-    """All channels of a file as one image, (height, width, channels), float32; its stored type."""
-    with open_recording(path, force=True) as recording:
-        return recording.read_channels(), recording.dtype.name
-
-
-def _stack(name: str) -> tuple[list[np.ndarray], str]:
-    """The images of a file, each (height, width, channels); their stored type."""
-    with open_recording(name, force=True) as recording:
-        frames, stored = recording.read(), recording.dtype.name
-        if len(recording.axes) == 4 and not recording.axes[-3].name:  # channels come last
-            return list(frames.reshape([a.size for a in recording.axes])), stored
-        if len(recording.axes) == 4:  # the channels of each image
-            frames = frames.reshape(-1, recording.axes[-3].size, *recording.size)
-            return list(np.moveaxis(frames, 1, -1)), stored
-        return list(frames[..., None]), stored
-
-
 def _channels_told(images: int, targets: int, scale: int, size: Any = None) -> str:
     larger = ", twice as large" if scale == 2 else ""
     return f"images of {images} and targets of {targets} channels{larger}"
@@ -358,42 +340,3 @@ def _channels_told(images: int, targets: int, scale: int, size: Any = None) -> s
 
 def _size_told(images: int, targets: int, scale: int, size: Any) -> str:
     return f"images of {size[0]}x{size[1]} pixels"
-
-
-def _statistics(arrays: Sequence[np.ndarray]) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each channel over images of any size."""
-    count = sum(a.shape[0] * a.shape[1] for a in arrays)
-    mean = sum(a.sum((0, 1), dtype=np.float64) for a in arrays) / count
-    variance = sum(((a - mean) ** 2).sum((0, 1), dtype=np.float64) for a in arrays) / count
-    deviation = np.sqrt(variance)
-    # A constant channel is not scaled.
-    deviation[deviation <= 1e-6 * np.abs(mean)] = 1.0
-    return mean.tolist(), np.maximum(deviation, 1e-12).tolist()
-
-
-def _digest(*arrays: np.ndarray) -> str:
-    """What tells arrays from others of the same name."""
-    digest = hashlib.blake2b(digest_size=8)
-    for array in arrays:
-        digest.update(f"{array.shape}".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
-
-
-def _near(one: Any, other: Any) -> bool:
-    """Whether two scales are the same, up to the rounding of sums."""
-    told, known = ({**n.config(), "kind": 0, "limits": 0} for n in (one, other))
-    return told.keys() == known.keys() and all(
-        np.shape(told[n]) == np.shape(known[n]) and np.allclose(told[n], known[n], rtol=1e-4)
-        for n in known
-    )
-
-
-def _held(arrays: Sequence[np.ndarray]) -> tuple[Any, Any, Any]:
-    """Images of any size in one block: their values, shapes, and start positions."""
-    starts = np.cumsum([0, *(a.size for a in arrays)])[:-1]
-    return (
-        tf.constant(np.concatenate([a.ravel() for a in arrays])),
-        tf.constant(np.array([a.shape for a in arrays], np.int32)),
-        tf.constant(starts.astype(np.int64)),
-    )

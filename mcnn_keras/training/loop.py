@@ -37,7 +37,7 @@ from .losses import growth, scale_weights
 from .optimizer import Adam
 from .pipeline import batch_of, endless, fixed_set, is_large, mixed_stream, stream, unsharded
 from .settings import Settings
-from .step import MEND, compiled_step, errors_of, require_learning
+from .step import compiled_step, errors_of, mend, require_learning
 from .stored import as_simulated, faults_told, from_disk, told_of
 from .workers import Workers, distributed_strategy
 
@@ -368,12 +368,12 @@ class Trainer:
 
     def _stop(self, why: str, step: int) -> None:
         """End the run, and note the batch at which it ended."""
-        noted = ""
+        noted, batch = "", batch_of(step, self.settings)
         if self.folder is not None:
-            batch = as_simulated(self.problem, batch_of(step, self.settings))
-            self.folder.note_stopped({"reason": why, "step": step, **batch})
+            told = {"reason": why, "step": step, **as_simulated(self.problem, batch)}
+            self.folder.note_stopped(told)
             noted = f" (its batch: {self.folder.stopped_path})"
-        raise TrainingStopped(f"{why}{noted}; {MEND}")
+        raise TrainingStopped(f"{why}{noted}; {mend(self.problem, batch)}")
 
     def judge(self, model: keras.Model) -> None:
         """Use `model` for the test results from now on."""

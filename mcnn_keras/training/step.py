@@ -15,6 +15,7 @@ from ..problems.base import Problem
 from .adversary import Adversary
 from .losses import answer_sizes, coarse_targets, multiscale_errors
 from .optimizer import Adam, apply_clipped
+from .pipeline import not_finite
 from .settings import Settings
 
 MEND = "train again in another folder, with a smaller --learning-rate or with --precision float32"
@@ -71,6 +72,18 @@ def compiled_step(
         return strategy.reduce("SUM", sums, axis=None)
 
     return step
+
+
+def mend(problem: Problem, batch: Mapping[str, Any]) -> str:
+    """What to do where a step has given no numbers: about a sample that has none, if there is one.
+
+    Parameters
+    ----------
+    problem : Problem
+    batch : dict
+        From `batch_of`.
+    """
+    return not_finite(problem, batch) or MEND
 
 
 def errors_of(answer: np.ndarray, target: np.ndarray) -> dict[str, float]:
