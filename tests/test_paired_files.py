@@ -2,12 +2,15 @@
 
 import json
 import shutil
+import subprocess
+import sys
+import warnings
 
 import numpy as np
 import pytest
 import scipy.ndimage
 
-from mcnn_keras import InputError, evaluate, load, train
+from mcnn_keras import InputError, evaluate, load, predict, save, train
 from mcnn_keras.cli import main
 from mcnn_keras.problems import Laplacian, Paired
 
@@ -233,3 +236,56 @@ def test_a_lone_pair_is_told(tmp_path):
     add(tmp_path, ["a"])
     with pytest.raises(InputError, match=r"^1 pair can be used .* for training and testing$"):
         problem_of(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def model_of_counts(tmp_path_factory):
+    """A model of pairs whose images are around 300, and one of them."""
+    folder = tmp_path_factory.mktemp("counts")
+    rng = np.random.default_rng(3)
+    for which in ("in", "out"):
+        (folder / which).mkdir()
+    for i in range(6):
+        image = 300 + 110 * scipy.ndimage.gaussian_filter(rng.normal(size=(40, 44)), 1) * 3.5
+        np.save(folder / "in" / f"{i}.npy", image)
+        np.save(folder / "out" / f"{i}.npy", image**2)
+    return train(problem_of(folder), **TINY).model, np.float32(image)
+
+
+def test_images_in_another_unit_are_told(model_of_counts, tmp_path, capfd):
+    """Fails where an image in another unit is taken in silence, or one of its own is doubted."""
+    model, image = model_of_counts
+    ((low, high),) = model.card.usual_deviations
+    assert 60 < low <= high < 160
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        # Ordinary images: of less and of more contrast, darker and brighter, and a flat one.
+        for usual in (image, 300 + (image - 300) / 3, 3 * (image - 300) + 300, image / 2,
+                      image + 200, np.full_like(image, 300)):  # fmt: skip
+            predict(model, usual)
+    deviation = image.std(dtype=np.float64)
+    for wrong, words in (
+        (10 * image, rf"a standard deviation of {10 * deviation:.4g} \(training: {low:.4g} to "),
+        (image + 5000, r"a mean of 5[23]\d\d \(training: \d+(\.\d+)?, give or take \d+"),
+        (image / 60, rf"a standard deviation of {deviation / 60:.4g} \(training: {low:.4g} to "),
+    ):
+        with pytest.warns(UserWarning, match=f"unlike the images of the training, .*{words}"):
+            predict(model, wrong)
+    expected = rf"deviation is {deviation / 255:.4g} \(they are .*\), and {low:.4g} to {high:.4g} "
+    # In 0 to 1, and as troubleshooting was understood: scaled to the numbers of the network.
+    for wrong, words in ((image / 255, expected), ((image - 300) / 130, ""), (100 * image, "")):
+        with pytest.raises(InputError, match=f"as much as those of the training: .*{words}"):
+            predict(model, wrong)
+    # The command says so, too, once for a file; and `info` tells the same numbers.
+    save(model, tmp_path / "m.h5")
+    np.save(tmp_path / "stack.npy", np.stack([10 * image] * 3))
+    for words, text in (
+        (["predict", "m.h5", "stack.npy", "--output", "out.tif"], "3 of 3 frames in stack.npy"),
+        (["info", "m.h5"], f"standard deviations of {low:.4g} to {high:.4g} around a mean of "),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "mcnn_keras", *words], cwd=tmp_path, capture_output=True,
+            text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert (done.stdout + done.stderr).count(text) == 1
