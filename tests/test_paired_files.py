@@ -9,10 +9,12 @@ import warnings
 import numpy as np
 import pytest
 import scipy.ndimage
+import tensorflow as tf
 
 from mcnn_keras import InputError, evaluate, load, predict, save, train
 from mcnn_keras.cli import main
 from mcnn_keras.problems import Laplacian, Paired
+from mcnn_keras.training.build import require_divisible
 
 TINY = {"image_size": 32, "samples": 8, "epochs": 1, "batch_size": 4, "filters": (4, 8)}
 
@@ -289,3 +291,42 @@ def test_images_in_another_unit_are_told(model_of_counts, tmp_path, capfd):
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert (done.stdout + done.stderr).count(text) == 1
+
+
+@pytest.mark.parametrize("preset", ["fast", "paper"])
+def test_pairs_too_small_for_windows_are_told_a_way(tmp_path, preset, capfd):
+    """Fails where a message about the size of images names a size that is refused in its turn."""
+    add(tmp_path, ["a", "b", "c", "d"])
+    words = [
+        "train", "paired", "--inputs", tmp_path / "in", "--targets", tmp_path / "out", "--preset",
+        preset, "--output", tmp_path / "run", "--samples", 4, "--batch-size", 2, "--epochs", 1,
+    ]  # fmt: skip
+
+    def told(*more):
+        with pytest.raises(SystemExit) as end:
+            main([str(w) for w in (*words, *more)])
+        assert end.value.code in (0, 2)
+        return capfd.readouterr().err.strip().splitlines()[-1] if end.value.code else ""
+
+    for size in ([], ["--image-size", 32]):
+        text = told(*size)
+        assert "train on whole images of one size with whole=True (--whole)" in text
+        assert ("--preset fast" in text) == bool(size and preset == "paper")
+        assert "image_size" not in text.partition(";")[2]
+    if preset == "paper":  # its stride of 128 is twice that of the whole images
+        assert told("--whole").endswith("; choose a network of fewer scales (--preset fast)")
+    else:
+        assert told("--whole") == ""
+
+
+def test_a_size_that_fits_is_named(tmp_path, rng):
+    """Fails where windows that fit are not named, or larger ones than the smallest image are."""
+    for which in ("in", "out"):
+        (tmp_path / which).mkdir()
+        for i in range(4):
+            np.save(tmp_path / which / f"{i}.npy", rng.random((70 + i, 140)))
+    problem = problem_of(tmp_path)
+    with pytest.raises(InputError, match=r"with 70 pixels; remove .*, choose image_size 64 \(--im"):
+        problem.sample(tf.zeros(2, tf.int64), 128)
+    with pytest.raises(InputError, match=r"so that the side is 64$"):
+        require_divisible((66, 66), 64, problem.most_pixels)

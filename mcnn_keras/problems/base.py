@@ -23,6 +23,10 @@ from ..targets.pictures import SPLITS
 Baseline = Callable[..., tuple[Any, dict[str, Any]]]
 
 
+# Height and width of whole images are extended by mirroring to multiples of this, the stride of
+# most networks.
+FULL = 64
+WHOLE = "train on whole images of one size with whole=True (--whole)"
 # Images of one target whose mean is taken as free of noise.
 AVERAGED = 16
 
@@ -77,6 +81,8 @@ class Problem:
     lost : {'', 'gain', 'gain and offset'} or None
         What an image does not keep of the scale of `noise_free`; None for what the normalisation
         removes.
+    most_pixels : int or None
+        The greatest image_size that samples can have, if it is limited; 0 if they have their own.
     recipe : dict
         Default settings of a training run, see `mcnn_keras.Settings`.
     baselines : dict
@@ -93,6 +99,7 @@ class Problem:
     inputs: Any = None
     pixel_size: float | None = None
     lost: str | None = None
+    most_pixels: int | None = None
     recipe: Any = {}  # noqa: RUF012 - replaced, never changed
     baselines: Any = {}  # noqa: RUF012 - replaced, never changed
     # The target pictures of a problem that takes a folder of them.

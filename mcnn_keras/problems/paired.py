@@ -16,13 +16,11 @@ from ..files import split_name
 from ..files.formats import is_image_file
 from ..models import Fixed, ModelCard, Output
 from ..physics.arrays import Array
-from .base import Baseline, Problem, Sample, learned_by, some
+from .base import FULL, WHOLE, Baseline, Problem, Sample, learned_by, some
 from .pairs import channels_of, digest_of, held, same_scale, stack_of, statistics
 from .recipes import RECIPES
 
 COLOURS = tuple(Output(name, "", "colour") for name in ("red", "green", "blue"))
-# Height and width of whole images are extended by mirroring to multiples of this.
-FULL = 64
 # One in this number of pairs, chosen by name, is kept for testing.
 TEST_SHARE = 5
 
@@ -104,6 +102,7 @@ class Paired(Problem):
         used = [name for names in chosen.values() for name in names]
         self._side = pairs[used[0]][0].shape[:2]
         self.smallest = min((min(pairs[name][0].shape[:2]), name) for name in used)
+        self.most_pixels = 0 if self.whole else self.smallest[0]
         with tf.init_scope():  # captured by tf.data's functions, rather than copied into them
             self._held = {
                 split: [held([pairs[name][which] for name in names]) for which in (0, 1)]
@@ -276,9 +275,11 @@ class Paired(Problem):
         """A window of a pair, or a whole one; see `Problem.sample`."""
         smallest, name = self.smallest
         if size > smallest and not self.whole:
+            below = smallest // FULL * FULL
+            smaller = f"choose image_size {below} (--image-size), " if below else ""
             raise InputError(
                 f"image_size {size} is larger than the smallest image, {name} with {smallest} "
-                f"pixels; remove that image, or choose image_size up to {smallest}"
+                f"pixels; remove that image, {smaller}or {WHOLE}"
             )
         seeds = tf.unstack(tf.random.split(seed, 2))
         if split not in self._held:

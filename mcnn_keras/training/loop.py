@@ -166,7 +166,7 @@ def _train(
             outputs = len(model.outputs)
             adversary = Adversary(network["output_channels"], outputs, settings.learning_rate)
     trainer = Trainer(problem, settings, workers, model, optimizer, folder, adversary, callbacks)
-    require_divisible(trainer.test[0].shape[1:3], stride(model))
+    require_divisible(trainer.test[0].shape[1:3], stride(model), problem.most_pixels)
     if folder is not None and not resume:
         folder.create(config_of(problem, settings, precision))
     history = trainer.run(resume)
