@@ -30,10 +30,27 @@ def add(folder, names, factor=1.0, seed=0):
         np.save(folder / "out" / f"{name}.npy", factor * sharp)
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder of pairs with a finished run."""
+    folder = tmp_path_factory.mktemp("trained")
+    add(folder, [f"p{i}" for i in range(7)])
+    train(problem_of(folder), output=folder / "run", **TINY)
+    return folder
+
+
 @pytest.fixture
-def pairs(tmp_path):
-    add(tmp_path, [f"p{i}" for i in range(7)])
-    return tmp_path
+def pairs(trained, tmp_path):
+    """A copy of it, to be changed."""
+    return shutil.copytree(trained, tmp_path / "pairs")
+
+
+@pytest.fixture
+def model(pairs):
+    """The model of the run, whose card names the copy."""
+    model = load(pairs / "run" / "model.h5")
+    model.card.config |= {"inputs": str(pairs / "in"), "targets": str(pairs / "out")}
+    return model
 
 
 def problem_of(folder):
@@ -56,7 +73,6 @@ def change(folder, how):
 def test_a_run_is_resumed_with_its_own_pairs_only(pairs, how):
     """Fails where a run goes on with other pairs, or a good model gets the scale of other ones."""
     run = pairs / "run"
-    train(problem_of(pairs), output=run, **TINY)
     before = (run / "model.h5").read_bytes()
     words = change(pairs, how)
     with pytest.raises(InputError, match=f"the pairs are others than .*: {words}; restore them"):
@@ -67,7 +83,6 @@ def test_a_run_is_resumed_with_its_own_pairs_only(pairs, how):
 def test_a_finished_run_keeps_its_model(pairs):
     """Fails where a model is written again without a step, or is missing after its own loss."""
     run = pairs / "run"
-    train(problem_of(pairs), output=run, **TINY)
     before = (run / "model.h5").read_bytes(), (run / "model.h5").stat().st_mtime_ns
     again = train(problem_of(pairs), output=run, resume=True, **TINY)
     assert ((run / "model.h5").read_bytes(), (run / "model.h5").stat().st_mtime_ns) == before
@@ -83,7 +98,6 @@ def test_a_finished_run_keeps_its_model(pairs):
 def test_an_old_run_and_moved_pairs_go_on(pairs):
     """Fails where a run of an earlier version is refused, or one whose folders were moved."""
     run, new = pairs / "run", pairs / "elsewhere"
-    train(problem_of(pairs), output=run, **TINY)
     new.mkdir()
     for which in ("in", "out"):
         shutil.move(pairs / which, new / which)
@@ -108,10 +122,9 @@ def first_pixels(folder, names):
     return {float(np.float32(np.load(folder / "in" / f"{n}.npy")[0, 0])) for n in names}
 
 
-def test_a_model_is_measured_on_pairs_that_it_has_not_learned(pairs):
+def test_a_model_is_measured_on_pairs_that_it_has_not_learned(pairs, model):
     """Fails where added pairs move learned ones into the test, or the scale is that of others."""
     problem = problem_of(pairs)
-    model = train(problem, **TINY).model
     learned = set(problem.learned)
     test = set(problem.files) - learned
     assert len(test) == 1
@@ -133,9 +146,8 @@ def test_a_model_is_measured_on_pairs_that_it_has_not_learned(pairs):
     assert evaluate(model, samples=8)["network"]["mae"]["output"] == pytest.approx(own)
 
 
-def test_an_old_model_is_not_measured_on_other_pairs(pairs):
+def test_an_old_model_is_not_measured_on_other_pairs(pairs, model):
     """Fails where a model that tells no pairs is measured on learned ones, or not on its own."""
-    model = train(problem_of(pairs), **TINY).model
     del model.card.training["learned"]
     evaluate(model, samples=4)
     add(pairs, ["new1", "new2"], 4.0)
@@ -143,11 +155,12 @@ def test_an_old_model_is_not_measured_on_other_pairs(pairs):
         evaluate(model, samples=4)
 
 
-def test_pairs_that_moved_are_named(pairs, tmp_path, capfd, monkeypatch):
+def test_pairs_that_moved_are_named(pairs, model, capfd, monkeypatch):
     """Fails where `evaluate` finds no mend for moved pairs, or takes learned ones for unseen."""
     run, new = pairs / "run", pairs / "elsewhere"
     monkeypatch.chdir(pairs)
-    train(Paired("in", "out"), output=run, **TINY)
+    model.card.config |= {"inputs": "in", "targets": "out"}
+    save(model, run / "model.h5")
     new.mkdir()
     monkeypatch.chdir(new)
 
@@ -190,7 +203,6 @@ def test_a_start_from_learned_pairs_is_told(pairs):
     """Fails where a model starts from one that has learned its test pairs, without a word."""
     run = pairs / "run"
     problem = problem_of(pairs)
-    train(problem, output=run, **TINY)
     for name in set(problem.files) - set(problem.learned):
         (pairs / "in" / f"{name}.npy").unlink()  # a learned pair becomes the test
     problem = problem_of(pairs)
@@ -254,7 +266,7 @@ def model_of_counts(tmp_path_factory):
     return train(problem_of(folder), **TINY).model, np.float32(image)
 
 
-def test_images_in_another_unit_are_told(model_of_counts, tmp_path, capfd):
+def test_images_in_another_unit_are_told(model_of_counts, tmp_path):
     """Fails where an image in another unit is taken in silence, or one of its own is doubted."""
     model, image = model_of_counts
     ((low, high),) = model.card.usual_deviations

@@ -79,8 +79,9 @@ class Paired(Problem):
             )
         tests = max(1, len(names) // TEST_SHARE)
         self.report.insert(0, f"{len(names)} pairs: {len(names) - tests} train, {tests} test")
-        self.files = {name: digest_of(*pairs[name]) for name in pairs}
-        self.learned = {name: digest_of(pairs[name][0]) for name in names[tests:]}
+        each = {name: [digest_of(array) for array in pair] for name, pair in pairs.items()}
+        self.files = {name: "".join(digests) for name, digests in each.items()}
+        self.learned = {name: each[name][0] for name in names[tests:]}
         train = [pairs[name] for name in names[tests:]]
         (means, deviations) = zip(
             *(statistics([pair[which] for pair in train]) for which in (0, 1)), strict=True
