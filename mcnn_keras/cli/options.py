@@ -344,8 +344,8 @@ class SampleOptions(Options):
     section = "Samples"
 
     image_size: int | None = option(
-        "--image-size", type=int, help="Height and width in pixels; a multiple of 64 (less for "
-        "networks with fewer scales).",
+        "--image-size", type=int, help="Height and width in pixels; a multiple of 64, of 128 "
+        "with --preset paper.",
     )  # fmt: skip
     seed: int | None = option("--seed", type=int, help="[default: 0]")
 
