@@ -284,7 +284,7 @@ class TestRefusals:
 
         monkeypatch.setattr(distributed, "Client", sometimes)
         spread.scheduler.connected(address).close()
-        assert len(seen) == 2
+        assert len(seen) >= 2  # the client itself may fail, too
 
     def test_other_versions(self, run, address, monkeypatch):
         own = worker.versions()
