@@ -15,7 +15,7 @@ from mcnn_keras.inference.engines import engine_of
 from mcnn_keras.inference.planning import plan
 from mcnn_keras.inference.statistics import statistics
 from mcnn_keras.models import FrameScale
-from mcnn_keras.problems.paired import _statistics
+from mcnn_keras.problems.pairs import statistics as channel_statistics
 
 
 @pytest.fixture
@@ -167,7 +167,9 @@ def test_other_methods_take_any_unit(unit, counts):
     for method in (lambda c: total_variation(c[0], 0.3), lambda c: pgure_svt(c, strengths=3)):
         np.testing.assert_allclose(method(counts * unit) / unit, method(counts), rtol=1e-3)
     np.testing.assert_array_equal(to_grey(counts[0] * unit), to_grey(counts[0]))
-    assert _statistics([counts[0, ..., None] * unit])[1][0] / unit == pytest.approx(counts[0].std())
+    assert channel_statistics([counts[0, ..., None] * unit])[1][0] / unit == pytest.approx(
+        counts[0].std()
+    )
     answer = (counts.mean(0) * unit).astype(np.float32)
     image = (counts[0] * unit).astype(np.float32)
     own = statistics(image, answer, answer / 9, residual=True)

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from test_training import Blur, assert_same_weights
 
-from mcnn_keras import InputError, TrainingStopped, train
+from mcnn_keras import InputError, TrainingStopped, evaluate, train
 from mcnn_keras.models import saving
 from mcnn_keras.training import checkpoints, loop, pipeline
 from mcnn_keras.training.checkpoints import RunFolder
@@ -123,8 +123,13 @@ def test_the_batch_that_is_no_number_is_noted(options, tiny, tmp_path):
     """Fails where the step or the samples of stopped.json are not those of the bad batch."""
     options = {**tiny, **options}
     number = 5 if not options.get("mixed_sizes") else 12  # the first of a batch of large samples
-    with pytest.raises(TrainingStopped, match=r"the loss became nan at step \d .*stopped.json"):
+    with pytest.raises(
+        TrainingStopped, match=r"the loss became nan at step \d .*stopped.json"
+    ) as end:
         train(Faulty(number), output=tmp_path / "run", **options)
+    assert f"the image of the train sample {number} (seed 0) has " in str(end.value)
+    assert "the problem 'faulty' gives no numbers there; mend its forward model" in str(end.value)
+    assert "learning-rate" not in str(end.value)
     told = json.loads((tmp_path / "run" / "stopped.json").read_text())
     assert number in told["samples"]
     assert f"at step {told['step']}" in told["reason"]
@@ -141,6 +146,20 @@ def test_the_batch_that_is_no_number_is_noted(options, tiny, tmp_path):
     # From the last checkpoint the run comes to the same batch.
     with pytest.raises(TrainingStopped, match=f"became nan at step {told['step']} "):
         train(Faulty(number), output=tmp_path / "run", resume=True, **options)
+
+
+def test_a_test_sample_that_is_no_number_is_told_first(tiny, tmp_path, monkeypatch):
+    """Fails where a run begins, or a model is measured, with test samples that are no numbers."""
+    model = train(Blur(), **tiny).model
+    observe = Blur.observe
+    monkeypatch.setattr(Blur, "observe", lambda self, t, seed: observe(self, t, seed) / 0.0)
+    for work in (
+        lambda: train(Blur(), output=tmp_path / "run", **tiny),
+        lambda: evaluate(model, Blur(), samples=2),
+    ):
+        with pytest.raises(InputError, match=r"the image of the test sample 0 .* NaN or infinite"):
+            work()
+    assert not (tmp_path / "run" / "config.json").exists()
 
 
 def test_a_run_that_goes_on_leaves_no_note(tiny, tmp_path):

@@ -15,8 +15,18 @@ from .telling import telling
 @click.argument("model", type=click.Path())
 @click.option("--samples", type=int, default=64, show_default=True, help="Unseen test samples.")
 @click.option("--seed", type=int, default=1, show_default=True)
-def evaluate(model: str, samples: int, seed: int) -> None:
+@click.option(
+    "--inputs",
+    type=click.Path(),
+    metavar="DIR",
+    help="For a model of measured pairs: where the images are now, or other ones.",
+)
+@click.option("--targets", type=click.Path(), metavar="DIR", help="As --inputs, for the targets.")
+def evaluate(model: str, samples: int, seed: int, inputs: str | None, targets: str | None) -> None:
     """Measure a MODEL on unseen samples: simulated ones, or windows of the test pairs.
+
+    Of measured pairs, those that the training has used are left out, also if others were added to
+    their folders since.
 
     For comparison, baselines are measured on the same samples: zero (or the best constant), and for
     phases the transport-of-intensity solution with the regularisation that is best on them.
@@ -31,13 +41,21 @@ def evaluate(model: str, samples: int, seed: int) -> None:
     """
     from ..models.saving import load, read_card
 
-    read_card(model)  # a wrong file is reported immediately
+    card = read_card(model)  # a wrong file is reported immediately
+    folders = {n: v for n, v in (("inputs", inputs), ("targets", targets)) if v is not None}
+    if folders and card.problem != "paired":
+        raise click.UsageError(
+            f"--{next(iter(folders))} is for models of measured pairs, and {model} solves the "
+            f"problem {card.problem}; leave it out"
+        )
     import_tensorflow()
     from ..evaluation import evaluate as measure
     from ..evaluation.columns import evaluate_columns
+    from ..problems import from_card
 
     loaded = load(model)
-    answers = measure(loaded, samples=samples, seed=seed)
+    problem = from_card(loaded.card, **folders) if folders else None
+    answers = measure(loaded, problem, samples=samples, seed=seed)
     tell = telling()
     tell.facts(model=model, samples=samples, seed=seed, answers=answers)
     outputs = loaded.card.outputs

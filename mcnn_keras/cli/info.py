@@ -191,10 +191,13 @@ def _training(card: Any) -> Iterator[str]:
             which = f"{'new ones' if training.get('fresh') else 'the same ones'} in each"
         yield (f"- Samples: {training['samples']} an epoch, {which}; {training['epochs']} "
                "epochs" + (" in the last run." if len(runs) > 1 else "."))  # fmt: skip
-    if "deviations" in training:
-        low, high = map(_number, training["deviations"])
-        yield (f"- Images: standard deviations of {low} to {high}; images that vary many times as "
-               "much are refused.")  # fmt: skip
+    usual = " or ".join(f"{_number(a)} to {_number(b)}" for a, b in card.usual_deviations)
+    if usual:
+        around = ""
+        if card.problem == "paired" and card.normalization.kind == "fixed":
+            around = f" around a mean of {_value(card.normalization.input_mean)}"
+        yield (f"- Images: standard deviations of {usual}{around}, in their own unit; images that "
+               "vary many times as much are refused.")  # fmt: skip
     if len(runs) > 1:
         yield f"- Runs: {len(runs)}, each from the weights of the one before."
     settings = {"loss": "loss", "batch_size": "batch", "learning_rate": "learning rate",

@@ -33,7 +33,8 @@ def evaluate(
     model : keras.Model
         With its card; or the name of a model file.
     problem : Problem, optional
-        For problems that this package does not know by name.
+        For problems that this package does not know by name; or measured pairs that have moved, or
+        other ones. Pairs that the model has learned are left out.
     samples : int
         Number of test samples.
     seed : int
@@ -58,7 +59,7 @@ def evaluate(
     if isinstance(model, (str, Path)):
         model = load_once(model)
     card = model.card
-    problem = from_card(card) if problem is None else as_problem(problem)
+    problem = from_card(card) if problem is None else as_problem(problem).for_model(card)
     size = image_size or card.training["image_size"]
     answers: dict[str, Any] = {}
     if isinstance(card.normalization, ScaledContrast):

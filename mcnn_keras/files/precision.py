@@ -1,4 +1,4 @@
-"""What float32 keeps of the values in a file."""
+"""What float32 keeps of the values in a file, and of masked ones."""
 
 from __future__ import annotations
 
@@ -93,6 +93,13 @@ def narrowed(values: np.ndarray, name: Any, strict: bool = False) -> np.ndarray:
 def less_offset(values: np.ndarray, offset: float) -> np.ndarray:
     """Values minus an offset, in float64; as they are without one."""
     return values - np.float64(offset) if offset else values
+
+
+def without_mask(images: Any) -> np.ndarray:
+    """An array; masked pixels of a `numpy.ma.MaskedArray` are missing, so NaN."""
+    if not np.ma.is_masked(images) or images.dtype.kind not in "buif":
+        return np.asarray(images)
+    return images.astype(np.result_type(images.dtype, np.float32)).filled(np.nan)
 
 
 def is_wide(dtype: np.dtype) -> bool:

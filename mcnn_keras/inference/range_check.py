@@ -23,6 +23,9 @@ WARNING = "Warning: "
 # Up to so many images, one that is unusual is worth a warning; of more, if it is this far off, or
 # if there are more than there would be by chance.
 FEW, FAR = 10, 2.0
+# Of models of pairs that are not calibrated: an image may vary so many times more, or less, than
+# those of the training, and its mean may be so many deviations off.
+TIMES = 4.0
 # The share of the training's images that are told.
 TOLD = 0.05
 # Share of the pixels at the greatest value, above those at the value next to it, from which on a
@@ -101,6 +104,11 @@ class RangeCheck:
     def __init__(self, card: ModelCard, count: int, source: str | Path = "the image") -> None:
         told = card.calibration.get("reference")
         self.reference = Reference.of(told) if told else None
+        # Of measured pairs the unit of the images is known, also without a calibration.
+        told = card.usual_deviations if card.problem == "paired" else []
+        mean = getattr(card.normalization, "input_mean", None)
+        unit = getattr(card.normalization, "input_deviation", None)
+        self.scale = (mean[0], unit[0], *told[0]) if told and mean and unit else None
         failure = card.calibration.get("failure")
         self.failure = Failure.of(failure) if failure else None
         self.limit = card.calibration.get("greatest mean uncertainty")
@@ -123,7 +131,11 @@ class RangeCheck:
 
         `agreement` is that of a phase with its images.
         """
-        if self.reference is None or number % self.step:
+        if number % self.step or (self.reference is None and self.scale is None):
+            return
+        if self.reference is None:
+            self.seen += 1
+            self._see_scale(number, image)
             return
         names, looks = self.reference.names, []
         for window in windows(image.shape, self.size):
@@ -163,6 +175,26 @@ class RangeCheck:
         if distance > 1:
             self.found.append(Found(number, distance, why))
 
+    def _see_scale(self, number: int, image: np.ndarray) -> None:
+        """Compare mean and deviation of an image with those of the training."""
+        assert self.scale is not None
+        mean, unit, low, high = self.scale
+        own, deviation = (float(f(image, dtype=np.float64)) for f in (np.mean, np.std))
+        away = {
+            f"a standard deviation of {deviation:.4g} (training: {low:.4g} to {high:.4g})": max(
+                # A whole image may vary more than its parts.
+                deviation / (TIMES * max(high, unit)),
+                # Of a flat image the mean decides.
+                low / (TIMES * deviation) if deviation > 0 else 0.0,
+            ),
+            f"a mean of {own:.4g} (training: {mean:.4g}, give or take {unit:.4g})": abs(own - mean)
+            / (TIMES * unit),
+        }
+        why = tuple(text for text, distance in away.items() if distance > 1)
+        self.distances.append(max(away.values()))
+        if why:
+            self.found.append(Found(number, self.distances[-1], why))
+
     @property
     def unusual(self) -> bool:
         """Whether more images are unlike the training's than there, or one is far from them."""
@@ -188,7 +220,7 @@ class RangeCheck:
     def lines(self, name: Callable[[int], str] = str) -> list[str]:
         """What to tell the user; `name` returns the name of a frame."""
         found = self._left_out(name)
-        if not self.seen:
+        if not self.seen or (self.reference is None and not self.unusual):
             return found
         if not self.unusual:
             return [

@@ -241,12 +241,20 @@ def _require_scale(image: np.ndarray, card: ModelCard) -> None:
         return
     low, high = known
     deviation = float(np.std(card.normalization.apply(image)[0], dtype=np.float64))
-    unit = float(np.std(image, dtype=np.float64)) / deviation if deviation > 0 else 0.0
+    own = float(np.std(image, dtype=np.float64))
+    unit = own / deviation if deviation > 0 else 0.0
     # A flat image is no fault; one whose greatest value is small, too, has another unit.
-    if LESS * float(np.abs(image).max()) < low * unit or deviation > MORE * high:
+    small, usual = float(np.abs(image).max()), low * unit
+    if card.problem == "paired" and unit and deviation < low / LESS:
+        # What the values of the training are, not only how far they vary, is known.
+        mean = np.asarray(getattr(card.normalization, "input_mean", 0.0))
+        usual = max(usual, float(np.hypot(mean, unit).max()))
+    if LESS * small < usual or deviation > MORE * high:
         nearest = min(max(deviation, low), high)
+        expected = " or ".join(f"{a:.4g} to {b:.4g}" for a, b in card.usual_deviations or [known])
         raise InputError(
             f"the image's values vary {deviation / nearest:.2g} times as much as those of the "
-            f"training (they are {image.min():.4g} to {image.max():.4g}); give it in the unit of "
-            "the training, for example 8-bit values divided by 255 if that was 0 to 1"
+            f"training: their standard deviation is {own:.4g} (they are {image.min():.4g} to "
+            f"{image.max():.4g}), and {expected} is expected; give it in the unit of the training, "
+            "for example 8-bit values divided by 255 if that was 0 to 1"
         )

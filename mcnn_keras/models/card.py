@@ -247,6 +247,18 @@ class ModelCard:
         return dict(self.config.get("ranges", {}))
 
     @property
+    def usual_deviations(self) -> list[tuple[float, float]]:
+        """Least and greatest standard deviation of the training's images, in their own unit.
+
+        For each channel that has its own scale; empty if they are not known, or do not matter.
+        """
+        known = self.training.get("deviations")
+        if known is None:
+            return []
+        units = list(dict.fromkeys(getattr(self.normalization, "input_deviation", [1.0])))
+        return [(known[0] * unit, known[1] * unit) for unit in units]
+
+    @property
     def error_unit(self) -> str:
         """The unit of the mean absolute error over all outputs, to print after it."""
         own = self.normalization.error_unit

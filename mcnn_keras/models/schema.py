@@ -152,7 +152,10 @@ CARD = fields(
         "normalization": anything,
         "network": NETWORK,
         "training": fields(
-            {"image_size": SIZES, "mixed_sizes": flag, "deviations": several(number(0.0), 2, 2)},
+            {
+                "image_size": SIZES, "mixed_sizes": flag,
+                "deviations": several(number(0.0), 2, 2), "learned": table(text(1000)),
+            },
             ("image_size",), others=anything,
         ),
         "channels": anything,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .base import Problem
 
 # Files here that are not problems.
-OTHERS = ("base", "ranges", "recipes")
+OTHERS = ("base", "pairs", "ranges", "recipes")
 # Problems of this package whose results simulate no images, or by other means.
 WITHOUT_FORWARD = ("any_phase", "denoise", "paired", "phase")
 # The entry-point group for problems of other packages.
@@ -112,15 +112,21 @@ def from_config(name: str, config: dict[str, Any]) -> Problem:
     return _made(name, found.from_config, {"config": config})
 
 
-def from_card(card: ModelCard) -> Problem:
+def from_card(card: ModelCard, **moved: Any) -> Problem:
     """The problem that a model was trained on, with its ranges, from the model's card.
+
+    Parameters
+    ----------
+    card : ModelCard
+    **moved
+        Arguments that replace those of the card, such as other folders.
 
     Raises
     ------
     InputError
         If it is the user's own problem, which only the user's code defines.
     """
-    return from_config(card.problem, card.config)
+    return from_config(card.problem, {**card.config, **moved}).for_model(card)
 
 
 def forward_of(

@@ -5,7 +5,7 @@ targets -> observe (conditions) -> detect -> Sample -> normalised, fixed channel
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from ..channels import network_input
 from ..errors import InputError
-from ..models import Channels, Normalization, Output
+from ..models import Channels, ModelCard, Normalization, Output
 from ..models.normalization import KINDS
 from ..physics.arrays import Array
 from ..targets.pictures import SPLITS
@@ -23,6 +23,10 @@ from ..targets.pictures import SPLITS
 Baseline = Callable[..., tuple[Any, dict[str, Any]]]
 
 
+# Height and width of whole images are extended by mirroring to multiples of this, the stride of
+# most networks.
+FULL = 64
+WHOLE = "train on whole images of one size with whole=True (--whole)"
 # Images of one target whose mean is taken as free of noise.
 AVERAGED = 16
 
@@ -77,6 +81,8 @@ class Problem:
     lost : {'', 'gain', 'gain and offset'} or None
         What an image does not keep of the scale of `noise_free`; None for what the normalisation
         removes.
+    most_pixels : int or None
+        The greatest image_size that samples can have, if it is limited; 0 if they have their own.
     recipe : dict
         Default settings of a training run, see `mcnn_keras.Settings`.
     baselines : dict
@@ -93,8 +99,35 @@ class Problem:
     inputs: Any = None
     pixel_size: float | None = None
     lost: str | None = None
+    most_pixels: int | None = None
     recipe: Any = {}  # noqa: RUF012 - replaced, never changed
     baselines: Any = {}  # noqa: RUF012 - replaced, never changed
+    # The target pictures of a problem that takes a folder of them.
+    _pictures: Any = None
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """What the user's files hold: a digest of each, by its name; of these a run is resumed."""
+        return {} if self._pictures is None else self._pictures.files
+
+    @property
+    def learned(self) -> Mapping[str, str]:
+        """Of `files`, those of the training split, with what tells them; for the model's card."""
+        return {} if self._pictures is None else self._pictures.learned
+
+    def for_model(self, card: ModelCard) -> Problem:
+        """The problem to measure a model with: its test split holds nothing of the training.
+
+        The split is made anew if the user's files are others than those of the training.
+
+        Raises
+        ------
+        InputError
+            If no other files are left.
+        """
+        if self._pictures is not None:
+            self._pictures.leave_out(learned_by(card.training))
+        return self
 
     @property
     def label(self) -> str:
@@ -243,7 +276,7 @@ class Problem:
 
 
 # Attributes that an adapted object cannot replace.
-KEPT = ("from_config", "label")
+KEPT = ("from_config", "label", "files", "learned", "for_model")
 
 
 class _Adapted(Problem):
@@ -327,6 +360,26 @@ def simulator(
         return np.asarray(image)[inner, inner]
 
     return simulate
+
+
+def some(names: Sequence[str], most: int = 3) -> str:
+    """The first of several names, and how many there are more."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def learned_by(training: Mapping[str, Any]) -> dict[str, str]:
+    """The files that a model has learned, by its card, also in the runs that it was started from.
+
+    Parameters
+    ----------
+    training : dict
+        `ModelCard.training`.
+    """
+    before = training.get("before")
+    earlier = learned_by(before) if isinstance(before, Mapping) else {}
+    own = training.get("learned")
+    return {**earlier, **(own if isinstance(own, Mapping) else {})}
 
 
 def inputs_of(problem: Problem, channels: int) -> Any:

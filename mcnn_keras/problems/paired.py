@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,15 @@ import numpy as np
 import tensorflow as tf
 
 from ..errors import InputError
-from ..files import open_recording, split_name
+from ..files import split_name
 from ..files.formats import is_image_file
-from ..models import Fixed, Output
+from ..models import Fixed, ModelCard, Output
 from ..physics.arrays import Array
-from .base import Baseline, Problem, Sample
+from .base import FULL, WHOLE, Baseline, Problem, Sample, learned_by, some
+from .pairs import channels_of, digest_of, held, same_scale, stack_of, statistics
 from .recipes import RECIPES
 
 COLOURS = tuple(Output(name, "", "colour") for name in ("red", "green", "blue"))
-# Height and width of whole images are extended by mirroring to multiples of this.
-FULL = 64
 # One in this number of pairs, chosen by name, is kept for testing.
 TEST_SHARE = 5
 
@@ -58,6 +58,8 @@ class Paired(Problem):
 
     name = "paired"
     recipe = RECIPES["paired"]
+    files: Mapping[str, str] = {}
+    learned: Mapping[str, str] = {}
 
     def __init__(self, inputs: str | Path, targets: str | Path, whole: bool = False) -> None:
         self.images_from, self.targets_from = str(inputs), str(targets)
@@ -66,18 +68,23 @@ class Paired(Problem):
         self._types: set[str] = set()  # data types of the stored targets
         pairs = self._read()
         self.scale, pairs = self._alike(pairs)
+        self._require_two_sides(pairs)
         names = sorted(pairs, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
         if len(names) < 2:
+            why = f" ({'; '.join(self.report)})" if self.report else ""
             raise InputError(
-                f"{len(names)} pairs can be used of {self.images_from} and {self.targets_from}; at "
-                f"least two are needed, for training and testing ({'; '.join(self.report)})"
+                f"{len(names)} {'pair' if len(names) == 1 else 'pairs'} can be used of "
+                f"{self.images_from} and {self.targets_from}; at least two are needed, for "
+                f"training and testing{why}"
             )
         tests = max(1, len(names) // TEST_SHARE)
         self.report.insert(0, f"{len(names)} pairs: {len(names) - tests} train, {tests} test")
-        chosen = {"test": names[:tests], "train": names[tests:]}
-        train = [pairs[name] for name in chosen["train"]]
+        each = {name: [digest_of(array) for array in pair] for name, pair in pairs.items()}
+        self.files = {name: "".join(digests) for name, digests in each.items()}
+        self.learned = {name: each[name][0] for name in names[tests:]}
+        train = [pairs[name] for name in names[tests:]]
         (means, deviations) = zip(
-            *(_statistics([pair[which] for pair in train]) for which in (0, 1)), strict=True
+            *(statistics([pair[which] for pair in train]) for which in (0, 1)), strict=True
         )
         # Pictures of 8 bits have no values outside of these limits.
         limits = (0.0, 255.0) if self._types == {"uint8"} else None
@@ -89,13 +96,86 @@ class Paired(Problem):
             else tuple(Output(f"output {i}") for i in range(channels))
         )  # fmt: skip
         self._channel_counts = [image.shape[-1] for image in train[0]]
-        self._side = train[0][0].shape[:2]
-        self.smallest = min((min(pair[0].shape[:2]), name) for name, pair in pairs.items())
+        self._hold(pairs, {"test": names[:tests], "train": names[tests:]})
+
+    def _hold(self, pairs: dict[str, Any], chosen: dict[str, list[str]]) -> None:
+        """Keep the pairs of each split for `sample`."""
+        used = [name for names in chosen.values() for name in names]
+        self._side = pairs[used[0]][0].shape[:2]
+        self.smallest = min((min(pairs[name][0].shape[:2]), name) for name in used)
+        self.most_pixels = 0 if self.whole else self.smallest[0]
         with tf.init_scope():  # captured by tf.data's functions, rather than copied into them
             self._held = {
-                split: [_held([pairs[name][which] for name in chosen[split]]) for which in (0, 1)]
-                for split in chosen
+                split: [held([pairs[name][which] for name in names]) for which in (0, 1)]
+                for split, names in chosen.items()
+                if names
             }
+
+    def for_model(self, card: ModelCard) -> Paired:
+        """The problem in the scale of a model, with all pairs for testing that it has not learned.
+
+        Raises
+        ------
+        InputError
+            If there are none, they do not fit the model, or the model does not tell which pairs it
+            has learned and these are others than those of its training.
+        """
+        learned, (images_from, targets_from) = learned_by(card.training), self._sources
+        where = f"{images_from} and {targets_from}"
+        if not learned:  # of an earlier version: the scale tells whether pairs have changed
+            if not same_scale(self.normalization, card.normalization):
+                raise InputError(
+                    f"the pairs of {where} are others than those of the training, and the model "
+                    "does not tell which it has learned; restore them, or train again"
+                )
+        elif learned != self.learned:
+            scale, pairs = self._alike(self._read())
+            kinds = [
+                (*self._channel_counts, scale),
+                (card.image_channels, len(card.outputs), card.scale),
+            ]
+            if kinds[0] != kinds[1]:
+                there, expected = (_channels_told(*kind) for kind in kinds)
+                raise InputError(
+                    f"the pairs of {where} are {there}; the model was trained on {expected}"
+                )
+            own = {name: digest_of(pairs[name][0]) for name in pairs}
+            # Where some are as they were, the names are those of the training, too.
+            same = any(learned.get(name) == digest for name, digest in own.items())
+            known = set(learned.values())
+            out = {n for n, digest in own.items() if digest in known or (same and n in learned)}
+            unseen = sorted(set(own) - out)
+            if not unseen:
+                raise InputError(
+                    f"the model has learned all {len(own)} pairs of {where}; give other ones with "
+                    "--inputs and --targets"
+                )
+            if set(unseen) != set(self.files) - set(self.learned):
+                warnings.warn(
+                    f"the pairs of {where} are not all as in the training; measured on the "
+                    f"{len(unseen)} of {len(own)} that the model has not learned: {some(unseen)}",
+                    stacklevel=2,
+                )
+            self._hold(pairs, {"test": unseen, "train": sorted(out)})
+            self.learned = learned
+        if isinstance(card.normalization, Fixed):
+            self.normalization = card.normalization
+        return self
+
+    def _require_two_sides(self, pairs: Mapping[str, Any]) -> None:
+        """Raise InputError if images and targets are the same pictures; report single ones."""
+        same = [
+            name for name, (image, target) in pairs.items()
+            if image.shape == target.shape and np.array_equal(image, target)
+        ]  # fmt: skip
+        if same and len(same) == len(pairs):
+            raise InputError(
+                f"the images of {self.images_from} and the targets of {self.targets_from} are "
+                f"identical in all pairs ({len(same)}), so there is nothing to learn; give the "
+                "folder of images with --inputs, and that of what they should become with --targets"
+            )
+        if same:
+            self.report.append(f"{len(same)} with an image identical to its target: {some(same)}")
 
     @property
     def baselines(self) -> dict[str, Baseline]:
@@ -119,11 +199,11 @@ class Paired(Problem):
         for one, other, what in ((images, targets, "target"), (targets, images, "image")):
             lonely = sorted(set(one) - set(other))
             if lonely:
-                self.report.append(f"{len(lonely)} without {what}: {_some(lonely)}")
+                self.report.append(f"{len(lonely)} without {what}: {some(lonely)}")
         pairs = {}
         for name in sorted(set(images) & set(targets)):
             try:
-                (image, _), (target, stored) = (_channels(f[name]) for f in (images, targets))
+                (image, _), (target, stored) = (channels_of(f[name]) for f in (images, targets))
             except InputError as error:
                 self.report.append(f"{name} left out: {error}")
                 continue
@@ -133,7 +213,7 @@ class Paired(Problem):
 
     def _read_datasets(self) -> dict[str, Any]:
         """Pairs from two datasets, by number."""
-        (images, _), (targets, stored) = (_stack(name) for name in self._sources)
+        (images, _), (targets, stored) = (stack_of(name) for name in self._sources)
         self._types = {stored}
         if len(images) != len(targets):
             raise InputError(
@@ -145,11 +225,14 @@ class Paired(Problem):
     def _files(self, folder: Path) -> dict[str, Path]:
         """The image files of a folder, by their names without extension."""
         if not folder.is_dir():
-            raise InputError(f"{folder} is not a folder; give a folder of images")
+            raise InputError(
+                f"{folder} is not a folder (looked for in {Path.cwd()}); name the folders of "
+                "images and targets with --inputs and --targets"
+            )
         files = [p for p in sorted(folder.rglob("*")) if p.is_file()]
         others = [p.name for p in files if not is_image_file(p)]
         if others:
-            self.report.append(f"{len(others)} of {folder} are not images: {_some(others)}")
+            self.report.append(f"{len(others)} of {folder} are not images: {some(others)}")
         found: dict[str, Path] = {}
         for p in filter(is_image_file, files):
             key = str(p.relative_to(folder).with_suffix(""))
@@ -185,7 +268,7 @@ class Paired(Problem):
                 tell = _channels_told if other[:3] != kind[:3] else _size_told
                 self.report.append(
                     f"{len(names)} left out, with {tell(*other)}, where most have {tell(*kind)}: "
-                    f"{_some(names)}"
+                    f"{some(names)}"
                 )
         return kind[2], {name: pairs[name] for name in kinds[kind]}
 
@@ -193,11 +276,18 @@ class Paired(Problem):
         """A window of a pair, or a whole one; see `Problem.sample`."""
         smallest, name = self.smallest
         if size > smallest and not self.whole:
+            below = smallest // FULL * FULL
+            smaller = f"choose image_size {below} (--image-size), " if below else ""
             raise InputError(
                 f"image_size {size} is larger than the smallest image, {name} with {smallest} "
-                f"pixels; remove that image, or choose image_size up to {smallest}"
+                f"pixels; remove that image, {smaller}or {WHOLE}"
             )
         seeds = tf.unstack(tf.random.split(seed, 2))
+        if split not in self._held:
+            raise InputError(
+                f"none of the pairs that the model has learned is in {self.images_from} and "
+                f"{self.targets_from}; restore them"
+            )
         images, targets = self._held[split]
         number = tf.random.stateless_uniform((), seeds[0], 0, len(images[1]), tf.int32)
         shape = tf.gather(images[1], number)
@@ -245,24 +335,6 @@ def filled(image: Array, scale: int = 1) -> Array:
     return tf.pad(image, (*widths, (0, 0)), mode="SYMMETRIC")
 
 
-def _channels(path: Path) -> tuple[np.ndarray, str]:
-    """All channels of a file as one image, (height, width, channels), float32; its stored type."""
-    with open_recording(path, force=True) as recording:
-        return recording.read_channels(), recording.dtype.name
-
-
-def _stack(name: str) -> tuple[list[np.ndarray], str]:
-    """The images of a file, each (height, width, channels); their stored type."""
-    with open_recording(name, force=True) as recording:
-        frames, stored = recording.read(), recording.dtype.name
-        if len(recording.axes) == 4 and not recording.axes[-3].name:  # channels come last
-            return list(frames.reshape([a.size for a in recording.axes])), stored
-        if len(recording.axes) == 4:  # the channels of each image
-            frames = frames.reshape(-1, recording.axes[-3].size, *recording.size)
-            return list(np.moveaxis(frames, 1, -1)), stored
-        return list(frames[..., None]), stored
-
-
 def _channels_told(images: int, targets: int, scale: int, size: Any = None) -> str:
     larger = ", twice as large" if scale == 2 else ""
     return f"images of {images} and targets of {targets} channels{larger}"
@@ -270,29 +342,3 @@ def _channels_told(images: int, targets: int, scale: int, size: Any = None) -> s
 
 def _size_told(images: int, targets: int, scale: int, size: Any) -> str:
     return f"images of {size[0]}x{size[1]} pixels"
-
-
-def _statistics(arrays: Sequence[np.ndarray]) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each channel over images of any size."""
-    count = sum(a.shape[0] * a.shape[1] for a in arrays)
-    mean = sum(a.sum((0, 1), dtype=np.float64) for a in arrays) / count
-    variance = sum(((a - mean) ** 2).sum((0, 1), dtype=np.float64) for a in arrays) / count
-    deviation = np.sqrt(variance)
-    # A constant channel is not scaled.
-    deviation[deviation <= 1e-6 * np.abs(mean)] = 1.0
-    return mean.tolist(), deviation.tolist()
-
-
-def _held(arrays: Sequence[np.ndarray]) -> tuple[Any, Any, Any]:
-    """Images of any size in one block: their values, shapes, and start positions."""
-    starts = np.cumsum([0, *(a.size for a in arrays)])[:-1]
-    return (
-        tf.constant(np.concatenate([a.ravel() for a in arrays])),
-        tf.constant(np.array([a.shape for a in arrays], np.int32)),
-        tf.constant(starts.astype(np.int64)),
-    )
-
-
-def _some(names: Sequence[str], most: int = 3) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -15,8 +15,8 @@ from ..physics.arrays import Array
 from ..physics.wall import Scene, transport_matrix, vignetting
 from ..targets.draws import between
 from ..targets.pictures import SPLITS, PicturesOfSplits
-from .base import Baseline, Problem, Sample
-from .paired import COLOURS, FULL, filled
+from .base import FULL, Baseline, Problem, Sample
+from .paired import COLOURS, filled
 from .ranges import checked_ranges
 from .recipes import RECIPES
 

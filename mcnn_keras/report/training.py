@@ -72,7 +72,7 @@ def write_report(
     settings = [
         ("problem", in_words({"name": card.problem, **card.config})),
         ("network", in_words(card.network)),
-        ("training", in_words(card.training)),
+        ("training", in_words(_short(card.training))),
         ("machine", machine()),
         *([("device", device)] if device else []),
         ("versions", in_words(card.versions)),
@@ -97,6 +97,15 @@ def write_report(
     with replacing(folder.examples_path) as part:
         part.write_bytes(picture)
     write_page(folder.report_path, f"mcnn-keras: {card.problem}", body)
+
+
+def _short(training: Mapping[str, Any]) -> dict[str, Any]:
+    """What a card tells of a training, without the list of files."""
+    return {
+        name: _short(value) if isinstance(value, Mapping) else value
+        for name, value in training.items()
+        if name != "learned"
+    }
 
 
 def _view(

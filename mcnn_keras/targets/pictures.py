@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +56,8 @@ class Pictures:
         Seed of the procedural pictures.
     size_held : int, optional
         Height and width, in pixels, of the pictures in memory; `SIZE` by default.
+    left_out : collection of str, optional
+        Names of pictures of the folder that are not used.
 
     Attributes
     ----------
@@ -69,6 +71,7 @@ class Pictures:
         folder: str | Path | None = None,
         seed: int = 0,
         size_held: int | None = None,
+        left_out: Collection[str] = (),
     ) -> None:
         if split not in SPLITS:
             raise InputError(f"split={split!r} is not known; choose 'train' or 'test'")
@@ -77,7 +80,7 @@ class Pictures:
             photographs = list(_photographs(split, size_held))
             pictures = [*photographs, *_procedural(split, seed, size_held)]
         else:
-            photographs = pictures = list(_folder(Path(folder), split, size_held))
+            photographs = pictures = list(_folder(Path(folder), split, size_held, left_out))
         self.photographs = len(photographs)
         rng = _rng(seed, split, "mask")
         masks = [procedural.mask(rng, size_held) for _ in range(MASKS[split])]
@@ -148,11 +151,34 @@ class PicturesOfSplits:
     def __init__(self, folder: str | Path | None = None, seed: int = 0) -> None:
         self._folder, self._seed = folder, seed
         self._made: dict[str, Pictures] = {}
+        self._left_out: frozenset[str] = frozenset()
 
     def __getitem__(self, split: str) -> Pictures:
         if split not in self._made:
-            self._made[split] = Pictures(split, self._folder, self._seed)
+            out = self._left_out if split == "test" else frozenset()
+            self._made[split] = Pictures(split, self._folder, self._seed, left_out=out)
         return self._made[split]
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The size in bytes of each picture of a folder that is used, by its name."""
+        if self._folder is None:
+            return {}
+        paths = [path for split in SPLITS for path in chosen(Path(self._folder), split)]
+        return {_name(path, self._folder): str(path.stat().st_size) for path in paths}
+
+    @property
+    def learned(self) -> dict[str, str]:
+        """Of `files`, those of the training split."""
+        if self._folder is None:
+            return {}
+        known, paths = self.files, chosen(Path(self._folder), "train")
+        return {name: known[name] for name in (_name(path, self._folder) for path in paths)}
+
+    def leave_out(self, names: Iterable[str]) -> None:
+        """Leave pictures of a folder, by their names, out of the test split."""
+        self._left_out = frozenset(names)
+        self._made.pop("test", None)
 
 
 def _window(pictures: Array, seed: Array, size: int, first: Array, last: Array) -> Array:
@@ -207,8 +233,14 @@ def _procedural(split: str, seed: int, size: int) -> Iterator[tuple[str, np.ndar
             yield f"{family.__name__}_{i}", family(rng, size)
 
 
-def _folder(folder: Path, split: str, size: int) -> Iterator[tuple[str, np.ndarray]]:
-    """The pictures of one split of a folder; files that cannot be read are left out."""
+def chosen(folder: Path, split: str) -> list[Path]:
+    """The files of one split of a folder of pictures, in the order of their hashes.
+
+    Raises
+    ------
+    InputError
+        If it is no folder, or holds fewer than two pictures.
+    """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; --pictures takes a folder of pictures")
     paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
@@ -219,9 +251,26 @@ def _folder(folder: Path, split: str, size: int) -> Iterator[tuple[str, np.ndarr
         )
     ranked = sorted(paths, key=lambda p: hashlib.sha256(p.name.encode()).hexdigest())
     tests = max(1, len(ranked) // 10)
-    chosen = ranked[:tests] if split == "test" else ranked[tests:]
+    return (ranked[:tests] if split == "test" else ranked[tests:])[:MOST_PICTURES]
+
+
+def _name(path: Path, folder: str | Path) -> str:
+    return path.relative_to(folder).as_posix()
+
+
+def _folder(
+    folder: Path, split: str, size: int, left_out: Collection[str]
+) -> Iterator[tuple[str, np.ndarray]]:
+    """The pictures of one split of a folder; files that cannot be read are left out."""
+    found = chosen(folder, split)
+    paths = [path for path in found if _name(path, folder) not in left_out]
+    if not paths:
+        raise InputError(
+            f"the training has used all of the {len(found)} {split} pictures in {folder}; add "
+            "other ones, or restore the folder as it was"
+        )
     read, failed, why = 0, 0, ""
-    for path in chosen[:MOST_PICTURES]:
+    for path in paths:
         try:
             picture = _fit(_read(path), size)
         except Exception as error:  # readers raise errors of any type for files without a picture
@@ -231,7 +280,7 @@ def _folder(folder: Path, split: str, size: int) -> Iterator[tuple[str, np.ndarr
         yield path.name, picture
     if not read:
         raise InputError(
-            f"none of the {len(chosen)} {split} pictures in {folder} can be read ({why})"
+            f"none of the {len(paths)} {split} pictures in {folder} can be read ({why})"
         )
     if failed:
         warnings.warn(

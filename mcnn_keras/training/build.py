@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ from ..models.saving import load, versions
 from ..network import build, preset_settings, receptive_radius
 from ..network.interval import PREFIX
 from ..physics import arrays
-from ..problems.base import Problem, Sample, inputs_of
+from ..problems.base import FULL, WHOLE, Problem, Sample, inputs_of, learned_by, some
 from .settings import Settings
 
 # Kernel size of the full-size output's layer; cards store it, as older models have another.
@@ -53,7 +54,7 @@ def first_sample(problem: Problem, settings: Settings) -> Sample:
     return sample
 
 
-def start_from(model: keras.Model, path: str) -> dict[str, Any]:
+def start_from(model: keras.Model, path: str, problem: Problem) -> dict[str, Any]:
     """Copy the weights of a saved model, layer by layer; returns its training settings.
 
     Weights of fixed channels that the saved model does not have start at zero. A smaller kernel in
@@ -82,6 +83,14 @@ def start_from(model: keras.Model, path: str) -> dict[str, Any]:
     if given:
         raise _unfit(path, f"{next(iter(given))} is not used")
     model.set_weights(values)
+    known = learned_by(start.card.training)
+    tests = sorted(n for n in problem.files if n not in problem.learned and n in known)
+    if tests:
+        warnings.warn(
+            f"{path} has learned {len(tests)} of the files that this run is tested on "
+            f"({some(tests)}): the test error will be too small",
+            stacklevel=2,
+        )
     return start.card.training
 
 
@@ -191,15 +200,25 @@ def make_card(
     return card_from(card.asdict())  # as it would be read from a file
 
 
-def require_divisible(shape: Sequence[int], stride: int) -> None:
-    """Raise InputError if a side of the problem's images is not a multiple of the stride."""
+def require_divisible(shape: Sequence[int], stride: int, most: int | None = None) -> None:
+    """Raise InputError if a side of the problem's images is not a multiple of the stride.
+
+    `most` is `Problem.most_pixels`.
+    """
     for size in shape:
         if size % stride:
             below = size // stride * stride
-            offered = f"{below} or {below + stride}" if below else str(stride)
+            sides = [n for n in (below, below + stride) if n and (most is None or n <= most)]
+            mend = f"choose image_size so that the side is {' or '.join(map(str, sides))}"
+            if not sides:
+                ways = [WHOLE] if most and most < FULL else []
+                ways += (
+                    ["choose a network of fewer scales (--preset fast)"] if stride > FULL else []
+                )
+                mend = ", and ".join(ways) or mend
             raise InputError(
                 f"images of {shape[0]}x{shape[1]} pixels are not a multiple of {stride}, the total "
-                f"stride of this network; choose image_size so that the side is {offered}"
+                f"stride of this network; {mend}"
             )
 
 

@@ -23,10 +23,11 @@ from ..files.locking import lock_file
 from ..files.whole import is_left, remove_left
 from ..models.card import require_known
 from ..models.format_1 import problem_config
+from ..models.saving import load
 from ..models.weights import digest
 from ..problems.base import Problem
 from .settings import FIELDS, Settings
-from .stored import facts_of
+from .stored import facts_of, files_differ
 
 # Of config.json and of checkpoints; those that tell none are as the first one.
 FORMAT = 1
@@ -43,6 +44,7 @@ CONFIG = checks.fields(
                 "name": checks.text(1000),
                 "config": checks.table(checks.anything),
                 "set": checks.table(checks.anything),
+                "files": checks.table(checks.text(1000)),
             },
             ("name", "config"),
         ),
@@ -52,6 +54,8 @@ CONFIG = checks.fields(
     ("problem", "settings", "precision"),
 )
 
+# Arguments of problems that name the user's files.
+FOLDERS = ("inputs", "targets", "pictures")
 COLUMNS = (
     "epoch", "step", "loss", "mae", "test_mae", "test_deviation", "learning_rate", "seconds",
 )  # fmt: skip
@@ -242,6 +246,17 @@ class RunFolder:
         ):  # fmt: skip
             remove_left(path)
 
+    def finished(self, weights: Sequence[np.ndarray]) -> Any:
+        """The model of a finished run with these weights; None without it or its report."""
+        if not (self.model_path.is_file() and self.report_path.is_file()):
+            return None
+        with contextlib.suppress(InputError):
+            model = load(self.model_path)
+            own = model.get_weights()
+            if len(own) == len(weights) and all(map(np.array_equal, own, weights)):
+                return model
+        return None
+
     def note_stopped(self, told: Mapping[str, Any]) -> None:
         """Write stopped.json: the batch at which a run has ended. A full disk is passed over."""
         with contextlib.suppress(OSError), replacing(self.stopped_path) as part:
@@ -279,7 +294,12 @@ def going_on(what: str, kept: Callable[[], str]) -> Iterator[None]:
 def config_of(problem: Problem, settings: Settings, precision: str | None) -> dict[str, Any]:
     """What a run is started with, as JSON can hold it."""
     config = {
-        "problem": {"name": problem.name, "config": problem.config(), **facts_of(problem)},
+        "problem": {
+            "name": problem.name,
+            "config": problem.config(),
+            **facts_of(problem),
+            **({"files": dict(problem.files)} if problem.files else {}),
+        },
         "settings": settings.asdict(),
         "precision": precision,
     }
@@ -299,13 +319,26 @@ def require_same(started: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
     wanted_settings = dict(asked["settings"])
     if all(sets):  # the folder may have moved: what it holds is compared
         del wanted_settings["dataset"]
+    wanted_config = dict(asked["problem"]["config"])
     pairs: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = [
         ({"problem": begun_name}, {"problem": name}),
-        (problem_config(started["problem"]), asked["problem"]["config"]),
+        (problem_config(started["problem"]), wanted_config),
         # Settings that a run from an older version does not have were the defaults.
         ({**Settings().asdict(), **started["settings"]}, wanted_settings),
         ({"training set": _told(sets[0])}, {"training set": _told(sets[1])}),
     ]
+    files = [told["problem"].get("files", {}) for told in (started, asked)]
+    if begun_name == name and all(files):
+        differ = files_differ(*files)
+        if differ:
+            what = "pairs" if name == "paired" else "pictures"
+            raise InputError(
+                f"the {what} are others than those that the run was started with: {differ}; "
+                "restore them, or start a new run in another folder (--output)"
+            )
+        # The folders may have moved: what they hold was compared.
+        for own in FOLDERS:
+            wanted_config.pop(own, None)
     for begun, wanted in pairs if begun_name == name else pairs[:1]:
         for key, value in wanted.items():
             if begun.get(key) != value:

@@ -15,7 +15,6 @@ import tensorflow as tf
 
 from ..errors import InputError, TrainingStopped
 from ..files.locking import locked
-from ..metrics import correlation, mean_absolute_error
 from ..models.saving import save
 from ..network import stride
 from ..problems.base import Problem, as_problem
@@ -38,8 +37,8 @@ from .losses import growth, scale_weights
 from .optimizer import Adam
 from .pipeline import batch_of, endless, fixed_set, is_large, mixed_stream, stream, unsharded
 from .settings import Settings
-from .step import MEND, compiled_step, require_learning
-from .stored import as_simulated, facts_of, faults_told, from_disk
+from .step import compiled_step, errors_of, mend, require_learning
+from .stored import as_simulated, faults_told, from_disk, told_of
 from .workers import Workers, distributed_strategy
 
 TEST_SAMPLES = 64
@@ -159,7 +158,7 @@ def _train(
     keras.utils.set_random_seed(settings.seed)
     with workers.strategy.scope():
         model = build_model(network, precision)
-        before = None if settings.start is None else start_from(model, settings.start)
+        before = None if settings.start is None else start_from(model, settings.start, problem)
         optimizer = Adam(schedule(settings))
         optimizer.build(model.trainable_variables)
         adversary = None
@@ -167,16 +166,20 @@ def _train(
             outputs = len(model.outputs)
             adversary = Adversary(network["output_channels"], outputs, settings.learning_rate)
     trainer = Trainer(problem, settings, workers, model, optimizer, folder, adversary, callbacks)
-    require_divisible(trainer.test[0].shape[1:3], stride(model))
+    require_divisible(trainer.test[0].shape[1:3], stride(model), problem.most_pixels)
     if folder is not None and not resume:
         folder.create(config_of(problem, settings, precision))
     history = trainer.run(resume)
+    if resume and folder is not None and trainer.resumed == trainer.step:
+        kept = folder.finished(model.get_weights())
+        if kept is not None:
+            return kept, history
 
     final = build_model(network, "float32")
     final.set_weights(model.get_weights())
     trainer.judge(final)
     metrics = {"test_samples": len(trainer.test[1]), **trainer.test_metrics()}
-    training = settings.asdict() | {"precision": precision} | facts_of(problem)
+    training = settings.asdict() | {"precision": precision} | told_of(problem)
     if not problem.normalization.lost:  # the result depends on the unit of the images
         images = trainer.test[0][..., : sample.image.shape[-1]].std((1, 2, 3), dtype=np.float64)
         training["deviations"] = [float(images.min()), float(images.max())]
@@ -226,6 +229,7 @@ class Trainer:
         self.sums = np.zeros(2)
         self.history: list[dict[str, Any]] = []
         self.kept = 0  # the step of the last checkpoint
+        self.resumed = -1  # the step from which the run goes on
         self.callbacks = Callbacks(callbacks, model, settings, optimizer)
         samples = min(
             TEST_SAMPLES, settings.samples, getattr(problem, "test_samples", TEST_SAMPLES)
@@ -278,7 +282,7 @@ class Trainer:
         self.step, sums, self.history = self.workers.from_chief(found)
         self.workers.copy_variables(self.variables)
         self.sums = self.sums if sums is None else np.array(sums)
-        self.kept = self.step
+        self.kept = self.resumed = self.step
         if self.folder is not None:
             self.folder.stopped_path.unlink(missing_ok=True)
             if self.step:
@@ -364,12 +368,12 @@ class Trainer:
 
     def _stop(self, why: str, step: int) -> None:
         """End the run, and note the batch at which it ended."""
-        noted = ""
+        noted, batch = "", batch_of(step, self.settings)
         if self.folder is not None:
-            batch = as_simulated(self.problem, batch_of(step, self.settings))
-            self.folder.note_stopped({"reason": why, "step": step, **batch})
+            told = {"reason": why, "step": step, **as_simulated(self.problem, batch)}
+            self.folder.note_stopped(told)
             noted = f" (its batch: {self.folder.stopped_path})"
-        raise TrainingStopped(f"{why}{noted}; {MEND}")
+        raise TrainingStopped(f"{why}{noted}; {mend(self.problem, batch)}")
 
     def judge(self, model: keras.Model) -> None:
         """Use `model` for the test results from now on."""
@@ -389,10 +393,4 @@ class Trainer:
 
     def test_metrics(self) -> dict[str, float]:
         """Error and correlation on the test set, and the error of the best constant answer."""
-        answer, target = self.test_answer(), self.test[1]
-        constant = np.broadcast_to(np.median(target, axis=(0, 1, 2)), target.shape)
-        return {
-            "test_mae": mean_absolute_error(answer, target),
-            "test_correlation": correlation(answer, target),
-            "constant_answer_mae": mean_absolute_error(constant, target),
-        }
+        return errors_of(self.test_answer(), self.test[1])

@@ -14,13 +14,14 @@ Nothing is cached, as simulating a sample again costs less than the memory to st
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from ..errors import InputError
 from ..models.onnx import usable_cores
 from ..problems.base import Problem, Sample
 from .settings import Settings
@@ -266,7 +267,49 @@ def fixed_set(
     -------
     inputs, targets : numpy.ndarray
         (samples, size, size, channels), float32; the image's channels first, then the fixed ones.
+
+    Raises
+    ------
+    InputError
+        If one has values that are NaN or infinite.
     """
     singles = stream(problem, split, 1, image_size, seed).take(samples).as_numpy_iterator()
     inputs, targets = zip(*singles, strict=True)
+    for number, pair in enumerate(zip(inputs, targets, strict=True)):
+        if not all(np.isfinite(array).all() for array in pair):
+            batch = {"samples": [number], "seed": seed, "image_size": image_size}
+            raise InputError(not_finite(problem, batch, split))
     return np.concatenate(inputs), np.concatenate(targets)
+
+
+def not_finite(problem: Problem, batch: Mapping[str, Any], split: str = "train") -> str:
+    """The first of the samples of a batch with values that are NaN or infinite, and the mend.
+
+    Parameters
+    ----------
+    problem : Problem
+    batch : dict
+        From `batch_of`.
+    split : {'train', 'test'}
+
+    Returns
+    -------
+    str
+        Empty if all values are finite.
+    """
+    for number in batch["samples"]:
+        told = tf.constant(number, tf.int64)
+        sample = _sample(problem, told, batch["seed"], batch["image_size"], split)
+        inputs, target = problem.network_pair(sample)
+        if np.isfinite(inputs).all() and np.isfinite(target).all():
+            continue
+        arrays = {"image": sample.image, "target": sample.target, "normalised image": inputs}
+        arrays["normalised target"] = target
+        what, array = next((n, a) for n, a in arrays.items() if not np.isfinite(a).all())
+        count = int((~np.isfinite(array)).sum())
+        return (
+            f"the {what} of the {split} sample {number} (seed {batch['seed']}) has {count} of "
+            f"{np.size(array)} values that are NaN or infinite: the problem {problem.name!r} gives "
+            "no numbers there; mend its forward model, or narrow its ranges"
+        )
+    return ""

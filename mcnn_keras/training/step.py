@@ -6,13 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from ..errors import TrainingStopped
+from ..metrics import correlation, mean_absolute_error
 from ..problems.base import Problem
 from .adversary import Adversary
 from .losses import answer_sizes, coarse_targets, multiscale_errors
 from .optimizer import Adam, apply_clipped
+from .pipeline import not_finite
 from .settings import Settings
 
 MEND = "train again in another folder, with a smaller --learning-rate or with --precision float32"
@@ -69,6 +72,33 @@ def compiled_step(
         return strategy.reduce("SUM", sums, axis=None)
 
     return step
+
+
+def mend(problem: Problem, batch: Mapping[str, Any]) -> str:
+    """What to do where a step has given no numbers: about a sample that has none, if there is one.
+
+    Parameters
+    ----------
+    problem : Problem
+    batch : dict
+        From `batch_of`.
+    """
+    return not_finite(problem, batch) or MEND
+
+
+def errors_of(answer: np.ndarray, target: np.ndarray) -> dict[str, float]:
+    """Error and correlation of an answer, and the error of the best constant one.
+
+    Parameters
+    ----------
+    answer, target : (samples, height, width, channels) array
+    """
+    constant = np.broadcast_to(np.median(target, axis=(0, 1, 2)), target.shape)
+    return {
+        "test_mae": mean_absolute_error(answer, target),
+        "test_correlation": correlation(answer, target),
+        "constant_answer_mae": mean_absolute_error(constant, target),
+    }
 
 
 def require_learning(history: Sequence[Mapping[str, Any]], constant: float) -> None:

@@ -18,7 +18,7 @@ import tensorflow as tf
 from ..errors import InputError
 from ..files.training_set import TrainingSet, difference, identity
 from ..physics.arrays import Array
-from ..problems.base import KEPT, Problem, Sample
+from ..problems.base import KEPT, Problem, Sample, some
 
 # What differs from the problem's own; baselines are for evaluation.
 OWN = (*KEPT, "sample", "for_run", "recipe", "baselines")
@@ -165,6 +165,27 @@ def as_simulated(problem: Problem, batch: dict[str, Any]) -> dict[str, Any]:
 def facts_of(problem: Problem) -> dict[str, Any]:
     """What a model's card, and a run's configuration, tell of the training set, if there is one."""
     return {"set": problem.facts} if isinstance(problem, Stored) else {}
+
+
+def told_of(problem: Problem) -> dict[str, Any]:
+    """What a model's card tells of the training's data: its set, and the files that it learned."""
+    return facts_of(problem) | ({"learned": dict(problem.learned)} if problem.learned else {})
+
+
+def files_differ(begun: Mapping[str, str], own: Mapping[str, str]) -> str:
+    """In what the user's files of two runs differ, in words; "" if they do not.
+
+    Parameters
+    ----------
+    begun, own : dict
+        `Problem.files` when the run was begun, and now.
+    """
+    kinds = {
+        "added": [n for n in own if n not in begun],
+        "removed": [n for n in begun if n not in own],
+        "changed": [n for n in own if begun.get(n, own[n]) != own[n]],
+    }
+    return ", ".join(f"{len(n)} {kind} ({some(sorted(n))})" for kind, n in kinds.items() if n)
 
 
 @contextmanager

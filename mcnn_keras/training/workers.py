@@ -117,6 +117,11 @@ class Workers:
                 known = chief.get(part) or {}
                 pairs = [(name, known.get(name), own[part][name]) for name in own[part]]
             for name, wanted, value in pairs:
+                if value != wanted and name == "files":
+                    raise InputError(
+                        f"worker {self.index} finds other images in its folders than worker 0; "
+                        "give all workers the same files"
+                    )
                 if value != wanted:
                     raise InputError(
                         f"worker {self.index} was started with {name} {value}, and worker 0 with "
