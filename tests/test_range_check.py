@@ -28,6 +28,8 @@ def measured(rng, noise=0.5):
 class Card:
     """What the check takes of a model's card."""
 
+    problem = "denoise"
+
     def __init__(self, reference, limit=None):
         self.calibration = {"reference": reference.asdict(), "greatest mean uncertainty": limit}
         self.training = {"image_size": SIZE}

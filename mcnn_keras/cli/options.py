@@ -107,6 +107,7 @@ class OpticsOptions(Options):
     )  # fmt: skip
     energy: float | None = option(
         "--energy", type=Number("eV", "300e3"), metavar="EV",
+        is_eager=True,  # before --defocus, whose text files are read in its unit
         help="Electrons of this energy instead of light; all lengths are then in Angstrom.",
     )  # fmt: skip
     spherical_aberration: float | None = option(
@@ -179,15 +180,17 @@ class OpticsOptions(Options):
             f"nor in a .json file next to it, nor given as an option; give {options}"
         )
 
-    def for_measurement(self, told: dict[str, float], source: str, force: bool = False) -> Optics:
+    def for_measurement(
+        self, told: dict[str, float], sources: dict[str, str], force: bool = False
+    ) -> Optics:
         """The optics of a measurement: the given options, else values from its files; no guesses.
 
         Parameters
         ----------
         told : dict
             Values from the files, in the unit of length.
-        source : str
-            Name of the file that contains them, for messages.
+        sources : dict of str
+            What states each of them, for messages.
         force : bool
             Take implausible values, too.
         """
@@ -202,10 +205,11 @@ class OpticsOptions(Options):
                 continue
             if name not in found:
                 found[name] = value
-                telling().done(f"{name.replace('_', ' ')} {value:g}{unit} (from {source})")
+                telling().done(f"{name.replace('_', ' ')} {value:g}{unit} (from {sources[name]})")
             elif found[name] is not None and abs(value - found[name]) > 0.03 * abs(value):
                 telling().warn(
-                    f"{option_name} {found[name]:g}{unit} is used, though {source} says {value:g}"
+                    f"{option_name} {found[name]:g}{unit} is used, though {sources[name]} says "
+                    f"{value:g}"
                 )
         missing = self.missing(found)
         if missing:
@@ -272,8 +276,9 @@ class SeriesOptions(Options):
     defocus: tuple[Any, ...] = option(
         "--defocus", type=PlaneList(), multiple=True, metavar="UM",
         help="Signed distances of the images from focus, positive downstream, in the order of the "
-        "images: repeat the option, or give -52,52, or -4:4:0.5 (start, stop, step), or a text "
-        "file.  [default: from the file, or from a text file next to it]",
+        "images, or, with --frames, in its order: repeat the option, or give -52,52, or -4:4:0.5 "
+        "(start, stop, step), or a text file.  [default: from the file, or from a text file next "
+        "to it]",
     )  # fmt: skip
     focus: str | None = option(
         "--focus", metavar="INDEX|auto",
@@ -282,7 +287,9 @@ class SeriesOptions(Options):
     )  # fmt: skip
     frames: str | None = option(
         "--frames", metavar="I,J,...",
-        help="Which images of the input to use, counted from 0.  [default: all]",
+        help="Which images of the input to use, counted from 0. As many values of --defocus are "
+        "the planes of these images in this order; planes from files stay with their images.  "
+        "[default: all]",
     )  # fmt: skip
     flip_defocus: bool = option(
         "--flip-defocus", is_flag=True,

@@ -158,8 +158,9 @@ _inputs = click.argument("inputs", type=click.Path(), nargs=-1, required=True, m
 @PredictionOptions.attach
 @click.option(
     "--defocus", type=PlaneList(), multiple=True, metavar="UM",
-    help="For a phase model: the plane of each image, or of each of --frames; the model's planes "
-    "are chosen from these.  [default: from the file, or from a text file next to it]",
+    help="For a phase model: the plane of each image, or of each of --frames in its order; the "
+    "model's planes are chosen from these.  [default: from the file, or from a text file next to "
+    "it, by the numbers of the images]",
 )  # fmt: skip
 def predict(model: str, inputs: tuple[str, ...], defocus: tuple[Any, ...], **values: Any) -> None:
     """Invert measured images with a trained MODEL, a .h5 or an exported .onnx file.

@@ -242,34 +242,35 @@ def measured(
     one, and registered if asked for.
     """
     from ..errors import InputError
-    from ..files import open_recording, pixel_length, read_images
-    from ..files.instrument import told_beside
+    from ..files import read_images
     from ..focal_series.field_stop import within_stop
     from ..focal_series.focus import flipped, least_contrast, on_one_side, refocused
     from ..focal_series.series import PlanesUnknown, corrected, read_focal_series
+    from ..focal_series.stated import stated_optics
     from ..inference.names import expanded
 
     tell = telling()
     names = [name for given in inputs for name in expanded(given, tell.say)]
     frames, unit = frame_numbers(chosen.frames), instrument.unit
     focus = None if chosen.focus in (None, "auto") else int(chosen.focus)
-    told = told_beside(names[0], unit, strict=False)
-    known, source = dict(told.optics), told.source
-    with open_recording(names[0], chosen.force) as recording:
-        own = pixel_length(recording.axes[-2:], unit)
-        if recording.colour:
-            tell.warn(
-                f"the colours of {names[0]} are averaged to grey; a phase needs the intensities "
-                "that a camera measured in light of one wavelength"
-            )
-    if own is not None:
-        known["pixel_size"], source = own, source or "the file"
+    settled = {*instrument.given(), *(["wavelength"] if instrument.energy is not None else [])}
+    told = stated_optics(names, unit, settled, chosen.force)
+    if told.coloured:
+        tell.warn(
+            f"the colours of {told.coloured[0]} are averaged to grey; a phase needs the "
+            "intensities that a camera measured in light of one wavelength"
+        )
+    missing = instrument.missing(told.optics)
     try:
         series = read_focal_series(
             names, chosen.defocus, frames, unit, focus, tell.say, chosen.force
         )
     except PlanesUnknown as error:  # name all that is missing in one message
-        raise InputError("; ".join(filter(None, (str(error), instrument.missing(known))))) from None
+        raise InputError("; ".join(filter(None, (str(error), missing)))) from None
+    if missing:
+        raise InputError("; ".join(dict.fromkeys((*told.faults, missing))))
+    for line in dict.fromkeys((*told.faults, *told.notes)):  # files may share a text
+        tell.warn(line)
     fields = {
         kind: read_images(name, chosen.force).mean(axis=0)
         for kind, name in (("flat", chosen.flat), ("background", chosen.background))
@@ -291,7 +292,7 @@ def measured(
             f"all planes ({low:g} to {high:g} {unit}) lie on one side of focus; if the "
             "images pass through focus, say where: --focus INDEX or --focus auto"
         )
-    optics = instrument.for_measurement(known, source, chosen.force)
+    optics = instrument.for_measurement(told.optics, told.sources, chosen.force)
     tell.facts(optics=optics.asdict())
     series, lit = within_stop(series)
     if lit is not None:

@@ -15,10 +15,13 @@ import numpy as np
 from ..errors import InputError
 from ..files import Axis, open_recording, pixel_length, split_name
 from ..files.instrument import instrument_of
-from ..inference.planes import counted
+from ..inference.names import tell_of_order
+from ..inference.planes import counted, planes_of_chosen
 
 # Exponents k of the planes +-500^(k/24) um of the paper's networks (Fig. 3), by their number.
 EXPONENTS = {2: (9,), 4: (0, 1), 8: (1, 3, 5, 7), 10: (1, 3, 5, 7, 9), 32: tuple(range(16))}
+# Files, images or planes of which each is named.
+SHOWN = 12
 
 
 class PlanesUnknown(InputError):
@@ -66,11 +69,11 @@ def read_focal_series(
     names : sequence of str
         Files, as for `mcnn_keras.files.open_recording`.
     defocus : sequence of float, optional
-        Of each image, or of each chosen image; by default from a text file next to each file, or
-        from the file's axis (named z or defocus, with a unit of length), see
-        `mcnn_keras.files.instrument`.
+        Of each chosen image, in the order of `frames`; or of each image, by its number, if these
+        are not as many. By default from a text file next to each file, or from the file's axis
+        (named z or defocus, with a unit of length), by number, see `mcnn_keras.files.instrument`.
     frames : sequence of int, optional
-        The images to use, counted from 0.
+        The images to use, counted from 0, each once.
     unit : {'um', 'A'}
         Unit of the planes; those of a file's axis are converted to it.
     focus : int, optional
@@ -90,7 +93,9 @@ def read_focal_series(
     """
     read: list[np.ndarray] = []
     axes: tuple[Axis, ...] = ()
-    title, told, source = "", [], "--defocus"
+    title, source = "", "--defocus"
+    told: list[tuple[float, ...] | None] = []
+    files: list[str] = []
     known: set[str] = set()
     taken: set[Path] = set()
     for name in names:
@@ -109,24 +114,30 @@ def read_focal_series(
                     f"{axes[0].size}x{axes[1].size}; crop them to one size"
                 )
             read.append(recording.read())
+            files.append(name)
             if not defocus:
-                own = instrument_of(name, unit, axes=recording.axes[:-2])
-                told.append(own.defocus)
+                outer = recording.axes[:-2]
+                own = instrument_of(name, unit, axes=outer)
                 source = own.source
+                there = own.defocus
+                # Of a recording of several series, --frames chooses one; each has the same planes.
+                several = frames is not None and len(outer) > 1
+                if several and there and len(there) == outer[-1].size:
+                    there *= len(read[-1]) // len(there)
+                told.append(there)
+    counts = [len(images) for images in read]
     images = np.concatenate(read)
-    chosen = range(len(images)) if frames is None else frames
-    planes = list(defocus or ()) or _all_planes(names, told, len(images), len(chosen))
+    chosen = list(range(len(images)) if frames is None else frames)
     missing = [i for i in chosen if not 0 <= i < len(images)]
     if missing:
         raise InputError(
             f"frame {missing[0]} is not there; {names[0]} has {len(images)}, counted from 0"
         )
-    # The list of planes may be for the chosen images only.
-    if len(planes) != len(chosen):
-        planes = [planes[i] for i in chosen] if len(planes) == len(images) else planes
-    if len(planes) != len(chosen) or not planes:
+    stated = list(defocus or ()) or _all_planes(files, told, counts, len(chosen))
+    planes = planes_of_chosen(stated, chosen, len(images), bool(defocus))
+    if not planes:
         raise InputError(
-            f"{counted(len(chosen), 'frame')}, {counted(len(planes), 'plane')} ({source}); give a "
+            f"{counted(len(chosen), 'frame')}, {counted(len(stated), 'plane')} ({source}); give a "
             "plane for each frame"
         )
     if len(set(planes)) < len(planes):
@@ -140,27 +151,82 @@ def read_focal_series(
                 f"the image in focus, {focus}, is not used; the images are numbered 0 to "
                 f"{len(images) - 1}, and --frames must include it"
             )
-        zero = planes[list(chosen).index(focus)]
+        zero = planes[chosen.index(focus)]
         planes = [z - zero for z in planes]
+    if defocus or (len(files) > 1 and len(told[0] or ()) > counts[0]):  # not file by file
+        tell_of_order(files, say)
+    for line in _places(files, counts, chosen, planes, unit):
+        say(line)
     order = np.argsort(planes)
     images = np.moveaxis(images[np.array(chosen)[order]], 0, -1)
     return FocalSeries(images, tuple(float(planes[i]) for i in order), axes, title)
 
 
 def _all_planes(
-    names: Sequence[str], told: Sequence[tuple[float, ...] | None], count: int, used: int
+    names: Sequence[str],
+    told: Sequence[tuple[float, ...] | None],
+    counts: Sequence[int],
+    used: int,
 ) -> list[float]:
     """The planes from all files; the first file may give the planes of all."""
-    if told and told[0] is not None and len(told[0]) == count:
+    count = sum(counts)
+    if told[0] is not None and len(told[0]) == count:
+        start = 0
+        for name, planes, own in zip(names, told, counts, strict=True):
+            if planes is not None and planes not in (told[0], told[0][start : start + own]):
+                raise InputError(
+                    f"the planes beside {name} are not those beside {names[0]}, which are of all "
+                    "files; remove or correct one of the two"
+                )
+            start += own
         return list(told[0])
-    if not told or any(planes is None for planes in told):
-        silent = next((n for n, p in zip(names, told, strict=False) if p is None), names[0])
+    if any(planes is None for planes in told):
+        silent = next(n for n, planes in zip(names, told, strict=True) if planes is None)
         which = "for the image" if used == 1 else f"for each of the {used} images"
         raise PlanesUnknown(
             f"the planes of {silent} are not known; give --defocus {which}, "
             f"or write them into {Path(split_name(silent)[0]).with_suffix('.txt')}"
         )
+    for name, planes, own in zip(names, told, counts, strict=True):
+        if len(names) > 1 and len(planes or ()) != own:
+            raise InputError(
+                f"{name}: {counted(own, 'frame')}, {counted(len(planes or ()), 'plane')}; give a "
+                "plane for each frame"
+            )
     return [z for planes in told for z in planes or ()]
+
+
+def _places(
+    names: Sequence[str],
+    counts: Sequence[int],
+    chosen: Sequence[int],
+    planes: Sequence[float],
+    unit: str,
+) -> list[str]:
+    """Lines that say which file, or which image of one file in another order, has which plane."""
+    at = dict(zip(chosen, planes, strict=True))
+    if len(names) == 1:
+        if list(chosen) == sorted(chosen):
+            return []
+        parts = [f"image {i} at {z:g} {unit}" for i, z in at.items()]
+        return [", ".join(_some(parts, "images"))]
+    lines, start = [], 0
+    for name, count in zip(names, counts, strict=True):
+        own = [at[i] for i in range(start, start + count) if i in at]
+        start += count
+        if own:
+            span = ", ".join(_some([f"{z:g}" for z in own], "planes"))
+            file, image = split_name(name)
+            lines.append(f"{Path(file).name}{f':{image}' * bool(image)}: {span} {unit}")
+    return _some(lines, "files")
+
+
+def _some(parts: list[str], what: str) -> list[str]:
+    """All of a few parts; of many the first and the last ones."""
+    if len(parts) <= SHOWN:
+        return parts
+    half = SHOWN // 2
+    return [*parts[:half], f"... {len(parts) - 2 * half} more {what} ...", *parts[-half:]]
 
 
 def exponential_planes(count: int) -> list[float]:

@@ -80,7 +80,7 @@ def compare_sizes(
 
 
 def compare_text(card: ModelCard, name: str, say: Callable[[str], Any]) -> None:
-    """Warn if a text file next to the images has other optics than the training.
+    """Warn if a text file next to the images has other optics than the training, or faults.
 
     Parameters
     ----------
@@ -93,7 +93,9 @@ def compare_text(card: ModelCard, name: str, say: Callable[[str], Any]) -> None:
     """
     if isinstance(card.inputs, Planes):
         told = told_beside(name, card.inputs.unit, strict=False)
-        _compare(card, told.optics, told.source, say)
+        for line in (*told.faults, *told.notes):
+            say(f"Warning: {line}")
+        _compare(card, told.optics, told.optics_source, say)
 
 
 def compare_optics(

@@ -17,7 +17,7 @@ from ..files.own import inputs_among, made_here
 
 
 def expanded(name: str | Path, say: Callable[[str], Any] = lambda text: None) -> list[str]:
-    """The files that a folder, a pattern or a name stands for, in order.
+    """The files that a folder, a pattern or a name stands for, numbers in names by their value.
 
     What is there by the very name is taken before a pattern is. Of a folder or a pattern, results
     and pictures of earlier runs are left out: results only where there is anything else.
@@ -30,7 +30,7 @@ def expanded(name: str | Path, say: Callable[[str], Any] = lambda text: None) ->
     """
     path = Path(name)
     if path.is_dir() and path.suffix.lower() not in FOLDERS:
-        found = sorted(p for p in path.iterdir() if is_image_file(p))
+        found = sorted((p for p in path.iterdir() if is_image_file(p)), key=natural)
         kept = [str(p) for p in without_parts(inputs_among(found, say), say)]
         if not kept:
             raise InputError(
@@ -41,11 +41,37 @@ def expanded(name: str | Path, say: Callable[[str], Any] = lambda text: None) ->
     file, image = split_name(name)
     if os.path.exists(file) or not any(c in file for c in "*?["):
         return [str(name)]
-    found = inputs_among([Path(p) for p in sorted(glob(_pattern(file)))], say)
+    found = inputs_among([Path(p) for p in sorted(glob(_pattern(file)), key=natural)], say)
     kept = [str(p) + f":{image}" * bool(image) for p in without_parts(found, say)]
     if not kept:
         raise InputError(f"no file matches {name}")
     return kept
+
+
+def natural(name: str | Path) -> tuple[list[tuple[str, int]], str]:
+    """A key for sorting: numbers in names by their value, so that f_7 comes before f_10."""
+    parts = re.findall("[0-9]+|[^0-9]", str(name))
+    return [("0", int(p)) if p[0] in "0123456789" else (p, 0) for p in parts], str(name)
+
+
+def tell_of_order(names: Sequence[str], say: Callable[[str], Any]) -> None:
+    """Tell in which order files are taken, where characters and numbers give different ones."""
+    names = list(names)
+    by_characters, by_numbers = sorted(names), sorted(names, key=natural)
+    if by_characters == by_numbers:
+        return
+    later, earlier = next(
+        (Path(c).name, Path(n).name)
+        for c, n in zip(by_characters, by_numbers, strict=True)
+        if c != n
+    )
+    if names == by_numbers:
+        say(f"the files are taken by the numbers in their names, {earlier} before {later}")
+    elif names == by_characters:
+        say(
+            f"Warning: the files are taken in the order given, {later} before {earlier}, as a "
+            "shell sorts names; for the order of their numbers, put the pattern into quotes"
+        )
 
 
 def without_parts(

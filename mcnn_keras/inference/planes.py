@@ -31,7 +31,8 @@ def match_planes(planes: Planes, there: Sequence[float], source: str = "") -> li
     Raises
     ------
     InputError
-        If a plane has no image of its own within the focus error of the model's training.
+        If a plane has no image of its own within the focus error of the model's training, or a
+        plane is no finite number.
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -43,6 +44,7 @@ def match_planes(planes: Planes, there: Sequence[float], source: str = "") -> li
             f"{counted(planes.count, 'plane')} ({wanted} {planes.unit}); give at least "
             f"{planes.count}"
         )
+    require_finite(there)
     apart = np.abs(np.asarray(there, np.float64)[None] - np.asarray(planes.defocus)[:, None])
     apart = apart / np.asarray(planes.tolerance)[:, None]
     # The large cost of images outside the tolerance prevents that one is used to improve others.
@@ -58,6 +60,56 @@ def match_planes(planes: Planes, there: Sequence[float], source: str = "") -> li
                 "for these planes"
             )
     return [int(i) for i in columns]
+
+
+def planes_of_chosen(
+    planes: Sequence[float], chosen: Sequence[int], images: int, given: bool = False
+) -> list[float] | None:
+    """The plane of each chosen image; None if the planes fit neither these nor all images.
+
+    Parameters
+    ----------
+    planes : sequence of float
+    chosen : sequence of int
+        The numbers of the chosen images, in their order.
+    images : int
+        Number of all images.
+    given : bool
+        Whether an option or argument gives the planes: as many as chosen images are those of the
+        chosen ones in their order. A file's planes are of its images, by number.
+
+    Raises
+    ------
+    InputError
+        If an image is chosen twice, a plane is no finite number, or a file gives a plane for each
+        chosen image only, and these are in another order than in the file.
+    """
+    twice = next((i for i in chosen if list(chosen).count(i) > 1), None)
+    if twice is not None:
+        raise InputError(
+            f"image {twice} is chosen twice (--frames); choose each image of a focal series once"
+        )
+    require_finite(planes)
+    fit = len(planes) == len(chosen)
+    if fit and given:
+        return list(planes)
+    if len(planes) == images:
+        return [planes[i] for i in chosen]
+    if fit and list(chosen) != sorted(chosen):
+        numbers = ",".join(map(str, chosen))
+        raise InputError(
+            f"the file states {counted(len(planes), 'plane')} for {counted(images, 'image')}, and "
+            f"--frames {numbers} is not the order of the file; give the planes in that order with "
+            "--defocus, or write a plane for each image into the file"
+        )
+    return list(planes) if fit else None
+
+
+def require_finite(planes: Sequence[float]) -> None:
+    """Raise InputError if a plane is no finite number."""
+    for z in planes:
+        if not np.isfinite(z):
+            raise InputError(f"the plane {z:g} is not a finite number; correct it")
 
 
 def require_out_of_focus(planes: ArrayLike) -> None:

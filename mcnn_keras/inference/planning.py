@@ -18,8 +18,8 @@ from ..files.places import require_not_source
 from ..models import AnyPlanes, ModelCard, Planes
 from ..models.saving import model_path
 from .measurements import Measurements
-from .names import expanded, tell_of_own
-from .planes import counted, match_planes
+from .names import expanded, tell_of_order, tell_of_own
+from .planes import counted, match_planes, planes_of_chosen
 
 
 @dataclass
@@ -128,6 +128,8 @@ def plan(
     tell_of_own(inputs, say)
     found, failed = _measured(names, card, frames, list(defocus or ()), force)
     groups = [group for group, *_ in found]
+    if defocus and any(len(group) > 1 for group in groups):  # files in the order of the planes
+        tell_of_order(names, say)
     output = Path(output)
     is_file = bool(WRITABLE.get(output.suffix.lower())) and (
         not output.is_dir() or output.suffix.lower() in FOLDERS
@@ -196,9 +198,12 @@ def _measured(
         try:
             if isinstance(card.inputs, Planes):
                 group, chosen = _in_order(group, card.inputs, frames, defocus, force)
-                if chosen is not None and chosen != frames and len(chosen) == card.inputs.count:
+                planes = ", ".join(f"{z:g}" for z in card.inputs.defocus)
+                if len(group) > 1:
+                    files = ", ".join(Path(split_name(name)[0]).name for name in group)
+                    note = f"for {planes} {card.inputs.unit}: {files}"
+                elif chosen is not None and chosen != frames and len(chosen) == card.inputs.count:
                     numbers = ", ".join(map(str, chosen))
-                    planes = ", ".join(f"{z:g}" for z in card.inputs.defocus)
                     note = (
                         f"for {planes} {card.inputs.unit}: image {numbers} of {group[0]}, counted "
                         "from 0"
@@ -261,10 +266,10 @@ def _in_order(
 ) -> tuple[tuple[str, ...], list[int] | None]:
     """The files and images of a focal series at the model's planes, in the model's order."""
     if len(group) > 1:  # one image each
-        told = defocus or _told_by_each(group, planes.unit)
-        if len(told) != len(group):
-            raise InputError(_not_told(group[0], planes, len(group), len(told)))
-        return tuple(group[i] for i in match_planes(planes, told, group[0])), frames
+        each = defocus or _told_by_each(group, planes.unit, frames, force)
+        if len(each) != len(group):
+            raise InputError(_not_told(group[0], planes, len(group), len(each)))
+        return tuple(group[i] for i in match_planes(planes, each, group[0])), frames
     name = group[0]
     with open_recording(name, force) as recording:
         images, axes = len(recording), recording.axes[:-2]
@@ -272,35 +277,49 @@ def _in_order(
     chosen = list(range(images)) if frames is None else frames
     if any(not 0 <= i < images for i in chosen):
         return group, frames  # missing images are reported when they are read
-    own = instrument_of(name, planes.unit, strict=False, axes=axes).defocus
-    told = defocus or list(own or ())
+    own = instrument_of(name, planes.unit, strict=False, axes=axes)
+    stated = defocus or list(own.defocus or ())
     # A recording of focal series in time: the planes are those of each series.
-    if frames is None and len(outer) > 1 and len(told) == outer[-1] != images:
-        order = match_planes(planes, told, name)
-        return group, [start + i for start in range(0, images, outer[-1]) for i in order]
-    if len(told) == images != len(chosen):
-        told = [told[i] for i in chosen]
-    if defocus and len(told) != len(chosen):
+    if len(outer) > 1 and len(stated) == outer[-1] != images:
+        if frames is None:
+            order = match_planes(planes, stated, name)
+            return group, [start + i for start in range(0, images, outer[-1]) for i in order]
+        if not defocus:
+            stated *= images // outer[-1]
+    told = planes_of_chosen(stated, chosen, images, bool(defocus)) if stated else None
+    if defocus and told is None:
         raise InputError(
             f"{name} has {counted(len(chosen), 'image')}, and {counted(len(defocus), 'plane')} "
             "were given; give one for each image"
         )
-    if len(told) == len(chosen) and told:
+    if told:
         if planes.count == 1 and len(set(told)) == 1 < len(told):  # a movie at one plane
             match_planes(planes, told, name)
             return group, frames
         return group, [chosen[i] for i in match_planes(planes, told, name)]
     if planes.count == 1:  # each image is taken to be at the model's plane; a line says so
         return group, frames
-    raise InputError(_not_told(name, planes, len(chosen), len(told)))
+    raise InputError("; ".join(own.faults) or _not_told(name, planes, len(chosen), len(stated)))
 
 
-def _told_by_each(group: tuple[str, ...], unit: str) -> list[float]:
-    """The planes of files with one image each, or those of all in the text next to the first."""
-    each = [instrument_of(name, unit, strict=False).defocus for name in group]
-    if each[0] is not None and len(each[0]) == len(group):
-        return list(each[0])
-    return [planes[0] for planes in each if planes is not None and len(planes) == 1]
+def _told_by_each(
+    group: tuple[str, ...], unit: str, frames: list[int] | None, force: bool
+) -> list[float]:
+    """The planes of the images of several files, or those of all in the text next to the first."""
+    found: list[float] = []
+    number = 0 if frames is None else frames[0]
+    for place, name in enumerate(group):
+        with open_recording(name, force) as recording:
+            images, axes = len(recording), recording.axes[:-2]
+        told = instrument_of(name, unit, strict=False, axes=axes)
+        own = told.defocus
+        if own is None and told.faults:
+            raise InputError("; ".join(told.faults))
+        if not place and images == 1 and own is not None and len(own) == len(group):
+            return list(own)
+        if own is not None and (len(own) == 1 or len(own) == images > number >= 0):
+            found.append(own[0] if len(own) == 1 else own[number])
+    return found
 
 
 def _not_told(name: str, planes: Planes, images: int, told: int) -> str:

@@ -18,7 +18,7 @@ from .axes import Arranged, arranged
 from .engines import Averaged, engine_of
 from .frames import series_of
 from .lazy import predict_lazily
-from .planes import match_planes
+from .planes import match_planes, require_finite
 from .range_check import unusual_in
 from .stack import predict_stack
 from .uncertain import uncertain_engine
@@ -156,6 +156,7 @@ def inverted(
                 "the model takes any planes and needs those of the images; give defocus=[...] with "
                 "the plane of each image, and conditions=optics.conditions()"
             )
+        require_finite(list(planes))
         # In a fixed order, so that rounding does not depend on the order of the images.
         engine = with_planes(engine, sorted(planes))
         conditions = {**own, "defocus": np.sort(np.asarray(planes, np.float64))}

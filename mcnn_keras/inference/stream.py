@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, reason
-from ..files import replacing, write_recording
+from ..files import pixel_length, replacing, split_name, write_recording
 from ..files.converted import Part, Shifted
 from ..files.formats import default_type, tell_unkept, widest_type
 from ..files.locking import locked
@@ -239,8 +239,11 @@ def _result(
                 say(line)
         if job.note:
             say(job.note)
-        compare_pixels(card, measurements.field, job.source, say)
-        compare_text(card, job.inputs[0], say)
+        for name, recording in zip(job.inputs, measurements.recordings, strict=True):
+            field, first = recording.axes[-2:], name == job.inputs[0]
+            if first or pixel_length(field, "um") is not None:  # unknown pixels are told once
+                compare_pixels(card, field, split_name(name)[0], say)
+            compare_text(card, name, say)
         compare_sizes(card, measurements.field, job.source, say)
         if measurements.recordings[0].colour and not measurements.colours:
             say(f"the colours of {job.source} are averaged to grey, as the model takes grey images")
