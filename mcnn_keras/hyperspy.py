@@ -21,6 +21,7 @@ import numpy as np
 from .errors import InputError
 from .files.instrument import FOCUS_AXES
 from .files.kinds import kind_of
+from .files.precision import without_mask
 from .files.recording import Axis, axis, pixel_length
 from .files.units import LENGTHS, spelled
 from .inference.planes import counted
@@ -338,7 +339,7 @@ def _waves(
     outer = images.shape[:-3]
     found = [
         wave_of(np.moveaxis(stack, 0, -1), planes, optics, model, refine, say=_warn)
-        for stack in np.asarray(images).reshape(-1, *images.shape[-3:])
+        for stack in without_mask(images).reshape(-1, *images.shape[-3:])
     ]
     waves = np.stack(
         [np.stack([c for c in (w.phase, w.amplitude) if c is not None]) for w in found]

@@ -102,6 +102,17 @@ def test_a_store_is_computed_in_parts(kind, exported, frames, tmp_path, address)
     assert f"computed by 2 workers with 2 threads at {address}" in told[1]
 
 
+def test_workers_read_the_axes_that_are_told(exported, frames, tmp_path, address, monkeypatch):
+    """Fails where a worker takes other axes, or each of many reads a large array as a whole."""
+    name = str(tmp_path / "last.npy")
+    np.save(name, frames.transpose(1, 2, 0))
+    both(exported, [name], tmp_path, address, axes="yxt", **LONG)
+    assert np.load(tmp_path / "shared" / "out.npy").shape[0] == len(frames)
+    monkeypatch.setattr(spread, "MOST_WHOLE", 1000)
+    with pytest.raises(InputError, match="can only be read as a whole"):
+        predict_files(exported, [name], tmp_path / "a.npy", axes="yxt", scheduler=address, **LONG)
+
+
 def test_parts_hold_whole_chunks_of_a_store(exported, frames, tmp_path, address, monkeypatch):
     """Fails where two workers unpack the same chunk, or a part has more bytes than it may."""
     made, parts = [], spread.Cluster._parts
@@ -273,7 +284,7 @@ class TestRefusals:
 
         monkeypatch.setattr(distributed, "Client", sometimes)
         spread.scheduler.connected(address).close()
-        assert len(seen) == 2
+        assert len(seen) >= 2  # the client itself may fail, too
 
     def test_other_versions(self, run, address, monkeypatch):
         own = worker.versions()

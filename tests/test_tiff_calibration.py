@@ -104,6 +104,17 @@ def test_what_imagej_says_and_cannot_be_kept_is_told(tmp_path):
     assert "72 pixels an inch" in note
 
 
+@pytest.mark.parametrize("unit", ["pixel", "pixels", "px", ""])
+@pytest.mark.parametrize(("across", "scale"), [(1, None), (4, 0.25)])
+def test_a_scale_of_one_pixel_is_no_calibration(unit, across, scale, tmp_path):
+    """Fails where ImageJ's plain image is said to lose a scale, for a reason that is not true."""
+    tifffile.imwrite(tmp_path / "a.tif", np.ones((8, 9), np.uint16), imagej=True,
+                     resolution=(across, across), metadata={"unit": unit})  # fmt: skip
+    said, notes = scale_of(tmp_path / "a.tif")
+    assert not [note for note in notes if "finite" in note]
+    assert said == ((scale if unit else None,) * 2 + ("",))
+
+
 JEOL = """<?xml version="1.0"?><TemReporter><Eos><EosMode>{eos}</EosMode></Eos><ElectronGun>
 <AccelerationVoltage>200000</AccelerationVoltage></ElectronGun><ImageFormingSystem>
 <ModeString>{mode}</ModeString><SelectorValue>{value}</SelectorValue>

@@ -75,6 +75,61 @@ def tags_of(width, height, bits, photometric=1):
     return {256: width, 257: height, 258: bits, 259: 1, 262: photometric, 277: 1, 278: height}
 
 
+def retagged(path, array, tag, value=None, **options):
+    """Write a TIFF, then give a tag of its page another short value, or take it away."""
+    tifffile.imwrite(path, array, **options)
+    data = bytearray(path.read_bytes())
+    (first,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, first)
+    (place,) = [
+        at for at in range(first + 2, first + 2 + 12 * count, 12)
+        if struct.unpack_from("<H", data, at) == (tag,)
+    ]  # fmt: skip
+    struct.pack_into("<H", data, *((place, 60000) if value is None else (place + 8, value)))
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("tag", [259, 262, 277, 278, 279, 282, 283, 284, 296, 305, 339])
+def test_optional_tags_may_be_missing(tag, tmp_path, rng):
+    """Fails where a file of ImageJ's or another program without a tag is refused or misread."""
+    image = values("uint16", rng, (30, 41))
+    if tag in (284, 339):
+        image = np.stack([image] * 3, -1).astype(np.uint8)
+    options = {"photometric": "rgb" if image.ndim == 3 else "minisblack"}
+    options |= {"resolution": (1e7, 1e7), "resolutionunit": "CENTIMETER", "metadata": None}
+    if tag == 339:  # unsigned by default, and told of other types alone
+        image = image.astype(np.int8)
+    retagged(tmp_path / "a.tif", image, tag, **options)
+    with open_recording(tmp_path / "a.tif") as recording:
+        expected = image.view(np.uint8) if tag == 339 else image
+        np.testing.assert_array_equal(np.asarray(recording.data[0:1])[0], expected)
+        assert not any("MinIsWhite" in note for note in recording.notes)
+
+
+@pytest.mark.parametrize(
+    ("tag", "value", "said"),
+    [(259, 9999, "not known .number 9999"), (262, 9999, ""), (296, 9, ""), (339, 9, "not known")],
+)
+def test_unknown_numbers_of_tags_are_read_or_named(tag, value, said, tmp_path, rng):
+    """Fails where a number that no table of tags holds ends in another library's error."""
+    image = values("float32", rng, (30, 41))
+    retagged(tmp_path / "a.tif", image, tag, value, photometric="minisblack", resolution=(2, 2),
+             metadata=None)  # fmt: skip
+    if said:
+        with pytest.raises(InputError, match=said):
+            open_recording(tmp_path / "a.tif")
+    else:
+        np.testing.assert_array_equal(as_stored(tmp_path / "a.tif")[0], image)
+
+
+def test_colours_of_a_camera_need_a_codec_that_gives_red_green_and_blue(tmp_path, rng):
+    """Fails where YCbCr without a tag of its compression, so uncompressed, is taken for RGB."""
+    tags = {k: v for k, v in {**tags_of(16, 12, 8, 6), 277: 3}.items() if k != 259}
+    bare_tiff(tmp_path / "a.tif", tags, values("uint8", rng, (12, 16, 3)).tobytes())
+    with pytest.raises(InputError, match="YCBCR colours"):
+        open_recording(tmp_path / "a.tif")
+
+
 def test_packed_bits_are_read(tmp_path, rng):
     """Fails where 12 bits or 1 bit a pixel are read as bytes."""
     deep = rng.integers(0, 4096, (12, 16), np.uint16)

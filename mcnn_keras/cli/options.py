@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound="Options")
 FORCE = "Treat as images what the file says is none: diffraction patterns, spectra, 4D-STEM."
+AXES = (
+    "A letter for each axis of a .npy, .h5 or .zarr array that states none: y and x for height and "
+    "width, any others for what counts images, such as tyx or yxz.  [default: height and width are "
+    "the last]"
+)
 METHODS = ("tie", "ctf", "mf-tie", "gp-tie", "iterative", "variational")
 
 
@@ -291,6 +296,7 @@ class SeriesOptions(Options):
         "the planes of these images in this order; planes from files stay with their images.  "
         "[default: all]",
     )  # fmt: skip
+    axes: str | None = option("--axes", metavar="LETTERS", help=AXES)
     flip_defocus: bool = option(
         "--flip-defocus", is_flag=True,
         help="Count the planes the other way: positive upstream. A phase with the wrong sign "

@@ -9,7 +9,7 @@ import click
 
 from .options import OpticsOptions, SeriesOptions, overwriting
 from .quiet import import_tensorflow
-from .reconstruct import measured, progress, require_wave_free, write_uncertainty, write_wave
+from .reconstruct import measured, progress, require_wave_free, write_wave
 from .reporting import reporting, write_report
 from .telling import telling
 
@@ -114,9 +114,10 @@ def phase(
     if found.guess:
         facts["amplitude"] = "not determined"
         tell.done(found.guess, amplitude=facts["amplitude"])
-    write_wave(result, series, optics, found.phase, found.amplitude, lit, facts)
-    for path in further:
-        write_uncertainty(path, series, optics, found.uncertainty, lit)
+    write_wave(
+        result, series, optics, found.phase, found.amplitude, lit, facts,
+        found.uncertainty if uncertainty else None, report,
+    )  # fmt: skip
     if mostly_negative(found.phase):
         tell.done(
             "the object is mostly negative: if it is denser than its surroundings, the planes are "

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from .options import FORCE, OVERWRITE, Options, PlaneList, frame_numbers, joined, option
+from .options import AXES, FORCE, OVERWRITE, Options, PlaneList, frame_numbers, joined, option
 from .quiet import import_tensorflow
 from .reporting import REPORT
 from .telling import telling
@@ -35,6 +35,7 @@ class PredictionOptions(Options):
         "--frames", metavar="I,J,...",
         help="Which images of each file to use, counted from 0.  [default: all]",
     )  # fmt: skip
+    axes: str | None = option("--axes", metavar="LETTERS", help=AXES)
     dtype: str | None = option(
         "--dtype", type=click.Choice(TYPES),
         help="Data type of the result.  [default: that of the input, if it can hold the result]",
@@ -234,7 +235,9 @@ def run_prediction(
         _watch(model, inputs, options, card, frames, defocus, precision)
         return
     say = Said(tell.say)
-    jobs = plan(model, card, inputs, options.output, frames, defocus, options.force, say)
+    jobs = plan(
+        model, card, inputs, options.output, frames, defocus, options.force, say, options.axes
+    )
     tell.facts(model=model, files=[])
     execute(model, jobs, precision=precision, engine=options.engine, start=import_tensorflow,
             forward_of=_forward_of, say=say, wrote=lambda path: tell.facts(files=[path]),
@@ -274,4 +277,4 @@ def _watch(
     watch(model, card, Path(inputs[0]), Path(options.output), frames, defocus, options.force,
           say=tell.say, wrote=lambda path: tell.facts(files=[path]), engine=engine,
           forward_of=lambda card: forward(), precision=engine.precision,
-          **options.of_results())  # fmt: skip
+          axes=options.axes, **options.of_results())  # fmt: skip

@@ -152,12 +152,18 @@ def require_wave_free(
 
 def write_wave(
     result: Path, series: Any, optics: Any, phase: Any, amplitude: Any, lit: Any,
-    facts: dict[str, Any] | None = None,
+    facts: dict[str, Any] | None = None, uncertainty: Any = None, report: str | None = None,
 ) -> None:  # fmt: skip
-    """Write a phase, and an amplitude if there is one, and a .png preview; report the files."""
+    """Write a phase, and an amplitude if there is one, and a .png preview; report the files.
+
+    If given, write the `uncertainty` of phase and amplitude, too. What is left beside it of an
+    earlier result, but for a `report` that is still to be written, is removed or told.
+    """
     import numpy as np
 
     from ..files import Panel, write_figure
+    from ..files.fingerprint import fingerprint
+    from ..inference.finished import clear_beside, uncertainty_of
     from ..inference.planes import counted
 
     title = series.title
@@ -168,7 +174,13 @@ def write_wave(
     panels = [Panel(channels[0], "phase", "rad")]
     panels += [Panel(c, "amplitude", "1") for c in channels[1:]]
     picture = result.with_suffix(".png")
-    note = json.dumps({"result": result.name})
+    further = [uncertainty_of(result)] if uncertainty is not None else []
+    for path in further:
+        _write_channels(path, uncertainty, series, optics, lit, "half-widths of intervals of 90 %")
+    new = [*further, *([Path(report)] if report is not None else [])]
+    clear_beside(result, new, telling().say)
+    beside = {"beside": {path.name: fingerprint(path) for path in further}}
+    note = json.dumps({"result": result.name, **beside})
     write_figure(picture, panels, optics.pixel_size, optics.unit, note=note)
     seen = channels[0][np.isfinite(channels[0])]
     first, last = series.defocus[0], series.defocus[-1]
@@ -179,21 +191,13 @@ def write_wave(
         files=[result, picture], phase_span=[seen.min(), seen.max()],
         planes=list(series.defocus), unit=optics.unit,
     )  # fmt: skip
-
-
-def write_uncertainty(
-    path: Path, series: Any, optics: Any, widths: Sequence[Any], lit: Any
-) -> None:
-    """Write the uncertainty of phase and amplitude; report its file and its size."""
-    import numpy as np
-
-    _write_channels(path, widths, series, optics, lit, "half-widths of intervals of 90 %")
-    middle = float(np.median(widths[0]))
-    telling().done(
-        f"{path}: half-widths of intervals in which the truth is in 90 % of the pixels; of the "
-        f"phase {middle:.2g} rad in the median pixel",
-        files=[path], uncertainty=middle,
-    )  # fmt: skip
+    for path in further:
+        middle = float(np.median(uncertainty[0]))
+        telling().done(
+            f"{path}: half-widths of intervals in which the truth is in 90 % of the pixels; of the "
+            f"phase {middle:.2g} rad in the median pixel",
+            files=[path], uncertainty=middle,
+        )  # fmt: skip
 
 
 def _write_channels(
@@ -263,7 +267,7 @@ def measured(
     missing = instrument.missing(told.optics)
     try:
         series = read_focal_series(
-            names, chosen.defocus, frames, unit, focus, tell.say, chosen.force
+            names, chosen.defocus, frames, unit, focus, tell.say, chosen.force, chosen.axes
         )
     except PlanesUnknown as error:  # name all that is missing in one message
         raise InputError("; ".join(filter(None, (str(error), missing)))) from None

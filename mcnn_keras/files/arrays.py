@@ -40,9 +40,16 @@ def read_npy(path: str | Path) -> Recording:
     if not dtype.hasobject:  # those are refused below
         require_whole(path, shape, dtype.itemsize, offset)
     if fortran or len(shape) < 3 or dtype.hasobject:
-        return recording_of(np.load(path, allow_pickle=False), path)
-    recording = recording_of(np.broadcast_to(np.zeros((), dtype), shape), path)
+        return _guessed(np.load(path, allow_pickle=False), path)
+    recording = _guessed(np.broadcast_to(np.zeros((), dtype), shape), path)
     recording.data = RawFrames(path, dtype, recording.data.shape, offset)
+    return recording
+
+
+def _guessed(array: Any, path: str | Path, close: Callable[[], Any] | None = None) -> Recording:
+    """A recording of an array whose file states no axes."""
+    recording = recording_of(array, path, close=close)
+    recording.guessed = tuple(array.shape)
     return recording
 
 
@@ -139,7 +146,7 @@ def with_axes(
     """A recording of an array in a file with the attributes of this package, or without."""
     fields = [attributes.get(key) for key in ("axes", "scales", "offsets", "units")]
     if any(f is None or len(f) != array.ndim for f in fields):
-        return recording_of(array, path, close=close)
+        return _guessed(array, path, close)
     scales = [s if np.isfinite(s) else None for s in np.asarray(fields[1], np.float64)]
     axes = [
         axis(_text(name), size, scale, offset, _text(unit))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from .converted import Converted
 from .kinds import kind_of
 from .own import SOFTWARE
 from .recording import Axis, Recording, frames_at_once, length
+from .told_axes import with_axes_told
 from .units import LENGTHS
 
 # Results are written as integers only if their standard deviation is at least this many times the
@@ -62,7 +64,7 @@ def split_name(name: str | Path) -> tuple[str, str]:
     return text[:place], text[place + 1 :]
 
 
-def open_recording(name: str | Path, force: bool = False) -> Recording:
+def open_recording(name: str | Path, force: bool = False, axes: str | None = None) -> Recording:
     """Open a file of one image or a stack of images. Its frames are read on demand.
 
     Parameters
@@ -73,6 +75,8 @@ def open_recording(name: str | Path, force: bool = False) -> Recording:
         ``file.h5:/entry/data``, ``scan.emd:HAADF``.
     force : bool
         Treat as images what the file says is none: diffraction patterns, spectra, 4D-STEM.
+    axes : str, optional
+        A letter for each axis of an array whose file states none, see `with_axes_told`.
 
     Returns
     -------
@@ -116,7 +120,13 @@ def open_recording(name: str | Path, force: bool = False) -> Recording:
         )
     if kind:
         recording.notes = (*recording.notes, f"{kind}, treated as images")
-    return recording
+    if axes is None:
+        return recording
+    try:
+        return with_axes_told(recording, axes)
+    except BaseException:
+        recording.__exit__()
+        raise
 
 
 def _missing(path: Path, error: ImportError) -> str:
@@ -244,6 +254,9 @@ def default_type(
     each = frames_at_once(frames.shape)
     for start in range(0, frames.shape[0], each):
         some = np.asarray(frames[start : start + each])
+        if dtype.kind != "f" and not np.isfinite(some).all():  # which integers cannot hold
+            say(f"{path.name} is written as {other}: pixels are NaN or infinite")
+            return other
         low, high = min(low, some.min()), max(high, some.max())
         spread = max(spread, float(some.std(axis=(1, 2)).max()))
     if dtype.kind == "f":
@@ -281,6 +294,7 @@ def write_recording(
     labels: Sequence[str] | None = None,
     say: Callable[[str], Any] | None = None,
     mark: bool = True,
+    name: str = "",
 ) -> None:
     """Write frames with their axes. The extension decides the format.
 
@@ -296,40 +310,40 @@ def write_recording(
         The outer axes, which the frames run through, then height and width.
     title : str
     dtype : str
-        Data type in the file. For integers, values are rounded and clipped.
+        Data type in the file. For integers, values are rounded and clipped, NaN becomes 0.
     labels : list of str, optional
         A name for each frame; only TIFF files store it.
     say : callable, optional
-        Takes a line about scales, offsets and units that the format cannot keep.
+        Takes a line about pixels that do not fit the data type, and one about scales, offsets and
+        units that the format cannot keep. Without it, the first is a warning.
     mark : bool
         Mark the file as a result, see `mcnn_keras.files.own`.
+    name : str
+        How messages call the file; by default by its name.
 
     Raises
     ------
     InputError
-        If the format is unknown, or cannot hold the data type.
+        If the format is unknown, or cannot hold the data type, or most pixels do not fit the type.
     """
     path = Path(path)
     require_type(path, dtype)
     axes = tuple(axes) or (Axis("height", frames.shape[1]), Axis("width", frames.shape[2]))
     write = WRITABLE[path.suffix.lower()][0]
-    converted = Converted(frames, dtype)
+    converted = Converted(frames, dtype, name or path.name)
     options = {"labels": labels} if write is tiff.write else {}
     software = SOFTWARE if mark else ""
     kept = axes
     if write in (tiff.write, mrc.write):  # which hold sizes alone
         kept = tuple(a._replace(scale=a.scale and abs(a.scale)) for a in axes)
     write(path, converted, tuple(frames.shape), dtype, kept, title, software=software, **options)
-    if say is not None:
-        tell_unkept(path, axes, say)
-
-
-def tell_unkept(
-    path: Path, axes: Sequence[Axis], say: Callable[[str], Any], name: str = ""
-) -> None:
-    """Say what a file does not keep of the axes that it was written with; `name` is its own."""
-    lost = unkept(path, axes)
-    if lost:
+    for line in converted.lines():
+        if say is None:
+            warnings.warn(line.removeprefix("Warning: "), stacklevel=2)
+        else:
+            say(line)
+    lost = [] if say is None else unkept(path, axes)
+    if say is not None and lost:
         say(f"{name or path.name} cannot keep {', '.join(lost)}; .h5, .zarr and .hspy files can")
 
 

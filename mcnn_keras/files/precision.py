@@ -1,4 +1,4 @@
-"""What float32 keeps of values in wider types."""
+"""What float32 keeps of values in wider types, and of masked ones."""
 
 from __future__ import annotations
 
@@ -52,6 +52,13 @@ def narrowed(values: np.ndarray, name: Any) -> np.ndarray:
                 f"digits in float32; subtract {mean:.6g} from them first"
             )
     return kept
+
+
+def without_mask(images: Any) -> np.ndarray:
+    """An array; masked pixels of a `numpy.ma.MaskedArray` are missing, so NaN."""
+    if not np.ma.is_masked(images) or images.dtype.kind not in "buif":
+        return np.asarray(images)
+    return images.astype(np.result_type(images.dtype, np.float32)).filled(np.nan)
 
 
 def is_wide(dtype: np.dtype) -> bool:

@@ -120,6 +120,9 @@ class Recording:
         All that hold its frames, where these are several.
     offset : float
         What `read` subtracts from all values, in float64; see `offset_needed`.
+    guessed : tuple of int
+        The shape of an array whose file states no axes, so that height and width are taken to be
+        the last; else empty.
     """
 
     data: Any
@@ -132,6 +135,7 @@ class Recording:
     kind: str = ""
     files: set[Path] = field(default_factory=set)
     offset: float = 0.0
+    guessed: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.data.shape) != 3 + self.colour or 0 in self.data.shape:

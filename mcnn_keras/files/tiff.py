@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import InputError, reason
 from .recording import Axis, RawFrames, Recording, length, recording_of
 from .tiff_calibration import axes_of, escaped, ome_image
-from .tiff_parts import chosen, members, require_whole
+from .tiff_parts import chosen, compression_of, members, photometric_of, require_whole
 from .units import LENGTHS
 from .whole import replacing
 
@@ -60,6 +60,8 @@ def read(path: Path) -> Recording:
     try:
         _require_master(file, path)
         alike = chosen(file, notes)
+        if alike[0].keyframe.dtype is None:
+            raise InputError(f"{path} holds values of a type that is not known; save it as float32")
         require_whole(file, path, alike)
         series, page = alike[0], alike[0].keyframe
         colour = _has_colours(page, path, notes)
@@ -101,9 +103,10 @@ def _require_master(file: Any, path: Path) -> None:
 
 def _has_colours(page: Any, path: Path, notes: list[str]) -> bool:
     """Whether the samples of a page are red, green and blue; notes on what values mean."""
-    kind, samples = page.photometric.name, page.samplesperpixel
+    kind, samples = photometric_of(page), page.samplesperpixel
     # Codecs of pictures give red, green and blue for YCbCr.
-    converted = kind == "YCBCR" and page.compression.name not in UNCONVERTED
+    compression = compression_of(page)
+    converted = kind == "YCBCR" and compression not in UNCONVERTED
     if kind in ("SEPARATED", "CIELAB", "ICCLAB", "ITULAB") or (kind == "YCBCR" and not converted):
         raise InputError(
             f"{path} holds {kind} colours, which are no intensities; save it as grey or as RGB"
@@ -113,10 +116,15 @@ def _has_colours(page: Any, path: Path, notes: list[str]) -> bool:
             f"{path} holds numbers of colours in a palette, which are no intensities; save it as "
             "grey or as RGB"
         )
-    if page.compression.name in ("JPEG2000", "APERIO_JP2000_RGB") and page.dtype.itemsize > 2:
+    if compression in ("JPEG2000", "APERIO_JP2000_RGB") and page.dtype.itemsize > 2:
         raise InputError(
             f"{path} holds JPEG 2000 pixels of {page.dtype.name}, of which decoders lose digits; "
             "save it uncompressed or with LZW"
+        )
+    if compression.isdecimal():
+        raise InputError(
+            f"{path} is compressed in a way that is not known (number {compression}); save it "
+            "uncompressed or with LZW"
         )
     if kind == "MINISWHITE":
         notes.append("white is zero in this file (MinIsWhite); values are taken as stored")

@@ -63,7 +63,7 @@ def axes_of(
 def _kept(name: str, size: int, said: Said, notes: list[str]) -> Axis:
     kept = axis(name, size, *said)
     scale, _, unit = said
-    if kept.scale is None and scale and not (abs(scale) == 1 and not unit):
+    if scale is not None and not np.isfinite(scale):
         notes.append(f"the scale {scale:g} {unit} of {name} is not kept: it is not finite")
     return kept
 
@@ -148,7 +148,7 @@ def ome_image(file: Any, number: int = 0) -> Any:
 def _resolution(file: Any, page: Any, notes: list[str]) -> dict[str, Any] | None:
     """Of the plain TIFF tags; that of screens and printers is no pixel size."""
     sizes = _per_pixel(page)
-    unit = int(page.tags["ResolutionUnit"].value) if "ResolutionUnit" in page.tags else 2
+    unit = int(page.tags.valueof("ResolutionUnit", 2))
     if sizes is None or (unit == 1 and sizes == [1.0, 1.0]):
         return None
     if unit not in (2, 3):
@@ -181,7 +181,7 @@ def _jeol(file: Any, page: Any, notes: list[str]) -> dict[str, Any] | None:
 
     mode = said("Eos/EosMode"), said("ImageFormingSystem/ModeString")
     value = float(said("ImageFormingSystem/SelectorValue") or 0)
-    at_camera = INCH if int(page.tags["ResolutionUnit"].value) == 2 else 0.01
+    at_camera = INCH if int(page.tags.valueof("ResolutionUnit", 2)) == 2 else 0.01
     if mode == ("eosTEM", "MAG") and value:
         return _square(*(s * at_camera / value for s in reversed(sizes)))
     if mode == ("eosTEM", "DIFF") and value:

@@ -18,6 +18,30 @@ from ..errors import InputError
 SIMILAR = 0.25
 
 
+def photometric_of(page: Any) -> str:
+    """What a page's values mean, as TIFF calls it; "" or a number where it tells nothing known."""
+    import tifffile
+
+    # tifffile takes a page that tells nothing for one where white is zero.
+    told = page.photometric if "PhotometricInterpretation" in page.tags else ""
+    return _name(tifffile.PHOTOMETRIC, told)
+
+
+def compression_of(page: Any) -> str:
+    """The compression of a page, as TIFF calls it; a number if it is not known."""
+    import tifffile
+
+    return _name(tifffile.COMPRESSION, page.compression)
+
+
+def _name(kind: Any, value: Any) -> str:
+    """The name of a tag's value, which tifffile leaves a number if it is unknown or a default."""
+    try:
+        return str(kind(value).name)
+    except ValueError:
+        return str(value)
+
+
 def chosen(file: Any, notes: list[str]) -> list[Any]:
     """The group of series, of one shape and type, that is the measurement.
 
@@ -61,7 +85,7 @@ def chosen(file: Any, notes: list[str]) -> list[Any]:
 
 
 def _is_colour(series: Any) -> bool:
-    return series.keyframe.photometric.name in ("RGB", "YCBCR", "PALETTE")
+    return photometric_of(series.keyframe) in ("RGB", "YCBCR", "PALETTE")
 
 
 def require_whole(file: Any, path: Path, alike: Sequence[Any]) -> None:

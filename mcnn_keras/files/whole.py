@@ -51,7 +51,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         else:
             os.replace(part, path)
     finally:
-        _remove(part)
+        remove(part)
 
 
 def remove_left(path: Path) -> None:
@@ -91,12 +91,12 @@ def _is_dead(name: str) -> bool:
 def _remove_left(path: Path, which: Callable[[str], bool]) -> None:
     for old in _left(path, "old", which):
         if path.exists():
-            _remove(old)
+            remove(old)
         else:  # the kill came between two renames
             with contextlib.suppress(OSError):  # another may do the same
                 os.replace(old, path)
     for part in _left(path, "part", which):
-        _remove(part)
+        remove(part)
 
 
 def _left(path: Path, kind: str, which: Callable[[str], bool]) -> list[Path]:
@@ -106,7 +106,8 @@ def _left(path: Path, kind: str, which: Callable[[str], bool]) -> list[Path]:
     return []
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a file, or a folder such as a .zarr, if it can be."""
     with contextlib.suppress(OSError):  # the error that is under way matters more
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

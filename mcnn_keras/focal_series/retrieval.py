@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import InputError, NotFinite
 from ..files import Axis
-from ..files.precision import narrowed
+from ..files.precision import narrowed, without_mask
 from ..inference.any_planes import outside
 from ..inference.assumptions import compare_optics
 from ..inference.axes import LEAST
@@ -222,7 +222,7 @@ def wave_of(
 
 def _series(images: np.ndarray, planes: list[float], optics: Optics) -> FocalSeries:
     """The images as a series; raises InputError if they are not one."""
-    images = np.asarray(images)
+    images = without_mask(images)
     if images.ndim != 3 or images.dtype.kind not in "buif":
         raise InputError(
             f"an array of shape {images.shape} and type {images.dtype} was given; real images, "

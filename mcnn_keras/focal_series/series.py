@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import InputError
 from ..files import Axis, open_recording, pixel_length, split_name
 from ..files.instrument import instrument_of
+from ..inference.axes import doubt_of, require_images
 from ..inference.names import tell_of_order
 from ..inference.planes import counted, planes_of_chosen
 
@@ -61,6 +62,7 @@ def read_focal_series(
     focus: int | None = None,
     say: Callable[[str], Any] = lambda text: None,
     force: bool = False,
+    letters: str | None = None,
 ) -> FocalSeries:
     """Read the images of a focal series from one file, or from a file for each plane.
 
@@ -83,6 +85,8 @@ def read_focal_series(
         Takes what was taken of the files, and what was not kept, a line at a time.
     force : bool
         Treat as images what the files say is none, see `mcnn_keras.files.open_recording`.
+    letters : str, optional
+        A letter for each axis of arrays whose files state none, such as 'yxz'.
 
     Raises
     ------
@@ -99,13 +103,16 @@ def read_focal_series(
     known: set[str] = set()
     taken: set[Path] = set()
     for name in names:
-        with open_recording(name, force) as recording:
+        with open_recording(name, force, letters) as recording:
+            require_images(recording)
             if Path(split_name(name)[0]).resolve() in taken and len(recording.files) > 1:
                 say(f"{name} holds a part of the same recording")
                 continue
             taken |= recording.files
             for line in recording.told(known):
                 say(line)
+            if doubt := doubt_of(recording):
+                say(doubt)
             axes = axes or tuple(recording.axes[-2:])
             title = title or recording.title
             if recording.size != (axes[0].size, axes[1].size):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,6 +90,7 @@ def check(options: Options, jobs: Sequence[Job], model: str | Path) -> None:
     sources = [model_path(model), *(Path(split_name(name)[0]) for name in given)]
     places = [path for job in jobs for path in places_of(job, options)]
     require_not_source(places, sources)
+    require_apart([(job.source, job.output) for job in jobs], options.uncertainty)
     require_report(options.report, sources, places, options.overwrite, options.resume)
     if not options.resume:  # else of each by itself
         for job in jobs:
@@ -101,6 +102,29 @@ def places_of(job: Job, options: Options) -> list[Path]:
     further = [uncertainty_of(job.output)] if options.uncertainty else []
     further += [Path(options.video)] if options.video is not None else []
     return [job.output, picture_of(job.output), *further]
+
+
+def require_apart(results: Iterable[tuple[Path, Path]], uncertainty: bool) -> None:
+    """Raise InputError if two results, or what is written beside them, have the same name.
+
+    Parameters
+    ----------
+    results : iterable of (source, output)
+    uncertainty : bool
+        Whether uncertainties are written, too.
+    """
+    taken: dict[Path, tuple[str, Path]] = {}
+    for source, output in results:
+        places = {"result": output, "preview": picture_of(output)}
+        places |= {"uncertainty": uncertainty_of(output)} if uncertainty else {}
+        for kind, place in places.items():
+            other, first = taken.setdefault(place.resolve(), (kind, source))
+            if (other, first) != (kind, source):
+                without = ", or leave --uncertainty out" * ("uncertainty" in (kind, other))
+                raise InputError(
+                    f"{place} would be the {other} of {first} and the {kind} of {source}; rename "
+                    f"one of these{without}"
+                )
 
 
 def check_truth(name: str, shape: tuple[int, ...], outputs: int) -> None:

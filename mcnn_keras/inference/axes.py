@@ -7,12 +7,54 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import InputError
+from ..files import Recording
 from ..models import ModelCard, Planes
 
 # Smallest height and width of an image, in pixels, where the shape alone tells the axes.
 SMALLEST = 32
 # Smallest height and width of an image that is taken; it is mirrored to what the network needs.
 LEAST = 16
+
+
+def require_images(recording: Recording) -> None:
+    """Raise InputError if axes were guessed, and what was taken for images cannot be any."""
+    shape = recording.guessed
+    if len(shape) > 2 and shape[-1] < LEAST <= min(shape[-3:-1]):
+        raise InputError(
+            f"{_read_as(recording)}; at least {LEAST}x{LEAST} are needed: say which axes are "
+            f"height and width, for example --axes {_other(recording)}"
+        )
+
+
+def doubt_of(recording: Recording) -> str:
+    """A line for the user if height and width seem to come before another axis; else empty."""
+    shape = recording.guessed
+    if len(shape) < 3:
+        return ""
+    first, second, last = shape[-3:]
+    if not (4 * last < min(first, second) and max(first, second) <= 2 * min(first, second)):
+        return ""
+    return (
+        f"Warning: {_read_as(recording)}; if height and width come before, give --axes "
+        f"{_other(recording)}, else --axes {_letters_of(len(shape) - 2)}yx"
+    )
+
+
+def _read_as(recording: Recording) -> str:
+    shape, count = recording.guessed, int(np.prod(recording.guessed[:-2]))
+    return (
+        f"{recording.path} states no axes, and its shape {shape} is read as {count} "
+        f"image{'s' * (count > 1)} of {shape[-2]}x{shape[-1]} pixels"
+    )
+
+
+def _other(recording: Recording) -> str:
+    shape = recording.guessed
+    return _letters_of(len(shape) - 3, "zuvw") + "yx" + ("c" if shape[-1] in (3, 4) else "t")
+
+
+def _letters_of(count: int, names: str = "tzuvw") -> str:
+    return "".join(names[:count])
 
 
 class Arranged(NamedTuple):

@@ -21,6 +21,7 @@ import numpy as np
 from ..errors import InputError
 from ..files import split_name
 from ..files.fingerprint import fingerprint
+from ..files.told_axes import Moved
 from ..models import Frames, ModelCard
 from ..models.saving import model_path, read_card
 from ..progress import FrameProgress
@@ -215,7 +216,7 @@ class Cluster:
         frames = None if job.frames is None else tuple(job.frames)
         whole = Part(
             names, fingerprints, frames, job.force, first, count, each, tiled, how.temporal,
-            how.faults, around, at,
+            how.faults, around, at, job.axes,
         )  # fmt: skip
         return [
             whole._replace(start=start, stop=stop)
@@ -298,7 +299,7 @@ def _require_parts(measurements: Measurements) -> None:
     """Refuse a large file that each worker would read as a whole for each of its parts."""
     for recording in measurements.recordings:
         data = _stored(measurements)
-        if isinstance(data, np.ndarray) and data.nbytes > MOST_WHOLE:
+        if isinstance(data, (np.ndarray, Moved)) and data.nbytes > MOST_WHOLE:
             raise InputError(
                 f"{recording.path} can only be read as a whole, {data.nbytes / 2**20:.0f} MiB, so "
                 "that a cluster cannot share it; convert it to .zarr or .h5, or leave --scheduler "

@@ -11,15 +11,20 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
 from ..files import read_note, require_free
 from ..files.fingerprint import fingerprint
+from ..files.own import PICTURE, made_here
 from ..files.places import spool_folder
+from ..files.whole import remove
 from .spool import announced
+
+# What can show a result beside it: reports and videos.
+VIEWS = (".html", ".gif", ".mp4")
 
 
 def picture_of(output: Path) -> Path:
@@ -54,11 +59,73 @@ def note(output: Path, told: Mapping[str, Any], files: Iterable[Path], **facts: 
 
 def noted(output: Path) -> dict[str, Any]:
     """The note in the picture beside a result; {} if there is none of this result."""
-    with contextlib.suppress(ValueError):
+    found = _note_beside(output)
+    return found if isinstance(found.get("files"), dict) else {}
+
+
+def _note_beside(output: Path) -> dict[str, Any]:
+    with contextlib.suppress(ValueError, AttributeError):
         found = json.loads(read_note(picture_of(output)) or "{}")
-        if found.get("result") == output.name and isinstance(found.get("files"), dict):
+        if found.get("result") == output.name:
             return found
     return {}
+
+
+def origin_of(told: Mapping[str, Any]) -> str:
+    """A digest of what a result, and all that is written beside it, is made from."""
+    return _digest({key: value for key, value in told.items() if key != "uncertainty"})
+
+
+def clear_beside(
+    output: Path, written: Iterable[Path], say: Callable[[str], Any], origin: str = ""
+) -> list[Path]:
+    """Remove the uncertainty of a result that is replaced, and tell of what else is left of it.
+
+    It is called once the result is at its place, and before its picture is.
+
+    Parameters
+    ----------
+    output : Path
+        The result.
+    written : iterable of Path
+        All that is written anew, also of the whole run.
+    say : callable
+        Takes a line for each file that is removed, and one for those that may not be this
+        program's: these stay.
+    origin : str
+        `origin_of` the result.
+
+    Returns
+    -------
+    list of Path
+        What stays, since it was made from the same as the result.
+    """
+    found, width = _note_beside(output), uncertainty_of(output)
+    told = (found.get(key) for key in ("files", "beside"))
+    known: dict[str, str] = next((files for files in told if isinstance(files, dict)), {})
+    names = {*map(str, known), width.name, *(output.with_suffix(e).name for e in VIEWS)}
+    new = {path.resolve() for path in (*written, output, picture_of(output))}
+    paths = [output.parent / Path(name).name for name in sorted(names)]
+    left = [path for path in paths if os.path.lexists(path) and path.resolve() not in new]
+    if origin and found.get("origin") == origin:
+        return [path for path in left if _is_own(path, output, known)]
+    stale = []
+    for path in left:
+        if path == width and _is_own(path, output, known):
+            remove(path)
+            if not os.path.lexists(path):
+                say(f"{path} belonged to the result before, and is removed")
+                continue
+        # A result of its own is no uncertainty of this one.
+        if path.name in known or (path == width and not noted(path)) or made_here(path) == PICTURE:
+            stale.append(path.name)
+    if stale:
+        what, them = ("is", "it") if len(stale) == 1 else ("are", "them")
+        say(
+            f"Warning: {', '.join(stale)} beside {output} {what} not of this result, but older; "
+            f"rename or delete {them}"
+        )
+    return []
 
 
 def is_done(output: Path, told: Mapping[str, Any], files: Iterable[Path]) -> bool:

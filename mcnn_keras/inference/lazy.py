@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..files.precision import narrowed
+from ..files.precision import narrowed, without_mask
 from ..models import AnyPlanes
 from ..models.saving import card_of, load_once, model_path
 from .axes import frame_axes
@@ -111,7 +111,7 @@ def _frames(
     uncertainty: bool,
     options: Mapping[str, Any],
 ) -> np.ndarray:
-    block, own = np.asarray(block), dict(options)
+    block, own = without_mask(block), dict(options)
     engine = (uncertain_engine if uncertainty else engine_of)(loaded(model))
     engine = Averaged(engine) if own.pop("average", False) else engine
     stack = narrowed(block.reshape(-1, *block.shape[-2:], 1), "the array")

@@ -17,6 +17,7 @@ from ..files.instrument import instrument_of
 from ..files.places import require_not_source
 from ..models import AnyPlanes, ModelCard, Planes
 from ..models.saving import model_path
+from .axes import require_images
 from .measurements import Measurements
 from .names import expanded, tell_of_order, tell_of_own
 from .planes import counted, match_planes, planes_of_chosen
@@ -39,6 +40,8 @@ class Job:
         A line for the user about the chosen images.
     force : bool
         Whether what is no image is treated as one.
+    axes : str or None
+        A letter for each axis of files that state none.
     """
 
     inputs: tuple[str, ...]
@@ -47,6 +50,7 @@ class Job:
     failed: str = ""
     note: str = ""
     force: bool = False
+    axes: str | None = None
 
     @property
     def source(self) -> Path:
@@ -64,8 +68,9 @@ def open_measurements(job: Job, card: ModelCard) -> Measurements:
     recordings: list[Any] = []
     try:
         for name in job.inputs:
-            recording = open_recording(name, job.force)
+            recording = open_recording(name, job.force, job.axes)
             recordings.append(recording)
+            require_images(recording)
             if job.frames is not None:
                 recordings[-1] = recording.chosen(job.frames)
         return Measurements(recordings, card)
@@ -84,6 +89,7 @@ def plan(
     defocus: Sequence[float] | None = None,
     force: bool = False,
     say: Callable[[str], Any] = lambda text: None,
+    axes: str | None = None,
 ) -> list[Job]:
     """Group the inputs into results, and choose the file of each result.
 
@@ -106,6 +112,9 @@ def plan(
         Treat as images what a file says is none.
     say : callable
         Takes what the user should know of the choice of files, a line at a time.
+    axes : str, optional
+        A letter for each axis of the arrays, if their files state none, as for
+        `mcnn_keras.predict`; by default height and width are the last.
 
     Returns
     -------
@@ -126,7 +135,7 @@ def plan(
         raise InputError("--defocus is for phase models only; leave it out")
     names = [name for given in inputs for name in expanded(given, say)]
     tell_of_own(inputs, say)
-    found, failed = _measured(names, card, frames, list(defocus or ()), force)
+    found, failed = _measured(names, card, frames, list(defocus or ()), force, axes)
     groups = [group for group, *_ in found]
     if defocus and any(len(group) > 1 for group in groups):  # files in the order of the planes
         tell_of_order(names, say)
@@ -156,7 +165,7 @@ def plan(
             "two inputs have the same name, and so would their results; rename one, or use two runs"
         )
     jobs = [
-        Job(group, out, chosen, failed.get(group, ""), note, force)
+        Job(group, out, chosen, failed.get(group, ""), note, force, axes)
         for (group, chosen, note), out in zip(found, outputs, strict=True)
     ]
     sources = [split_name(name)[0] for job in jobs for name in job.inputs]
@@ -187,9 +196,10 @@ def _measured(
     frames: list[int] | None,
     defocus: list[float],
     force: bool,
+    letters: str | None,
 ) -> tuple[list[tuple[tuple[str, ...], list[int] | None, str]], dict[tuple[str, ...], str]]:
     """The files and images of each result, with a note; and the reasons of those that fail."""
-    groups = _groups(names, card, frames, bool(defocus), force)
+    groups = _groups(names, card, frames, bool(defocus), force, letters)
     taken: dict[Path, int] = {}
     found: list[tuple[tuple[str, ...], list[int] | None, str]] = []
     failed: dict[tuple[str, ...], str] = {}
@@ -197,7 +207,7 @@ def _measured(
         chosen, note = frames, ""
         try:
             if isinstance(card.inputs, Planes):
-                group, chosen = _in_order(group, card.inputs, frames, defocus, force)
+                group, chosen = _in_order(group, card.inputs, frames, defocus, force, letters)
                 planes = ", ".join(f"{z:g}" for z in card.inputs.defocus)
                 if len(group) > 1:
                     files = ", ".join(Path(split_name(name)[0]).name for name in group)
@@ -208,7 +218,8 @@ def _measured(
                         f"for {planes} {card.inputs.unit}: image {numbers} of {group[0]}, counted "
                         "from 0"
                     )
-            with open_measurements(Job(group, Path(), chosen, force=force), card) as measurements:
+            job = Job(group, Path(), chosen, force=force, axes=letters)
+            with open_measurements(job, card) as measurements:
                 whole = frozenset().union(*(r.files for r in measurements.recordings))
             before = taken.get(Path(split_name(group[0])[0]).resolve())
             if before is not None and len(whole) > 1:  # its frames are there already
@@ -233,6 +244,7 @@ def _groups(
     frames: list[int] | None,
     planes_given: bool,
     force: bool,
+    letters: str | None,
 ) -> list[tuple[str, ...]]:
     """The names for each result: one recording, or a file for each image of one object."""
     images = card.image_channels
@@ -241,7 +253,7 @@ def _groups(
         counts = []
         for name in names:
             try:
-                with open_recording(name, force) as recording:
+                with open_recording(name, force, letters) as recording:
                     whole = recording.colour and card.takes_colours
                     count = len(recording) if frames is None else len(frames)
                     counts.append(images if whole and images > 1 else count)
@@ -263,15 +275,16 @@ def _in_order(
     frames: list[int] | None,
     defocus: list[float],
     force: bool,
+    letters: str | None,
 ) -> tuple[tuple[str, ...], list[int] | None]:
     """The files and images of a focal series at the model's planes, in the model's order."""
     if len(group) > 1:  # one image each
-        each = defocus or _told_by_each(group, planes.unit, frames, force)
+        each = defocus or _told_by_each(group, planes.unit, frames, force, letters)
         if len(each) != len(group):
             raise InputError(_not_told(group[0], planes, len(group), len(each)))
         return tuple(group[i] for i in match_planes(planes, each, group[0])), frames
     name = group[0]
-    with open_recording(name, force) as recording:
+    with open_recording(name, force, letters) as recording:
         images, axes = len(recording), recording.axes[:-2]
     outer = [a.size for a in axes]
     chosen = list(range(images)) if frames is None else frames
@@ -303,13 +316,17 @@ def _in_order(
 
 
 def _told_by_each(
-    group: tuple[str, ...], unit: str, frames: list[int] | None, force: bool
+    group: tuple[str, ...],
+    unit: str,
+    frames: list[int] | None,
+    force: bool,
+    letters: str | None,
 ) -> list[float]:
     """The planes of the images of several files, or those of all in the text next to the first."""
     found: list[float] = []
     number = 0 if frames is None else frames[0]
     for place, name in enumerate(group):
-        with open_recording(name, force) as recording:
+        with open_recording(name, force, letters) as recording:
             images, axes = len(recording), recording.axes[:-2]
         told = instrument_of(name, unit, strict=False, axes=axes)
         own = told.defocus

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..files.precision import narrowed
+from ..files.precision import narrowed, without_mask
 from ..models import AnyPlanes, ModelCard, Planes
 from ..models.saving import load_once
 from .any_planes import with_planes
@@ -50,7 +50,8 @@ def predict(
         One or more measurements, with the model's channels (planes), in the model's order. Phase
         and denoising models take any unit, as they normalise each measurement. Other models take
         the units of their training. For a dask array and a model of one channel, the result is a
-        dask array, computed frame by frame when it is needed.
+        dask array, computed frame by frame when it is needed. Masked pixels of a masked array count
+        as missing, like NaN.
     axes : str, optional
         A letter for each axis, if the array has another layout or its shape is ambiguous: y and x
         for height and width, c for channels (or z, for the planes of a focal series), any others
@@ -109,7 +110,7 @@ def predict(
         )  # fmt: skip
     if isinstance(model, (str, Path)):
         model = load_once(model)
-    image = np.asarray(images)
+    image = without_mask(images)
     if image.dtype.kind not in "buif":
         raise InputError(
             f"a {type(model).__name__} and an array of type {image.dtype} were given; predict "
@@ -174,7 +175,7 @@ def inverted(
 
 def computed(model: Any, image: np.ndarray, axes: str, **options: Any) -> np.ndarray:
     """What `predict` returns, without a look at it: with all outputs of an engine."""
-    layout, _, answers = inverted(engine_of(model), np.asarray(image), axes, **options)
+    layout, _, answers = inverted(engine_of(model), without_mask(image), axes, **options)
     return layout.undo(answers)
 
 

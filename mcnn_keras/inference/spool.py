@@ -203,7 +203,10 @@ def identity(job: Job, model: str, settings: Mapping[str, Any]) -> dict[str, Any
     files = [Path(split_name(name)[0]) for name in job.inputs]
     told = [fingerprint(path) for path in files]
     images = [split_name(name)[1] for name in job.inputs]
-    return {"files": told, "images": images, "model": model, "frames": job.frames, **settings}
+    axes = {} if job.axes is None else {"axes": job.axes}
+    return {
+        "files": told, "images": images, "model": model, "frames": job.frames, **axes, **settings,
+    }  # fmt: skip
 
 
 def digest(path: str | Path) -> str:

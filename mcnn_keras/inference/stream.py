@@ -18,19 +18,20 @@ import numpy as np
 from ..errors import InputError, reason
 from ..files import pixel_length, replacing, split_name, write_recording
 from ..files.converted import Part, Shifted
-from ..files.formats import default_type, tell_unkept, widest_type
+from ..files.formats import default_type, widest_type
 from ..files.locking import locked
 from ..files.places import spool_folder
 from ..files.whole import remove_left
 from ..models.saving import model_path, read_card
 from .asked import Options, check, check_truth, places_of
 from .assumptions import compare_pixels, compare_sizes, compare_text
+from .axes import doubt_of
 from .cluster import Cluster
 from .consistency import Consistency
 from .engines import Averaged
 from .fastest import engine_for
 from .filling import Kept, Unchanged, fill, first_try
-from .finished import is_done, note, noted, require_own
+from .finished import clear_beside, is_done, note, noted, origin_of, require_own
 from .memory import with_less
 from .missing import look_for_missing
 from .movie_files import FileOfMovie, movies_of
@@ -53,6 +54,7 @@ def predict_files(
     frames: list[int] | None = None,
     defocus: Sequence[float] | None = None,
     force: bool = False,
+    axes: str | None = None,
     **options: Any,
 ) -> list[Path]:
     """Invert measured images in files; see `plan` and `execute` for the arguments.
@@ -63,6 +65,8 @@ def predict_files(
     ----------
     force : bool
         Treat as images what a file says is none: diffraction patterns, spectra, 4D-STEM.
+    axes : str, optional
+        A letter for each axis of arrays whose files state none, as for `mcnn_keras.predict`.
 
     Returns
     -------
@@ -75,7 +79,7 @@ def predict_files(
         If an input cannot be used; with several inputs, after the others are done.
     """
     say = options["say"] = Said.of(options.get("say", lambda text: None))
-    jobs = plan(model, read_card(model), inputs, output, frames, defocus, force, say)
+    jobs = plan(model, read_card(model), inputs, output, frames, defocus, force, say, axes)
     return execute(model, jobs, **options)
 
 
@@ -237,6 +241,8 @@ def _result(
         for recording in measurements.recordings:
             for line in recording.told(known):
                 say(line)
+            if doubt := doubt_of(recording):
+                say(doubt)
         if job.note:
             say(job.note)
         for name, recording in zip(job.inputs, measurements.recordings, strict=True):
@@ -270,8 +276,9 @@ def _result(
                 names = [o.name for o in card.outputs]
                 labels = names * (shape[0] // outputs) if outputs > 1 else None
                 with replacing(output) as part:
-                    write_recording(part, whole, axes, measurements.title, dtype, labels)
-                    tell_unkept(part, axes, say, output.name)
+                    write_recording(
+                        part, whole, axes, measurements.title, dtype, labels, say, name=output.name
+                    )
                     spool.announce(output, part)
                 half = Part(every, len(engine.card.outputs), outputs, outputs) if widths else None
                 for path in widths:
@@ -284,15 +291,22 @@ def _result(
                             part, measurements, results, outputs, options.truth, options.fps
                         )
                         spool.announce(path, part)
-                facts = {"engine": engine.name, "precision": options.precision}
+                origin = origin_of(told)
+                page = [Path(options.report)] if options.report is not None else []
+                made += clear_beside(output, [*written, *page], say, origin)
+                facts = {
+                    "engine": engine.name, "precision": options.precision, "origin": origin,
+                }  # fmt: skip
                 text = note(output, finished, made, inputs=job.names, **facts)
                 write_preview(picture, results[:outputs], card, measurements, text)
                 if report.consistency is not None:
                     for line in report.consistency.lines(measurements, results, job.source):
                         say(line)
                 report.show(job, card, measurements, results, half)
-            except BaseException:  # e.g. a full disk: the finished frames are kept
+            except BaseException as error:  # e.g. a full disk: the finished frames are kept
                 spool.leave()
+                if isinstance(error, InputError):  # such as a type that the result does not fit
+                    raise Kept(str(error)) from None
                 raise
             spool.remove()
         except (OSError, ValueError, OverflowError, MemoryError) as error:

@@ -17,6 +17,7 @@ from ..files.own import made_here
 from ..files.recording import frames_at_once
 from ..models import ModelCard
 from ..models.saving import load
+from .asked import require_apart
 from .engines import engine_of
 from .finished import noted
 from .names import without_parts
@@ -40,6 +41,7 @@ def watch(
     stop: Callable[[], bool] = lambda: False,
     say: Callable[[str], Any] = print,
     engine: Any = None,
+    axes: str | None = None,
     **options: Any,
 ) -> None:
     """Invert the images in a folder, and new images, until interrupted.
@@ -64,6 +66,8 @@ def watch(
         Called with each line for the user.
     engine : engine, optional
         By default TensorFlow.
+    axes : str, optional
+        As for `plan`.
     **options
         Options of `execute`.
     """
@@ -72,7 +76,9 @@ def watch(
             f"the output folder is the folder of the images, {folder}; name another output"
         )
     with locked(output, inside=True):
-        _watch(model, card, folder, output, frames, defocus, force, stop, say, engine, options)
+        _watch(
+            model, card, folder, output, frames, defocus, force, stop, say, engine, axes, options
+        )
 
 
 def _watch(
@@ -86,6 +92,7 @@ def _watch(
     stop: Callable[[], bool],
     say: Callable[[str], Any],
     engine: Any,
+    axes: str | None,
     options: dict[str, Any],
 ) -> None:
     engine = engine or engine_of(load(model, options.get("precision", "float32")))
@@ -111,8 +118,13 @@ def _watch(
             done[path] = stamp  # until it changes
             result = output / _name(path, images, output)
             try:
+                near = [p for p in images if p == path or _may_meet(p.stem, path.stem)]
+                require_apart(
+                    [(p, output / _name(p, images, output)) for p in near],
+                    bool(options.get("uncertainty")),
+                )
                 _require_whole(path, force)
-                jobs = plan(model, card, [str(path)], result, frames, defocus, force, tell)
+                jobs = plan(model, card, [str(path)], result, frames, defocus, force, tell, axes)
                 # What was finished, or begun, of this very image is not made again.
                 execute(model, jobs, tell, engine, **{**options, "resume": True})
                 if _stamp(path) != stamp:  # it has grown since: that result is not the last
@@ -121,6 +133,11 @@ def _watch(
                 tell(f"failed: {error}; the next try is when the file changes")
         tell.rest()
         time.sleep(PAUSE)
+
+
+def _may_meet(stem: str, other: str) -> bool:
+    """Whether what is written for files of these names can have the same name."""
+    return stem.startswith(other) or other.startswith(stem)
 
 
 class _Telling:

@@ -68,11 +68,14 @@ class Part(NamedTuple):
     # Of a file in a movie: the files around it with their sizes, and its place among them.
     around: tuple[tuple[str, int], ...] = ()
     place: int = 0
+    axes: str | None = None
 
     def job(self, name: str = "") -> Job:
         """The job of its files, or that of another file of the movie."""
         frames = None if self.frames is None else [*self.frames]
-        return Job((name,) if name else self.inputs, Path(), frames, force=self.force)
+        return Job(
+            (name,) if name else self.inputs, Path(), frames, force=self.force, axes=self.axes
+        )
 
 
 class Computed(NamedTuple):

@@ -342,6 +342,8 @@ def _typical(heights: np.ndarray) -> float:
 
 
 def _checked(image: Any, dark: bool) -> np.ndarray:
+    if np.ma.is_masked(image):
+        raise InputError("the image has masked pixels; cut these places off, or fill them in")
     given = np.asarray(image)
     image = np.asarray(given, np.float64)
     if image.ndim != 2 or not image.size:
