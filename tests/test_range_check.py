@@ -29,7 +29,6 @@ class Card:
     """What the check takes of a model's card."""
 
     problem = "denoise"
-    normalization = None
 
     def __init__(self, reference, limit=None):
         self.calibration = {"reference": reference.asdict(), "greatest mean uncertainty": limit}

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..models import ModelCard
+from ..models import Fixed, ModelCard
 from ..models.failure import Failure
 from ..models.reference import Reference
 from .statistics import BANDS, statistics, windows
@@ -105,10 +105,11 @@ class RangeCheck:
         told = card.calibration.get("reference")
         self.reference = Reference.of(told) if told else None
         # Of measured pairs the unit of the images is known, also without a calibration.
-        told = card.usual_deviations if card.problem == "paired" else []
-        mean = getattr(card.normalization, "input_mean", None)
-        unit = getattr(card.normalization, "input_deviation", None)
-        self.scale = (mean[0], unit[0], *told[0]) if told and mean and unit else None
+        self.scale = None
+        if card.problem == "paired" and isinstance(card.normalization, Fixed):
+            first = card.normalization.input_mean[0], card.normalization.input_deviation[0]
+            usual = card.usual_deviations
+            self.scale = (*first, *usual[0]) if usual else None
         failure = card.calibration.get("failure")
         self.failure = Failure.of(failure) if failure else None
         self.limit = card.calibration.get("greatest mean uncertainty")
