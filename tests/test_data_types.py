@@ -7,6 +7,7 @@ import pytest
 
 from mcnn_keras import InputError, predict_files
 from mcnn_keras.files import read_images, write_recording
+from mcnn_keras.files.converted import Converted
 from mcnn_keras.files.formats import default_type
 
 MODEL = Path(__file__).parent / "data" / "models" / "denoise.onnx"
@@ -92,3 +93,20 @@ def test_missing_pixels_are_no_integers(tmp_path, rng):
     write_recording(tmp_path / "a.npy", values, dtype="uint16", say=told.append)
     assert (np.load(tmp_path / "a.npy")[1, 3] == 0).all()
     assert told[0].startswith("Warning: 0.25 % of a.npy")
+
+
+@pytest.mark.parametrize(
+    "own", ["uint8", "int16", "int32", "uint32", "int64", "float32", "float64"]
+)
+@pytest.mark.parametrize("dtype", ["int8", "uint16", "int32", "float16", "float32"])
+def test_values_of_any_type_are_converted_and_counted(own, dtype):
+    """Fails where values of a type, such as an integer, are not converted, or are miscounted."""
+    values = np.full((1, 16, 16), 100, own)
+    values[0, 0, :5] = min(np.iinfo(own).max if own[0] != "f" else 2**40, 2**40)
+    limits = np.iinfo if np.dtype(dtype).kind in "ui" else np.finfo
+    large = int(values[0, 0, 0]) > float(limits(dtype).max)
+    converted = Converted(values, dtype)
+    found = converted[:]
+    assert found.dtype == dtype
+    assert (found[0, 1:] == 100).all()
+    assert bool([line for line in converted.lines() if "does not fit" in line]) == large

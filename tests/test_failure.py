@@ -73,6 +73,8 @@ class TestFailure:
 class Card:
     """What the check takes of a model's card."""
 
+    problem = "denoise"
+
     def __init__(self, usual, failure):
         reference = Reference.fitted(usual)
         self.calibration = {"reference": reference.asdict(), "failure": failure.asdict()}

@@ -117,8 +117,8 @@ class Converted:
     def _count(self, values: np.ndarray, converted: np.ndarray, fits: np.ndarray) -> None:
         finite = np.isfinite(values)
         if finite.any():
-            self._low = min(self._low, float(values.min(where=finite, initial=np.inf)))
-            self._high = max(self._high, float(values.max(where=finite, initial=-np.inf)))
+            self._low = min(self._low, float(values[finite].min()))
+            self._high = max(self._high, float(values[finite].max()))
         self._seen += values.size
         self._lost += values.size - int(np.count_nonzero(fits))
         if self._lost > MOST_LOST * np.prod(self.shape, dtype=np.int64):
