@@ -358,8 +358,7 @@ def write_recording(
             warnings.warn(line.removeprefix("Warning: "), stacklevel=2)
         else:
             say(line)
-    lost = [] if say is None else unkept(path, axes)
-    if say is not None and lost:
+    if say is not None and (lost := unkept(path, axes)):
         say(f"{name or path.name} cannot keep {', '.join(lost)}; .h5, .zarr and .hspy files can")
 
 

@@ -146,8 +146,9 @@ def told_beside(name: str | Path, unit: str = "um", strict: bool = True) -> Inst
     told = planes[0] if planes else Instrument()
     for own in found:
         if own.optics_source:
-            told = replace(told, optics=own.optics, optics_source=own.optics_source)
-            told = replace(told, notes=own.notes)
+            told = replace(
+                told, optics=own.optics, optics_source=own.optics_source, notes=own.notes
+            )
     return replace(told, faults=tuple(str(f) for f in faults if not isinstance(f, NotMeant)))
 
 

@@ -36,7 +36,7 @@ def doubt_of(recording: Recording) -> str:
         return ""
     return (
         f"Warning: {_read_as(recording)}; if height and width come before, give --axes "
-        f"{_other(recording)}, else --axes {_letters_of(len(shape) - 2)}yx"
+        f"{_other(recording)}, else --axes {'tzuvw'[: len(shape) - 2]}yx"
     )
 
 
@@ -50,11 +50,7 @@ def _read_as(recording: Recording) -> str:
 
 def _other(recording: Recording) -> str:
     shape = recording.guessed
-    return _letters_of(len(shape) - 3, "zuvw") + "yx" + ("c" if shape[-1] in (3, 4) else "t")
-
-
-def _letters_of(count: int, names: str = "tzuvw") -> str:
-    return "".join(names[:count])
+    return "zuvw"[: len(shape) - 3] + "yx" + ("c" if shape[-1] in (3, 4) else "t")
 
 
 class Arranged(NamedTuple):

@@ -162,18 +162,18 @@ class PicturesOfSplits:
     @property
     def files(self) -> dict[str, str]:
         """The size in bytes of each picture of a folder that is used, by its name."""
-        if self._folder is None:
-            return {}
-        paths = [path for split in SPLITS for path in chosen(Path(self._folder), split)]
-        return {_name(path, self._folder): str(path.stat().st_size) for path in paths}
+        return self._sizes(SPLITS)
 
     @property
     def learned(self) -> dict[str, str]:
         """Of `files`, those of the training split."""
+        return self._sizes(["train"])
+
+    def _sizes(self, splits: Iterable[str]) -> dict[str, str]:
         if self._folder is None:
             return {}
-        known, paths = self.files, chosen(Path(self._folder), "train")
-        return {name: known[name] for name in (_name(path, self._folder) for path in paths)}
+        paths = [path for split in splits for path in chosen(Path(self._folder), split)]
+        return {_name(path, self._folder): str(path.stat().st_size) for path in paths}
 
     def leave_out(self, names: Iterable[str]) -> None:
         """Leave pictures of a folder, by their names, out of the test split."""
